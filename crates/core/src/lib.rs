@@ -1,1 +1,24 @@
-//! See ARCHITECTURE.md.
+//! The rules of Keywright.
+//!
+//! Pure: no async, no I/O, no SQL, no HTTP. Time and randomness are arguments, so that every rule here can be run
+//! again with the same outcome, tested against a model and fuzzed.
+
+pub mod account;
+pub mod audit;
+pub mod id;
+pub mod ip;
+pub mod key;
+pub mod limit;
+pub mod permission;
+pub mod secret;
+pub mod time;
+
+/// At most the first 40 characters of what someone sent, for an error message about it.
+pub(crate) fn clip(text: &str) -> String {
+    let mut clipped: String =
+        text.chars().take(40).map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect();
+    if text.chars().nth(40).is_some() {
+        clipped.push('…');
+    }
+    clipped
+}

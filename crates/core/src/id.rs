@@ -1,0 +1,123 @@
+//! Ids of what Keywright keeps: a short prefix that says what it is, and a ULID, which sorts by creation time.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::Rng;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use ulid::Ulid;
+
+use crate::time::Time;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// What every id of this sort begins with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// A new id: 48 bits of time, 80 bits of randomness.
+            pub fn new(now: Time, rng: &mut impl Rng) -> Self {
+                let random = (u128::from(rng.next_u64()) << 64) | u128::from(rng.next_u64());
+                Self(Ulid::from_parts(u64::try_from(now.millis()).unwrap_or(0), random).0)
+            }
+
+            /// From its 128 bits.
+            #[must_use]
+            pub const fn from_bits(bits: u128) -> Self {
+                Self(bits)
+            }
+
+            /// Its 128 bits.
+            #[must_use]
+            pub const fn bits(self) -> u128 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut buffer = [0; ulid::ULID_LEN];
+                let text = Ulid(self.0).array_to_str(&mut buffer);
+                text.make_ascii_lowercase();
+                write!(out, "{}{text}", $prefix)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                let id = text
+                    .strip_prefix($prefix)
+                    .and_then(|rest| Ulid::from_string(rest).ok())
+                    .map(|ulid| Self(ulid.0));
+                // A ULID has several spellings (case, I for 1); an id has one.
+                id.filter(|id| id.to_string() == text).ok_or(NotAnId)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                String::deserialize(from)?.parse().map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
+/// The text is not an id of the sort asked for. No such thing can exist, so callers answer "not found".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an id")]
+pub struct NotAnId;
+
+id! {
+    /// A key's id, `key_…`: stable through every rotation.
+    KeyId, "key_"
+}
+id! {
+    /// An account's id, `acc_…`.
+    AccountId, "acc_"
+}
+id! {
+    /// A user's id, `usr_…`.
+    UserId, "usr_"
+}
+
+impl AccountId {
+    /// The account that owns the operators' keys. It exists from the first migration on and cannot be changed.
+    pub const OPERATOR: Self = Self(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn ids_read_back_and_sort_by_time() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let early = KeyId::new(Time::from_millis(1_000), &mut rng);
+        let late = KeyId::new(Time::from_millis(2_000), &mut rng);
+        assert!(early < late && early.to_string() < late.to_string());
+        assert_eq!(early.to_string().parse(), Ok(early));
+    }
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let text = KeyId::from_bits(7 << 64).to_string();
+        assert_eq!(text.to_uppercase().parse::<KeyId>(), Err(NotAnId));
+        assert_eq!(text.replace("key_", "acc_").parse::<KeyId>(), Err(NotAnId));
+        assert_eq!("key_".parse::<KeyId>(), Err(NotAnId));
+    }
+}
