@@ -5,13 +5,19 @@
 
 pub mod account;
 pub mod audit;
+pub mod credits;
+pub mod draft;
+pub mod format;
 pub mod id;
 pub mod ip;
 pub mod key;
 pub mod limit;
+pub mod lockout;
 pub mod permission;
+pub mod policy;
 pub mod secret;
 pub mod time;
+pub mod verify;
 
 /// At most the first 40 characters of what someone sent, for an error message about it.
 pub(crate) fn clip(text: &str) -> String {

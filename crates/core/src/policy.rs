@@ -1,0 +1,236 @@
+//! The policy: what kinds of key there are and what their keys may do. Declared in TOML, checked whole at start.
+//!
+//! Everything that differs between providers is here, never in code. A [`Policy`] that exists is sound: formats do not
+//! overlap, every name resolves, every wildcard reaches something.
+
+mod compile;
+mod raw;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::format::{Format, Reading, SEVERAL_SERVICES};
+use crate::key::{Key, Refill};
+use crate::limit::RateLimit;
+use crate::lockout::Rule;
+use crate::permission::{Catalog, Grant};
+use crate::time::Span;
+
+/// The kind a request means where it names none.
+pub const DEFAULT_KIND: &str = "default";
+/// The built-in kind of the operators' keys.
+pub const OPERATOR_KIND: &str = "operator";
+/// What an operator's key can be permitted. A customer's own credential may hold these too; it then reaches its own
+/// account alone.
+pub const MANAGEMENT: [(&str, &str); 9] = [
+    ("accounts:read", "see accounts"),
+    ("accounts:write", "make and change accounts"),
+    ("audit:read", "read the audit log"),
+    ("keys:explain", "see every check of a verification and its result"),
+    ("keys:import", "bring in keys by their hashes"),
+    ("keys:read", "see keys and their use"),
+    ("keys:verify", "verify and introspect keys"),
+    ("keys:write", "make, change, rotate and revoke keys"),
+    ("metrics:read", "scrape the server's metrics"),
+];
+
+/// A sound policy.
+#[derive(Debug)]
+pub struct Policy {
+    /// Every permission it names.
+    pub catalog: Catalog,
+    kinds: Vec<Kind>,
+    /// Names of environments; an environment's number is its place.
+    environments: Vec<String>,
+    services: BTreeMap<String, Vec<String>>,
+    aliases: BTreeMap<String, String>,
+    roles: BTreeMap<String, Vec<String>>,
+    /// By the first byte of a key: the kinds whose keys may begin with it.
+    by_first_byte: Vec<Box<[u8]>>,
+    open: Option<u8>,
+}
+
+/// A named template for keys.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub about: String,
+    /// What its keys look like.
+    pub format: Format,
+    /// Environments its keys can be for; the first is meant where none is named.
+    pub environments: Vec<String>,
+    /// Services its keys can cover.
+    pub services: Vec<String>,
+    /// Roles its keys can have; the first is meant where none is named.
+    pub roles: Vec<String>,
+    /// What can be granted to its keys by name.
+    pub permissions: Vec<String>,
+    /// Whether permissions the policy does not declare can be granted, too.
+    pub open_permissions: bool,
+    /// What a service gives to this kind's keys, `{service}` standing for its name; `None` for what the service says.
+    pub service_permissions: Option<Vec<String>>,
+    /// How its keys are presented.
+    pub header: HeaderRule,
+    /// How long an old secret works after a rotation where the request does not say.
+    pub grace: Span,
+    /// When a secret is due for rotation.
+    pub rotation_due: Option<Span>,
+    /// How long a key lives where the request does not say.
+    pub expires_in: Option<Span>,
+    /// How long a key may live at most.
+    pub longest_life: Option<Span>,
+    /// Live keys an account may have.
+    pub live_keys_per_account: Option<u32>,
+    /// When guessing at one key's secret locks it.
+    pub key_lockout: Option<Rule>,
+    /// When guessing from one address locks it.
+    pub ip_lockout: Option<Rule>,
+    /// Rate limits of a key that is made without any.
+    pub ratelimits: Vec<RateLimit>,
+    /// Credits of a key that is made without a word on them.
+    pub credits: Option<i64>,
+    /// How those come back.
+    pub refill: Option<Refill>,
+}
+
+/// How a kind's keys are presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeaderRule {
+    /// `Authorization: Bearer KEY`, spelled exactly so.
+    Bearer,
+    /// `Authorization: Bearer KEY` or `Authorization: KEY`.
+    BearerOrBare,
+    /// `X-API-Key: KEY`.
+    XApiKey,
+}
+
+/// What is wrong with a policy, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "line {}: {}", self.line, self.message)
+    }
+}
+
+impl Policy {
+    /// The built-in policy of `keywright dev`: the native kind and those of the three reference providers.
+    pub const DEV: &str = include_str!("../policies/dev.toml");
+    /// The policy `keywright init` writes: the native kind, with a word on everything that can be set.
+    pub const STARTER: &str = include_str!("../policies/starter.toml");
+
+    /// Reads and checks a policy.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, by line.
+    pub fn parse(text: &str) -> Result<Self, Vec<PolicyError>> {
+        compile::compile(text)
+    }
+
+    /// Every kind.
+    #[must_use]
+    pub fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// A kind by its number.
+    #[must_use]
+    pub fn kind_at(&self, number: u8) -> Option<&Kind> {
+        self.kinds.get(usize::from(number))
+    }
+
+    /// A kind by its name, with its number.
+    #[must_use]
+    pub fn kind(&self, name: &str) -> Option<(u8, &Kind)> {
+        self.kinds.iter().zip(0..).find(|(kind, _)| kind.name == name).map(|(kind, number)| (number, kind))
+    }
+
+    /// An environment's number.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> Option<u8> {
+        self.environments.iter().zip(0..).find(|(known, _)| *known == name).map(|(_, number)| number)
+    }
+
+    /// An environment's name.
+    #[must_use]
+    pub fn environment_at(&self, number: u8) -> Option<&str> {
+        self.environments.get(usize::from(number)).map(String::as_str)
+    }
+
+    /// A service by its own name or an alias of it.
+    #[must_use]
+    pub fn service<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        let name = self.aliases.get(name).map_or(name, String::as_str);
+        self.services.get_key_value(name).map(|(name, _)| name.as_str())
+    }
+
+    /// Which kind a presented key is of, and what it says about itself; `None` where it is malformed.
+    ///
+    /// The kind with an open format, made for imported keys, takes part only where `imported` says that such keys
+    /// exist, and never takes what begins like a key of another kind.
+    #[must_use]
+    #[inline]
+    pub fn read(&self, key: &[u8], imported: bool) -> Option<(u8, Reading)> {
+        let mut alike = false;
+        for number in self.by_first_byte.get(usize::from(*key.first()?))? {
+            let format = &self.kinds.get(usize::from(*number))?.format;
+            if let Some(reading) = format.read(key) {
+                return Some((*number, reading));
+            }
+            alike |= key.starts_with(format.literal_prefix().as_bytes());
+        }
+        let open = self.open.filter(|_| imported && !alike)?;
+        let reading = self.kinds.get(usize::from(open))?.format.read(key)?;
+        Some((open, reading))
+    }
+
+    /// Everything a key is granted: by its role, its services and by name.
+    #[must_use]
+    pub fn grants(&self, key: &Key) -> Vec<String> {
+        let role = key.role.as_ref().and_then(|role| self.roles.get(role));
+        let kind = self.kind(&key.kind).map(|(_, kind)| kind);
+        let mut patterns: Vec<String> = role.into_iter().flatten().cloned().collect();
+        for service in &key.services {
+            match kind.and_then(|kind| kind.service_permissions.as_ref()) {
+                Some(templates) => patterns.extend(templates.iter().map(|text| text.replace("{service}", service))),
+                None => patterns.extend(self.services.get(service).into_iter().flatten().cloned()),
+            }
+        }
+        patterns.extend(key.permissions.iter().cloned());
+        patterns.sort_unstable();
+        patterns.dedup();
+        patterns
+    }
+
+    /// [`Policy::grants`], compiled.
+    #[must_use]
+    pub fn grant(&self, key: &Key) -> Grant {
+        self.catalog.grant(self.grants(key).iter().map(String::as_str))
+    }
+}
+
+impl Kind {
+    /// What stands for a key's services in its text.
+    #[must_use]
+    pub fn service_part<'a>(&self, services: &'a [String]) -> Option<&'a str> {
+        match services {
+            [] => None,
+            [only] => Some(only),
+            _ => Some(SEVERAL_SERVICES),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

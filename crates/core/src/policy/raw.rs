@@ -1,0 +1,114 @@
+//! The policy file's shape, as written: unknown fields refused, and enough kept to name the line of a mistake.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::HeaderRule;
+use crate::key::Refill;
+use crate::limit::RateLimit;
+use crate::lockout::Rule;
+use crate::time::Span;
+
+pub(super) type Named<T> = BTreeMap<Spanned<String>, T>;
+pub(super) type Names = Vec<Spanned<String>>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPolicy {
+    #[serde(default)]
+    pub(super) permission: Named<RawPermission>,
+    #[serde(default)]
+    pub(super) service: Named<RawService>,
+    #[serde(default)]
+    pub(super) role: Named<RawRole>,
+    #[serde(default)]
+    pub(super) kind: Named<RawKind>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPermission {
+    #[serde(default)]
+    pub(super) implies: Names,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawService {
+    #[serde(default)]
+    pub(super) permissions: Names,
+    #[serde(default)]
+    pub(super) aliases: Names,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRole {
+    pub(super) permissions: Names,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawKind {
+    #[serde(default)]
+    pub(super) about: String,
+    pub(super) format: Spanned<String>,
+    pub(super) shown: Option<Spanned<usize>>,
+    #[serde(default)]
+    pub(super) environments: Names,
+    #[serde(default)]
+    pub(super) services: Names,
+    #[serde(default)]
+    pub(super) roles: Names,
+    #[serde(default)]
+    pub(super) permissions: Names,
+    #[serde(default)]
+    pub(super) open_permissions: bool,
+    pub(super) service_permissions: Option<Names>,
+    #[serde(default = "strict_bearer")]
+    pub(super) header: HeaderRule,
+    #[serde(default)]
+    pub(super) rotation: RawRotation,
+    #[serde(default)]
+    pub(super) expiry: RawExpiry,
+    #[serde(default)]
+    pub(super) limit: RawLimit,
+    #[serde(default)]
+    pub(super) lockout: RawLockout,
+    pub(super) ratelimits: Option<Spanned<Vec<RateLimit>>>,
+    pub(super) credits: Option<Spanned<i64>>,
+    pub(super) refill: Option<Spanned<Refill>>,
+}
+
+fn strict_bearer() -> HeaderRule {
+    HeaderRule::Bearer
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRotation {
+    pub(super) grace: Option<Span>,
+    pub(super) due: Option<Span>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExpiry {
+    pub(super) default: Option<Span>,
+    pub(super) longest: Option<Span>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLimit {
+    pub(super) live_keys_per_account: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLockout {
+    pub(super) key: Option<Rule>,
+    pub(super) ip: Option<Rule>,
+}

@@ -1,0 +1,87 @@
+//! The policy's rules: the built-in policies are sound, and every mistake is told with its line and what to write.
+
+use super::*;
+
+fn errors(text: &str) -> Vec<PolicyError> {
+    Policy::parse(text).err().unwrap_or_default()
+}
+
+/// A sound policy with `more` beneath it, at line 4.
+fn with(more: &str) -> String {
+    format!("[kind.default]\nformat = \"kw_{{secret:26}}\"\n\n{more}")
+}
+
+#[test]
+fn the_built_in_policies_are_sound() {
+    for text in [Policy::DEV, Policy::STARTER] {
+        let policy = Policy::parse(text).unwrap_or_else(|errors| panic!("{errors:?}"));
+        assert!(policy.kind(DEFAULT_KIND).is_some());
+        assert!(!policy.kind(OPERATOR_KIND).unwrap().1.format.literal_prefix().is_empty());
+    }
+}
+
+#[test]
+fn a_mistake_is_told_with_its_line_and_what_to_write() {
+    for (text, line, says) in [
+        (with("[kind.x]\nformat = \"x_{secret:26}\"\ncolour = 1"), 6, "colour"),
+        (with("[kind.x]\nformat = \"x_{secret:2}\""), 5, "128"),
+        (with("[kind.x]\nformat = \"kw_{secret:26}\""), 2, "also be a"),
+        (with("[kind.X]\nformat = \"x_{secret:26}\""), 4, "lowercase"),
+        (with("[kind.operator]\nformat = \"x_{secret:26}\""), 4, "built in"),
+        (with("[kind.x]\nformat = \"x_{secret:26}\"\nroles = [\"boss\"]"), 6, "[role.boss]"),
+        (with("[kind.x]\nformat = \"x_{secret:26}\"\npermissions = [\"a:b\"]"), 6, "[permission.\"a:b\"]"),
+        (with("[kind.x]\nformat = \"x_{secret:26}\"\nopen_permissions = 1"), 6, "bool"),
+        (with("[kind.x]\nformat = \"x_{secret:26}\"\nrotation = { grace = \"soon\" }"), 6, "30d"),
+        (with("[kind.x]\nformat = \"x_{secret:26}\"\nlockout = { key = \"often\" }"), 6, "10 in 5m for 15m"),
+        (with("[kind.x]\nformat = \"x_{secret:26}\"\nshown = 20"), 6, "at most 8"),
+        (with("[kind.x]\nformat = \"x_{secret:26}\"\nenvironments = [\"live\", \"test\"]"), 5, "{environment}"),
+        (with("[permission.\"a:b\"]\nimplies = [\"a:c\"]"), 5, "[permission.\"a:c\"]"),
+        (with("[permission.ab]"), 4, "resource:action"),
+        (with("[service.s]\npermissions = [\"s:*\"]"), 5, "not declared"),
+        (with("[service.s]\naliases = [\"t\"]\n[service.t]"), 5, "already names"),
+        ("[kind.x]\nformat = \"x_{secret:26}\"".into(), 1, "[kind.default]"),
+        ("[kind.default\n".into(), 1, ""),
+    ] {
+        let errors = errors(&text);
+        let found = errors.iter().any(|error| error.line == line && error.message.contains(says));
+        assert!(found, "{text}\nshould say `{says}` at line {line}, said {errors:?}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = with("[kind.x]\nformat = \"x_{secret:2}\"\nroles = [\"boss\"]\nservices = [\"s\"]");
+    assert_eq!(errors(&text).len(), 3);
+}
+
+#[test]
+fn each_kind_of_key_is_told_from_the_others() {
+    let policy = Policy::parse(Policy::DEV).unwrap();
+    let mut rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(1);
+    for kind in policy.kinds().iter().filter(|kind| !kind.format.is_open()) {
+        let environment = kind.environments.first().map(String::as_str);
+        for service in kind.services.iter().map(|name| Some(name.as_str())).chain([Some(SEVERAL_SERVICES)]) {
+            let issued = kind.format.issue(environment, service, &mut rng);
+            let (number, _) = policy.read(issued.key.reveal().as_bytes(), true).unwrap();
+            assert_eq!(policy.kind_at(number).unwrap().name, kind.name);
+        }
+    }
+}
+
+#[test]
+fn the_open_kind_takes_part_only_once_there_are_imported_keys() {
+    let policy = Policy::parse(Policy::DEV).unwrap();
+    let foreign = b"sk_live_0123456789abcdef";
+    assert!(policy.read(foreign, false).is_none());
+    let (number, _) = policy.read(foreign, true).unwrap();
+    assert_eq!(policy.kind_at(number).unwrap().name, "imported");
+    assert!(policy.read(b"kw_live_0123456789abcdef", true).is_none(), "it begins like a native key");
+    assert!(policy.read(b"", true).is_none());
+}
+
+#[test]
+fn services_have_aliases_and_kinds_may_say_what_a_service_gives() {
+    let policy = Policy::parse(Policy::DEV).unwrap();
+    assert_eq!(policy.service("llm-api"), Some("llm"));
+    assert_eq!(policy.service("nope"), None);
+}
