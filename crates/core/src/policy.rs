@@ -195,6 +195,15 @@ impl Policy {
         Some((open, reading))
     }
 
+    /// The kind a malformed key seems to be of: the one it begins like, else the default one.
+    #[must_use]
+    pub fn seems(&self, key: &[u8]) -> u8 {
+        let begins = |kind: &Kind| !kind.format.is_open() && key.starts_with(kind.format.literal_prefix().as_bytes());
+        let alike = (0..).zip(&self.kinds).filter(|(_, kind)| begins(kind));
+        let longest = alike.max_by_key(|(_, kind)| kind.format.literal_prefix().len()).map(|(number, _)| number);
+        longest.or_else(|| self.kind(DEFAULT_KIND).map(|(number, _)| number)).unwrap_or(0)
+    }
+
     /// Everything a key is granted: by its role, its services and by name.
     #[must_use]
     pub fn grants(&self, key: &Key) -> Vec<String> {

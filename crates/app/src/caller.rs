@@ -1,0 +1,93 @@
+//! Who asks, and how far they reach: the first check of every use case, whatever the front door.
+
+use std::sync::Arc;
+
+use keywright_core::audit::Actor;
+use keywright_core::id::AccountId;
+use keywright_core::permission::{Catalog, Grant};
+
+use crate::error::Error;
+
+/// Somebody who has proved who they are.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who is written down as having done it.
+    pub actor: Actor,
+    /// What they reach.
+    pub reach: Reach,
+    /// What they may do.
+    pub grant: Arc<Grant>,
+    /// The environment their credential is for, where it is for one.
+    pub environment: Option<String>,
+    /// The request they make, for the audit log.
+    pub request_id: Option<String>,
+}
+
+/// Which accounts a caller reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All of them: an operator.
+    Everything,
+    /// Their own alone. Another's ids look missing.
+    Account(AccountId),
+}
+
+impl Caller {
+    /// Whoever sits at the machine itself: may do everything.
+    #[must_use]
+    pub fn local(catalog: &Catalog) -> Self {
+        Self {
+            actor: Actor::Local,
+            reach: Reach::Everything,
+            grant: Arc::new(catalog.grant(["*"])),
+            environment: None,
+            request_id: None,
+        }
+    }
+
+    /// Requires a permission.
+    ///
+    /// # Errors
+    /// Names the permission that is missing.
+    pub fn must(&self, catalog: &Catalog, permission: &str) -> Result<(), Error> {
+        if self.grant.meets(&catalog.all([permission])) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(format!("this needs the permission {permission}, which the credential does not have")))
+        }
+    }
+
+    /// Requires an operator.
+    ///
+    /// # Errors
+    /// Says so.
+    pub fn must_be_operator(&self) -> Result<(), Error> {
+        match self.reach {
+            Reach::Everything => Ok(()),
+            Reach::Account(_) => Err(Error::Forbidden("this is for operators: use an operator key".into())),
+        }
+    }
+
+    /// Whether the caller reaches an account. What they do not reach looks missing.
+    #[must_use]
+    pub fn reaches(&self, account: AccountId) -> bool {
+        match self.reach {
+            Reach::Everything => true,
+            Reach::Account(own) => own == account,
+        }
+    }
+
+    /// The account meant by a request that names this one, or none.
+    ///
+    /// # Errors
+    /// An operator has to name one; to anybody else, another's looks missing.
+    pub fn account(&self, named: Option<AccountId>) -> Result<AccountId, Error> {
+        match (self.reach, named) {
+            (Reach::Everything, Some(account)) => Ok(account),
+            (Reach::Everything, None) => Err(Error::invalid("account_id", "is required: name the account the key is for, as in acc_…")),
+            (Reach::Account(own), None) => Ok(own),
+            (Reach::Account(own), Some(account)) if own == account => Ok(own),
+            (Reach::Account(_), Some(_)) => Err(Error::NotFound("account")),
+        }
+    }
+}

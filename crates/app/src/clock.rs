@@ -1,0 +1,51 @@
+//! The one place where the clock is read and randomness is made. Everything else takes both as arguments.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use keywright_core::time::{Span, Time};
+use rand::CryptoRng;
+use rustix::time::{ClockId, clock_gettime};
+
+/// A clock.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The machine's, as of its last tick: at most some milliseconds behind, and a fifth of the cost.
+    #[default]
+    System,
+    /// One that stands still until it is moved.
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// A clock that stands at `time`.
+    #[must_use]
+    pub fn standing_at(time: Time) -> Self {
+        Self::Manual(Arc::new(AtomicI64::new(time.millis())))
+    }
+
+    /// Moves a standing clock forward; does nothing to the machine's.
+    pub fn advance(&self, span: Span) {
+        if let Self::Manual(millis) = self {
+            millis.fetch_add(span.millis(), Ordering::SeqCst);
+        }
+    }
+
+    /// The time now.
+    #[must_use]
+    #[inline]
+    pub fn now(&self) -> Time {
+        match self {
+            Self::System => {
+                let now = clock_gettime(ClockId::RealtimeCoarse);
+                Time::from_millis(now.tv_sec * 1_000 + now.tv_nsec / 1_000_000)
+            }
+            Self::Manual(millis) => Time::from_millis(millis.load(Ordering::SeqCst)),
+        }
+    }
+}
+
+/// A cryptographically secure generator, seeded by the operating system.
+pub fn rng() -> impl CryptoRng {
+    rand::rng()
+}

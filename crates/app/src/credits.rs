@@ -1,0 +1,135 @@
+//! Credits in force: small leases taken out of the database and spent without it. The cap is the database's.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use keywright_core::credits::Balance;
+use keywright_core::id::KeyId;
+use keywright_core::time::Time;
+use keywright_store::Tx;
+
+use crate::App;
+use crate::error::Error;
+use crate::sync::lock_std as lock;
+
+/// Units of one key this node may spend.
+#[derive(Debug, Default)]
+pub struct Pool {
+    leased: AtomicI64,
+    /// Units left in the database, as last seen.
+    stored: AtomicI64,
+    /// One lease at a time.
+    gate: tokio::sync::Mutex<()>,
+}
+
+impl Pool {
+    /// Spends, where the lease still covers it.
+    pub(crate) fn spend(&self, cost: u32) -> bool {
+        let cost = i64::from(cost);
+        self.leased.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| (left >= cost).then(|| left - cost)).is_ok()
+    }
+
+    /// Units left in all, as far as this node knows.
+    #[must_use]
+    pub fn remaining(&self) -> i64 {
+        self.leased.load(Ordering::Acquire) + self.stored.load(Ordering::Acquire)
+    }
+
+    /// Units out of the database that nobody has spent yet.
+    pub(crate) fn leased(&self) -> i64 {
+        self.leased.load(Ordering::Acquire)
+    }
+
+    /// Takes the whole lease, so that nobody can spend it.
+    fn drain(&self) -> i64 {
+        self.leased.swap(0, Ordering::AcqRel)
+    }
+}
+
+/// Every limited key's pool.
+#[derive(Default)]
+pub(crate) struct PoolBook(Mutex<HashMap<KeyId, Arc<Pool>>>);
+
+impl PoolBook {
+    /// The pool of a key that has credits; what is stored is news only to a new pool.
+    pub(crate) fn of(&self, key: KeyId, credits: Option<i64>) -> Option<Arc<Pool>> {
+        let credits = credits?;
+        let pool = || Arc::new(Pool { stored: AtomicI64::new(credits), ..Pool::default() });
+        Some(Arc::clone(lock(&self.0).entry(key).or_insert_with(pool)))
+    }
+
+    pub(crate) fn find(&self, key: KeyId) -> Option<Arc<Pool>> {
+        lock(&self.0).get(&key).cloned()
+    }
+
+    /// Forgets pools nobody holds that have nothing leased.
+    pub(crate) fn tidy(&self) {
+        lock(&self.0).retain(|_, pool| Arc::strong_count(pool) > 1 || pool.leased.load(Ordering::Acquire) != 0);
+    }
+
+    fn all(&self) -> Vec<(KeyId, Arc<Pool>)> {
+        lock(&self.0).iter().map(|(key, pool)| (*key, Arc::clone(pool))).collect()
+    }
+}
+
+/// Sets a key's balance inside a change to it. The lease is taken back first: what is spent after this commits comes
+/// out of the new balance.
+pub(crate) async fn set_balance(tx: &mut Tx, pool: Option<&Pool>, key: KeyId, balance: &Balance) -> Result<(), Error> {
+    keywright_store::credits::set_balance(tx, key, balance).await?;
+    if let Some(pool) = pool {
+        pool.drain();
+        pool.stored.store(balance.credits.unwrap_or(0), Ordering::Release);
+    }
+    Ok(())
+}
+
+impl App {
+    /// Spends `cost` units of a key, leasing more where needed. `false` where they do not cover it.
+    pub(crate) async fn spend_credits(&self, key: KeyId, pool: &Arc<Pool>, cost: u32, now: Time) -> Result<bool, Error> {
+        let _one_at_a_time = pool.gate.lock().await;
+        while !pool.spend(cost) {
+            let short = (i64::from(cost) - pool.leased.load(Ordering::Acquire)).max(1);
+            let leased = self.meter(move |tx| Box::pin(lease(tx, key, short, now))).await?;
+            pool.stored.store(leased.stored, Ordering::Release);
+            match leased.units {
+                Some(units) => drop(pool.leased.fetch_add(units, Ordering::AcqRel)),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gives every unspent unit back to the database: the last thing a node does.
+    pub(crate) async fn return_credits(&self) -> Result<(), Error> {
+        let unspent: Vec<(KeyId, i64)> =
+            self.pools.all().into_iter().map(|(key, pool)| (key, pool.drain())).filter(|(_, units)| *units > 0).collect();
+        self.meter(move |tx| {
+            Box::pin(async move {
+                for (key, units) in unspent {
+                    keywright_store::credits::add_credits(tx, key, units).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+struct Leased {
+    units: Option<i64>,
+    stored: i64,
+}
+
+async fn lease(tx: &mut Tx, key: KeyId, cost: i64, now: Time) -> Result<Leased, Error> {
+    let Some(before) = keywright_store::credits::find_balance(tx, key).await? else {
+        return Ok(Leased { units: None, stored: 0 });
+    };
+    let refilled = before.refilled(now);
+    let leased = refilled.lease(cost);
+    let after = leased.map_or(refilled, |(_, after)| after);
+    if after != before {
+        keywright_store::credits::update_balance(tx, key, &before, &after).await?;
+    }
+    Ok(Leased { units: leased.map(|(units, _)| units), stored: after.credits.unwrap_or(0) })
+}

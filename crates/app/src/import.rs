@@ -1,0 +1,140 @@
+//! Bringing in keys another system issued, known only by their SHA-256.
+//!
+//! Each row stands alone: a bad one is refused with its reason and the rest go in. A row that is already there is no
+//! mistake, so an import that was cut off is simply run again.
+
+use std::collections::HashSet;
+
+use keywright_core::audit::AuditEvent;
+use keywright_core::draft::Draft;
+use keywright_core::id::{AccountId, KeyId};
+use keywright_core::key::{Key, Secret};
+use keywright_core::policy::Kind;
+use keywright_core::secret::{Digest, Form, Making};
+use keywright_store::secrets;
+use serde_json::json;
+
+use crate::caller::Caller;
+use crate::error::Error;
+use crate::keys::{account_for, new_key};
+use crate::{App, clock};
+
+/// The most rows one call may bring.
+pub const MOST_ROWS: usize = 1_000;
+/// The kind imported keys are of where nothing else is said.
+pub const IMPORTED_KIND: &str = "imported";
+
+/// A key to bring in.
+#[derive(Clone, Debug)]
+pub struct ImportRow {
+    /// The SHA-256 of the whole key's text.
+    pub sha256: [u8; 32],
+    /// The part of the key that may be shown, if known.
+    pub prefix: String,
+    /// What the key is to be.
+    pub draft: Draft,
+}
+
+/// What became of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// It is a key now.
+    Created(KeyId),
+    /// It was one already.
+    Present,
+    /// It was refused.
+    Refused(String),
+}
+
+impl App {
+    /// Brings in keys for an account, and says what became of each.
+    ///
+    /// # Errors
+    /// The caller is no operator, the account or kind is missing, or there are too many rows.
+    pub async fn import_keys(
+        &self,
+        caller: &Caller,
+        account: Option<AccountId>,
+        kind: Option<&str>,
+        rows: Vec<Result<ImportRow, String>>,
+    ) -> Result<Vec<Imported>, Error> {
+        let world = self.world();
+        caller.must_be_operator()?;
+        caller.must(&world.policy.catalog, "keys:import")?;
+        if rows.len() > MOST_ROWS {
+            return Err(Error::invalid("keys", format!("has {} rows: at most {MOST_ROWS} a call", rows.len())));
+        }
+        let kind = crate::keys::find_kind(&world.policy, Some(kind.unwrap_or(IMPORTED_KIND)))?;
+        let account = account_for(caller, kind, account)?;
+        if keywright_store::accounts::find_account(&self.db, account).await?.is_none() {
+            return Err(Error::NotFound("account"));
+        }
+        let (pepper, making) = self.keyring.current().zip(self.keyring.making()).ok_or_else(|| Error::Internal("there is no pepper".into()))?;
+        let making = Making { form: Form::Sha256, ..making };
+        let mut outcomes = Vec::with_capacity(rows.len());
+        let mut new = Vec::new();
+        let mut seen = HashSet::new();
+        for row in rows {
+            let made = row.and_then(|row| {
+                let digest = pepper.digest_hash(&row.sha256);
+                self.admit_row(kind, account, caller, row, digest, making)
+            });
+            match made {
+                Err(reason) => outcomes.push(Imported::Refused(reason)),
+                Ok((_, secret)) if !seen.insert(secret.digest) => outcomes.push(Imported::Present),
+                Ok(pair) => {
+                    outcomes.push(Imported::Created(pair.0.id));
+                    new.push(pair);
+                }
+            }
+        }
+        // Known before the first of them can be committed, so that none is ever refused as malformed.
+        self.legacy.add(making);
+        let present = self.insert_imported(caller, account, new).await?;
+        for outcome in &mut outcomes {
+            if matches!(outcome, Imported::Created(id) if present.contains(id)) {
+                *outcome = Imported::Present;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn admit_row(
+        &self,
+        kind: &Kind,
+        account: AccountId,
+        caller: &Caller,
+        row: ImportRow,
+        digest: Digest,
+        making: Making,
+    ) -> Result<(Key, Secret), String> {
+        let world = self.world();
+        let now = self.clock.now();
+        let mut key = new_key(kind, account, row.draft, caller, now);
+        if row.prefix.len() > 40 || row.prefix.chars().any(char::is_control) {
+            return Err("prefix: is at most 40 bytes, none of them control characters".into());
+        }
+        world.policy.admit(kind, &mut key, now).map_err(|errors| Error::Invalid(errors).to_string())?;
+        key.id = KeyId::new(now, &mut clock::rng());
+        key.prefix.clone_from(&row.prefix);
+        let secret =
+            Secret { key: key.id, digest, making, prefix: row.prefix, last_four: String::new(), created_at: now, expires_at: None };
+        Ok((key, secret))
+    }
+
+    /// Inserts those that are not there yet, and returns the others.
+    async fn insert_imported(&self, caller: &Caller, account: AccountId, new: Vec<(Key, Secret)>) -> Result<HashSet<KeyId>, Error> {
+        self.write(caller, move |tx| {
+            Box::pin(async move {
+                let digests: Vec<Digest> = new.iter().map(|(_, secret)| secret.digest).collect();
+                let known: HashSet<Digest> = secrets::existing_digests(tx, &digests).await?.into_iter().collect();
+                let (present, absent): (Vec<_>, Vec<_>) = new.into_iter().partition(|(_, secret)| known.contains(&secret.digest));
+                secrets::insert_imported(tx, &absent).await?;
+                let detail = json!({ "created": absent.len(), "present": present.len() });
+                let event = AuditEvent { action: "key.import", target: account.to_string(), account: Some(account), detail };
+                Ok((present.into_iter().map(|(key, _)| key.id).collect(), event))
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,153 @@
+//! The peppers and the audit chain's key: random, sealed under the master key, kept with the data.
+
+use keywright_core::audit::AuditEvent;
+use keywright_core::secret::{ChainKey, Digest, Form, Making, MasterKey, Pepper};
+use keywright_core::time::Time;
+use keywright_store::{Db, keyring as stored};
+use rand::Rng as _;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::clock;
+use crate::error::Error;
+use crate::write::write_alone;
+
+const PEPPER: &str = "pepper";
+const CHAIN: &str = "audit-chain";
+
+/// Every secret the server digests and links with.
+pub struct Keyring {
+    /// Newest first; the first is the one new keys are digested under.
+    peppers: Vec<Pepper>,
+    pub(crate) chain: ChainKey,
+}
+
+impl Keyring {
+    /// Opens the keyring, or makes it on the first start.
+    ///
+    /// # Errors
+    /// The master key is not the one it was sealed under.
+    pub async fn open(db: &Db, master: &MasterKey, now: Time) -> Result<Self, Error> {
+        let rows = match stored::list_keyring(db).await? {
+            rows if rows.is_empty() => Self::make(db, master, now).await?,
+            rows => rows,
+        };
+        let mut peppers = Vec::new();
+        let mut chain = None;
+        for row in rows {
+            let bytes = open(master, &row.purpose, row.version, &row.sealed).ok_or_else(wrong_master)?;
+            match row.purpose.as_str() {
+                PEPPER => peppers.push(Pepper::new(row.version, &bytes)),
+                CHAIN => chain = Some(ChainKey::new(&bytes)),
+                other => return Err(Error::Internal(format!("the keyring holds `{other}`, which this version does not know"))),
+            }
+        }
+        peppers.sort_by_key(|pepper| std::cmp::Reverse(pepper.version()));
+        let chain = chain.filter(|_| !peppers.is_empty()).ok_or_else(|| Error::Internal("the keyring is incomplete".into()))?;
+        Ok(Self { peppers, chain })
+    }
+
+    async fn make(db: &Db, master: &MasterKey, now: Time) -> Result<Vec<stored::KeyringRow>, Error> {
+        let made = [random(PEPPER, 1), random(CHAIN, 1)];
+        let chain = ChainKey::new(&made[1].bytes);
+        let sealed = made.map(|secret| (secret.purpose, secret.version, secret.seal(master)));
+        write_alone(db, &chain, now, move |tx| {
+            Box::pin(async move {
+                for (purpose, version, sealed) in &sealed {
+                    stored::insert_keyring(tx, purpose, *version, sealed, now).await?;
+                }
+                Ok(event("keyring.create", 1))
+            })
+        })
+        .await?;
+        Ok(stored::list_keyring(db).await?)
+    }
+
+    /// Seals everything anew under `to`, and adds a pepper for keys made from now on. No key has to be reissued: each
+    /// moves to the new pepper when it is next used.
+    ///
+    /// # Errors
+    /// `from` is not the present master key.
+    pub async fn rekey(db: &Db, from: &MasterKey, to: &MasterKey, now: Time) -> Result<(), Error> {
+        let mut resealed = Vec::new();
+        let mut newest = 0;
+        for row in stored::list_keyring(db).await? {
+            let bytes = open(from, &row.purpose, row.version, &row.sealed).ok_or_else(wrong_master)?;
+            let sealed = to.seal(&aad(&row.purpose, row.version), bytes.as_ref(), &mut clock::rng());
+            newest = newest.max(if row.purpose == PEPPER { row.version } else { 0 });
+            resealed.push((row.purpose, row.version, sealed));
+        }
+        let pepper = random(PEPPER, newest + 1);
+        let sealed = pepper.seal(to);
+        let chain = Self::open(db, from, now).await?.chain;
+        write_alone(db, &chain, now, move |tx| {
+            Box::pin(async move {
+                for (purpose, version, sealed) in resealed {
+                    stored::update_sealed(tx, &purpose, version, &sealed).await?;
+                }
+                stored::insert_keyring(tx, pepper.purpose, pepper.version, &sealed, now).await?;
+                Ok(event("keyring.rekey", pepper.version))
+            })
+        })
+        .await
+    }
+
+    /// The pepper new keys are digested under.
+    #[inline]
+    pub(crate) fn current(&self) -> Option<&Pepper> {
+        self.peppers.first()
+    }
+
+    /// How new keys are digested.
+    pub(crate) fn making(&self) -> Option<Making> {
+        self.current().map(|pepper| Making { pepper: pepper.version(), form: Form::Plain })
+    }
+
+    /// Digests a presented key in another way than the current one.
+    pub(crate) fn digest_as(&self, making: Making, key: &[u8]) -> Option<Digest> {
+        let pepper = self.peppers.iter().find(|pepper| pepper.version() == making.pepper)?;
+        Some(match making.form {
+            Form::Plain => pepper.digest(key),
+            Form::Sha256 => pepper.digest_hash(&sha256(key)),
+        })
+    }
+}
+
+fn sha256(key: &[u8]) -> [u8; 32] {
+    <sha2::Sha256 as sha2::Digest>::digest(key).into()
+}
+
+struct Random {
+    purpose: &'static str,
+    version: i64,
+    bytes: Zeroizing<[u8; 32]>,
+}
+
+impl Random {
+    fn seal(&self, master: &MasterKey) -> Vec<u8> {
+        master.seal(&aad(self.purpose, self.version), self.bytes.as_ref(), &mut clock::rng())
+    }
+}
+
+fn random(purpose: &'static str, version: i64) -> Random {
+    let mut bytes = Zeroizing::new([0; 32]);
+    clock::rng().fill_bytes(bytes.as_mut());
+    Random { purpose, version, bytes }
+}
+
+fn event(action: &'static str, pepper: i64) -> AuditEvent {
+    AuditEvent { action, target: format!("pepper {pepper}"), account: None, detail: json!({ "pepper": pepper }) }
+}
+
+fn open(master: &MasterKey, purpose: &str, version: i64, sealed: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let bytes = master.open(&aad(purpose, version), sealed)?;
+    bytes.first_chunk::<32>().filter(|_| bytes.len() == 32).map(|bytes| Zeroizing::new(*bytes))
+}
+
+fn aad(purpose: &str, version: i64) -> String {
+    format!("keywright {purpose} {version}")
+}
+
+fn wrong_master() -> Error {
+    Error::Internal("the master key is not the one this data was sealed under: use the one from the same data folder, or from its backup".into())
+}

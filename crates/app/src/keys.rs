@@ -1,0 +1,414 @@
+//! Use cases on keys: create, read, change, rotate, revoke. All doors come through here.
+
+use keywright_core::audit::AuditEvent;
+use keywright_core::credits::Balance;
+use keywright_core::draft::{Change, Draft};
+use keywright_core::format::Issued;
+use keywright_core::id::{AccountId, KeyId};
+use keywright_core::key::{Key, Refusal, Secret};
+use keywright_core::policy::{DEFAULT_KIND, Kind, OPERATOR_KIND, Policy};
+use keywright_core::secret::PlainKey;
+use keywright_core::time::{Span, Time};
+use keywright_store::keys::KeyFilter;
+use keywright_store::{Tx, keys, secrets};
+use serde_json::{Value, json};
+
+use crate::caller::{Caller, Reach};
+use crate::error::Error;
+use crate::replay::Replay;
+use crate::{App, clock, credits};
+
+/// The longest grace a rotation may have.
+pub const LONGEST_GRACE: Span = Span::days(90);
+
+/// A key that was just made, or one that an earlier call with the same `Idempotency-Key` had made.
+pub struct Created {
+    /// The key.
+    pub key: Key,
+    /// Its plaintext, this once; `None` where the call was a replay.
+    pub plain: Option<PlainKey>,
+}
+
+/// A key that has just got a new secret.
+pub struct Rotated {
+    /// The key.
+    pub key: Key,
+    /// The new secret's plaintext, this once.
+    pub plain: PlainKey,
+    /// The part of the secret before it that may be shown.
+    pub old_prefix: String,
+    /// When the secret before it stops working.
+    pub old_expires_at: Time,
+}
+
+impl App {
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// The request is wrong, wider than its caller, or over the account's limit.
+    pub async fn create_key(
+        &self,
+        caller: &Caller,
+        account: Option<AccountId>,
+        kind: Option<&str>,
+        draft: Draft,
+        replay: Option<Replay>,
+    ) -> Result<Created, Error> {
+        let world = self.world();
+        caller.must(&world.policy.catalog, "keys:write")?;
+        let kind = find_kind(&world.policy, kind)?;
+        let account = account_for(caller, kind, account)?;
+        if kind.format.is_open() {
+            return Err(Error::invalid("kind", format!("keys of kind `{}` are imported, never issued: see POST /v1/keys/import", kind.name)));
+        }
+        let now = self.clock.now();
+        let mut key = new_key(kind, account, draft, caller, now);
+        world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;
+        must_not_widen(&world.policy, caller, &key)?;
+        let (plain, secret) = self.issue(kind, &mut key, now)?;
+        let most = kind.live_keys_per_account;
+        let made = self
+            .write(caller, move |tx| {
+                Box::pin(async move {
+                    if let Some(earlier) = Replay::find(tx, replay.as_ref()).await? {
+                        let id = earlier.parse().map_err(|_| Error::Internal("a replay names no key".into()))?;
+                        let key = keys::find_key(tx, id).await?.ok_or(Error::NotFound("key"))?;
+                        let event = event("key.create_replayed", &key, json!({}));
+                        return Ok(((key, false), event));
+                    }
+                    must_have_room(tx, &key, most, now).await?;
+                    keys::insert_key(tx, &key).await?;
+                    secrets::insert_secret(tx, &secret).await?;
+                    Replay::keep(tx, replay.as_ref(), &key.id.to_string(), now).await?;
+                    let event = event("key.create", &key, settings(&key));
+                    Ok(((key, true), event))
+                })
+            })
+            .await?;
+        let (key, is_new) = made;
+        Ok(Created { key, plain: is_new.then_some(plain) })
+    }
+
+    /// A key the caller may see.
+    ///
+    /// # Errors
+    /// There is none, or it is another account's.
+    pub async fn get_key(&self, caller: &Caller, id: KeyId) -> Result<Key, Error> {
+        caller.must(&self.world().policy.catalog, "keys:read")?;
+        let mut key = keys::find_key(&self.db, id).await?.filter(|key| caller.reaches(key.account)).ok_or(Error::NotFound("key"))?;
+        // Units this node holds are still the key's.
+        if let (Some(credits), Some(pool)) = (&mut key.credits, self.pools.find(id)) {
+            *credits += pool.leased();
+        }
+        Ok(key)
+    }
+
+    /// A key's secrets that still work, newest first.
+    ///
+    /// # Errors
+    /// The key is not the caller's to see.
+    pub async fn list_secrets(&self, caller: &Caller, id: KeyId) -> Result<Vec<Secret>, Error> {
+        self.get_key(caller, id).await?;
+        let now = self.clock.now();
+        let mut listed = secrets::list_secrets(&self.db, id).await?;
+        listed.retain(|secret| secret.is_live(now));
+        Ok(listed)
+    }
+
+    /// Keys the caller may see.
+    ///
+    /// # Errors
+    /// The caller may not read keys.
+    pub async fn list_keys(&self, caller: &Caller, mut filter: KeyFilter) -> Result<Vec<Key>, Error> {
+        caller.must(&self.world().policy.catalog, "keys:read")?;
+        if let Reach::Account(own) = caller.reach {
+            if filter.account.is_some_and(|asked| asked != own) {
+                return Ok(Vec::new());
+            }
+            filter.account = Some(own);
+        }
+        filter.now = self.clock.now();
+        Ok(keys::list_keys(&self.db, &filter).await?)
+    }
+
+    /// Changes what a key is, but not its secret.
+    ///
+    /// # Errors
+    /// The change is wrong, wider than its caller, or the key is revoked.
+    pub async fn update_key(&self, caller: &Caller, id: KeyId, change: Change) -> Result<Key, Error> {
+        let world = self.world();
+        caller.must(&world.policy.catalog, "keys:write")?;
+        let pool = self.pools.find(id);
+        let now = self.clock.now();
+        let author = caller.clone();
+        self.write(caller, move |tx| {
+            Box::pin(async move {
+                let mut key = load(tx, &author, id).await?;
+                if key.revoked_at.is_some() {
+                    return Err(Refusal::Revoked.into());
+                }
+                let before = settings(&key);
+                let sets_balance = change.credits.is_some() || change.refill.is_some();
+                let keeps_credits = change.credits.is_none();
+                change.lay_over(&mut key, now);
+                let kind = find_kind(&world.policy, Some(&key.kind))?;
+                world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;
+                must_not_widen(&world.policy, &author, &key)?;
+                keys::update_key(tx, &key).await?;
+                key.version += 1;
+                if sets_balance {
+                    let held = pool.as_ref().filter(|_| keeps_credits).map_or(0, |pool| pool.leased());
+                    key.credits = key.credits.map(|credits| credits + held);
+                    let balance = Balance { credits: key.credits, refill: key.refill, refill_at: key.refill_at };
+                    credits::set_balance(tx, pool.as_deref(), key.id, &balance).await?;
+                }
+                let event = event("key.update", &key, json!({ "before": before, "after": settings(&key) }));
+                Ok((key, event))
+            })
+        })
+        .await
+    }
+
+    /// Gives a key a new secret; the one before it works until the grace is over.
+    ///
+    /// # Errors
+    /// The key is revoked or expired, or may do more than its caller.
+    pub async fn rotate_key(&self, caller: &Caller, id: KeyId, grace: Option<Span>) -> Result<Rotated, Error> {
+        let world = self.world();
+        caller.must(&world.policy.catalog, "keys:write")?;
+        self.rotate(caller, id, grace).await
+    }
+
+    /// [`App::rotate_key`] for the key itself, which needs no permission to renew itself.
+    ///
+    /// # Errors
+    /// The key is revoked or expired.
+    pub(crate) async fn rotate(&self, caller: &Caller, id: KeyId, grace: Option<Span>) -> Result<Rotated, Error> {
+        let world = self.world();
+        if grace.is_some_and(|grace| grace > LONGEST_GRACE) {
+            return Err(Error::invalid("grace", format!("is at most {LONGEST_GRACE}")));
+        }
+        let seen = self.see(caller, id).await?;
+        let kind = find_kind(&world.policy, Some(&seen.kind))?;
+        let kind = if kind.format.is_open() { find_kind(&world.policy, None)? } else { kind };
+        let grace = grace.unwrap_or(kind.grace);
+        let now = self.clock.now();
+        let mut successor_key = seen.clone();
+        let (plain, successor) = self.issue(kind, &mut successor_key, now)?;
+        let author = caller.clone();
+        let world_in = std::sync::Arc::clone(&world);
+        let (key, old_prefix, old_expires_at) = self
+            .write(caller, move |tx| {
+                Box::pin(async move {
+                    let mut key = load(tx, &author, id).await?;
+                    must_not_widen(&world_in.policy, &author, &key)?;
+                    let old_prefix = key.prefix.clone();
+                    let ends = key.rotate(&successor, grace, now)?;
+                    secrets::insert_secret(tx, &successor).await?;
+                    secrets::set_predecessors_end(tx, id, &successor.digest, ends).await?;
+                    keys::update_key(tx, &key).await?;
+                    key.version += 1;
+                    let detail = json!({ "old_prefix": old_prefix, "prefix": key.prefix, "grace": grace, "old_expires_at": ends });
+                    let event = event("key.rotate", &key, detail);
+                    Ok(((key, old_prefix, ends), event))
+                })
+            })
+            .await?;
+        Ok(Rotated { key, plain, old_prefix, old_expires_at })
+    }
+
+    /// Ends the grace of a key's earlier secrets now, or moves its end to so long from now.
+    ///
+    /// # Errors
+    /// No earlier secret is in its grace.
+    pub async fn set_grace(&self, caller: &Caller, id: KeyId, grace: Span) -> Result<Key, Error> {
+        caller.must(&self.world().policy.catalog, "keys:write")?;
+        if grace > LONGEST_GRACE {
+            return Err(Error::invalid("grace", format!("is at most {LONGEST_GRACE}")));
+        }
+        let now = self.clock.now();
+        let author = caller.clone();
+        self.write(caller, move |tx| {
+            Box::pin(async move {
+                let key = load(tx, &author, id).await?;
+                let ends = now.after(grace);
+                if secrets::set_grace_end(tx, id, ends, now).await? == 0 {
+                    return Err(Refusal::NoGrace.into());
+                }
+                let event = event("key.set_grace", &key, json!({ "old_expires_at": ends }));
+                Ok((key, event))
+            })
+        })
+        .await
+    }
+
+    /// Ends a key for ever. Once this has returned, nobody accepts it. Revoking a revoked key changes nothing.
+    ///
+    /// # Errors
+    /// There is no such key, or it is another account's.
+    pub async fn revoke_key(&self, caller: &Caller, id: KeyId) -> Result<Key, Error> {
+        caller.must(&self.world().policy.catalog, "keys:write")?;
+        self.revoke(caller, id).await
+    }
+
+    /// [`App::revoke_key`] for the key itself, which needs no permission to end itself.
+    pub(crate) async fn revoke(&self, caller: &Caller, id: KeyId) -> Result<Key, Error> {
+        let now = self.clock.now();
+        self.transition(caller, id, "key.revoke", move |key| {
+            key.revoke(now);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Switches a key on or off.
+    ///
+    /// # Errors
+    /// The key is revoked.
+    pub async fn set_key_enabled(&self, caller: &Caller, id: KeyId, enabled: bool) -> Result<Key, Error> {
+        caller.must(&self.world().policy.catalog, "keys:write")?;
+        let now = self.clock.now();
+        let action = if enabled { "key.enable" } else { "key.disable" };
+        self.transition(caller, id, action, move |key| Ok(key.set_enabled(enabled, now)?)).await
+    }
+
+    async fn transition(
+        &self,
+        caller: &Caller,
+        id: KeyId,
+        action: &'static str,
+        change: impl FnOnce(&mut Key) -> Result<(), Error> + Send + 'static,
+    ) -> Result<Key, Error> {
+        let author = caller.clone();
+        let now = self.clock.now();
+        self.write(caller, move |tx| {
+            Box::pin(async move {
+                let mut key = load(tx, &author, id).await?;
+                change(&mut key)?;
+                keys::update_key(tx, &key).await?;
+                key.version += 1;
+                let event = event(action, &key, json!({ "status": key.status(now) }));
+                Ok((key, event))
+            })
+        })
+        .await
+    }
+
+    /// A key within the caller's reach, whatever they may do with it.
+    pub(crate) async fn see(&self, caller: &Caller, id: KeyId) -> Result<Key, Error> {
+        let key = keys::find_key(&self.db, id).await?;
+        key.filter(|key| caller.reaches(key.account)).ok_or(Error::NotFound("key"))
+    }
+
+    /// A new secret for `key`, whose shown parts become the key's.
+    fn issue(&self, kind: &Kind, key: &mut Key, now: Time) -> Result<(PlainKey, Secret), Error> {
+        let environment = key.environment.as_deref().or(kind.environments.first().map(String::as_str));
+        let Issued { key: plain, prefix, last_four } =
+            kind.format.issue(environment, kind.service_part(&key.services), &mut clock::rng());
+        let unusable = || Error::Internal("there is no pepper".into());
+        let pepper = self.keyring.current().ok_or_else(unusable)?;
+        let making = self.keyring.making().ok_or_else(unusable)?;
+        key.prefix.clone_from(&prefix);
+        key.last_four.clone_from(&last_four);
+        let digest = pepper.digest(plain.reveal().as_bytes());
+        Ok((plain, Secret { key: key.id, digest, making, prefix, last_four, created_at: now, expires_at: None }))
+    }
+}
+
+async fn load(tx: &mut Tx, caller: &Caller, id: KeyId) -> Result<Key, Error> {
+    keys::find_key(tx, id).await?.filter(|key| caller.reaches(key.account)).ok_or(Error::NotFound("key"))
+}
+
+async fn must_have_room(tx: &mut Tx, key: &Key, most: Option<u32>, now: Time) -> Result<(), Error> {
+    if keywright_store::accounts::find_account(tx, key.account).await?.is_none() {
+        return Err(Error::NotFound("account"));
+    }
+    let Some(most) = most else { return Ok(()) };
+    if keys::count_live_keys(tx, key.account, &key.kind, now).await? < i64::from(most) {
+        return Ok(());
+    }
+    Err(Error::Conflict(format!("the account has {most} live keys of this kind, the most it may have: revoke one first")))
+}
+
+pub(crate) fn find_kind<'a>(policy: &'a Policy, name: Option<&str>) -> Result<&'a Kind, Error> {
+    let name = name.unwrap_or(DEFAULT_KIND);
+    policy.kind(name).map(|(_, kind)| kind).ok_or_else(|| {
+        let names: Vec<&str> = policy.kinds().iter().map(|kind| kind.name.as_str()).collect();
+        Error::invalid("kind", format!("there is no such kind: use one of {}", names.join(", ")))
+    })
+}
+
+/// Operators' keys belong to the operators' account, and nothing else does.
+pub(crate) fn account_for(caller: &Caller, kind: &Kind, named: Option<AccountId>) -> Result<AccountId, Error> {
+    if kind.name == OPERATOR_KIND {
+        caller.must_be_operator()?;
+        return match named {
+            None | Some(AccountId::OPERATOR) => Ok(AccountId::OPERATOR),
+            Some(_) => Err(Error::invalid("account_id", "leave it out: operators' keys belong to no customer")),
+        };
+    }
+    match caller.account(named)? {
+        AccountId::OPERATOR => Err(Error::invalid("kind", format!("the operators' account holds keys of kind `{OPERATOR_KIND}` alone"))),
+        account => Ok(account),
+    }
+}
+
+/// Nobody hands out more than they have: not a customer to another key, not an operator to another operator.
+fn must_not_widen(policy: &Policy, caller: &Caller, key: &Key) -> Result<(), Error> {
+    let is_customer = caller.reach != Reach::Everything;
+    let bound = is_customer || key.account == AccountId::OPERATOR;
+    if bound && !caller.grant.contains(&policy.grant(key)) {
+        return Err(Error::Forbidden("the key would be permitted more than the credential that asks for it".into()));
+    }
+    if is_customer && caller.environment.is_some() && caller.environment != key.environment {
+        return Err(Error::Forbidden("the key would be for another environment than the credential that asks for it".into()));
+    }
+    Ok(())
+}
+
+pub(crate) fn new_key(kind: &Kind, account: AccountId, draft: Draft, caller: &Caller, now: Time) -> Key {
+    let own_credits = draft.credits.is_some();
+    let refill = if own_credits { draft.refill } else { draft.refill.or(kind.refill) };
+    Key {
+        id: KeyId::new(now, &mut clock::rng()),
+        account,
+        kind: kind.name.clone(),
+        name: draft.name,
+        description: draft.description,
+        environment: draft.environment.or_else(|| kind.environments.first().cloned()),
+        role: draft.role.or_else(|| kind.roles.first().cloned()),
+        services: draft.services,
+        permissions: draft.permissions,
+        ip_allowlist: draft.ip_allowlist,
+        expires_at: draft.expires_in.or(kind.expires_in).map(|span| now.after(span)),
+        credits: draft.credits.or(kind.credits),
+        refill,
+        refill_at: refill.map(|refill| now.after(refill.every)),
+        ratelimits: draft.ratelimits.unwrap_or_else(|| kind.ratelimits.clone()),
+        metadata: draft.metadata,
+        enabled: true,
+        revoked_at: None,
+        prefix: String::new(),
+        last_four: String::new(),
+        created_by: caller.actor.name(),
+        created_at: now,
+        updated_at: now,
+        rotated_at: None,
+        last_use: None,
+        version: 1,
+    }
+}
+
+fn event(action: &'static str, key: &Key, detail: Value) -> AuditEvent {
+    AuditEvent { action, target: key.id.to_string(), account: Some(key.account), detail }
+}
+
+/// What of a key the audit log keeps: everything that was set, nothing that is secret.
+fn settings(key: &Key) -> Value {
+    json!({
+        "kind": key.kind, "name": key.name, "description": key.description, "environment": key.environment,
+        "role": key.role, "services": key.services, "permissions": key.permissions, "ip_allowlist": key.ip_allowlist,
+        "expires_at": key.expires_at, "credits": key.credits, "refill": key.refill, "ratelimits": key.ratelimits,
+        "metadata": key.metadata, "enabled": key.enabled, "prefix": key.prefix,
+    })
+}

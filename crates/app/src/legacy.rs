@@ -1,0 +1,97 @@
+//! Secrets stored in another way than new ones are: under an older pepper, or known by their SHA-256 alone.
+//!
+//! They are looked up under every such way that is in use, in one statement, and cached under the digest they are
+//! stored with. The first use brings the plaintext, and with it the chance to store them like all others.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use keywright_core::audit::AuditEvent;
+use keywright_core::secret::{Digest, Form, Making};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::App;
+use crate::error::Error;
+use crate::keyring::Keyring;
+use crate::write::Author;
+
+/// Secrets waiting to be stored anew; more wait for their next use.
+const QUEUE: usize = 1_024;
+
+pub(crate) struct Legacy {
+    makings: ArcSwap<Vec<Making>>,
+    imported: AtomicBool,
+    upgrades: mpsc::Sender<(Digest, Digest)>,
+}
+
+/// The other end of the upgrades: to be run as one task.
+pub(crate) struct Upgrades(mpsc::Receiver<(Digest, Digest)>);
+
+impl Legacy {
+    pub(crate) fn new(makings: Vec<Making>, keyring: &Keyring) -> (Self, Upgrades) {
+        let (upgrades, queue) = mpsc::channel(QUEUE);
+        let current = keyring.making();
+        let older: Vec<Making> = makings.into_iter().filter(|making| Some(*making) != current).collect();
+        let legacy = Self { imported: AtomicBool::new(false), makings: ArcSwap::default(), upgrades };
+        older.into_iter().for_each(|making| legacy.add(making));
+        (legacy, Upgrades(queue))
+    }
+
+    /// Takes note of a way secrets are stored in from now on.
+    pub(crate) fn add(&self, making: Making) {
+        self.makings.rcu(|known| {
+            let mut all = known.to_vec();
+            if !all.contains(&making) {
+                all.push(making);
+            }
+            all
+        });
+        if making.form == Form::Sha256 {
+            self.imported.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether there are, or were since the start, keys known by their SHA-256 alone.
+    #[inline]
+    pub(crate) fn any_imported(&self) -> bool {
+        self.imported.load(Ordering::Acquire)
+    }
+
+    /// Every other digest a presented key may be stored under. There is seldom any.
+    pub(crate) fn digests(&self, keyring: &Keyring, key: &[u8]) -> Vec<Digest> {
+        self.makings.load().iter().filter_map(|making| keyring.digest_as(*making, key)).collect()
+    }
+
+    pub(crate) fn upgrade_later(&self, stored: Digest, current: Digest) {
+        // A full queue is no loss: the key's next use asks again.
+        drop(self.upgrades.try_send((stored, current)));
+    }
+}
+
+impl App {
+    /// Stores used secrets anew under the current pepper, until the app is gone.
+    pub(crate) async fn run_upgrades(&self, mut queue: Upgrades) {
+        while let Some((stored, current)) = queue.0.recv().await {
+            match self.upgrade_secret(stored, current).await {
+                // It was revoked, or upgraded already, since it was asked for.
+                Ok(()) | Err(Error::Conflict(_) | Error::NotFound(_)) => {}
+                Err(error) => tracing::warn!(%error, "a secret could not be stored anew"),
+            }
+        }
+    }
+
+    async fn upgrade_secret(&self, stored: Digest, current: Digest) -> Result<(), Error> {
+        let Some(making) = self.keyring.making() else { return Ok(()) };
+        self.write(Author::system(), move |tx| {
+            Box::pin(async move {
+                let found = keywright_store::secrets::find_secret(tx, &[stored]).await?.ok_or(Error::NotFound("secret"))?;
+                keywright_store::secrets::replace_digest(tx, &stored, &current, making).await?;
+                let detail = json!({ "from_pepper": found.secret.making.pepper, "to_pepper": making.pepper });
+                let account = Some(found.key.account);
+                Ok(((), AuditEvent { action: "key.upgrade_secret", target: found.key.id.to_string(), account, detail }))
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,157 @@
+//! What the cache keeps of a key beside its slot, and what many keys share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use keywright_core::id::{AccountId, KeyId};
+use keywright_core::ip::IpAllowlist;
+use keywright_core::key::{Key, Metadata};
+use keywright_core::permission::Grant;
+use keywright_core::policy::Policy;
+use keywright_core::time::Time;
+
+use crate::credits::Pool;
+use crate::limits::Limits;
+use crate::sync::lock_std as lock;
+
+/// What a caller is told of a verified key. Kept small: there is one for every cached key.
+#[derive(Debug)]
+pub struct Record {
+    /// The key's id.
+    pub id: KeyId,
+    expires_at: Time,
+    /// What people call it.
+    pub name: Box<str>,
+    /// What few keys have.
+    pub more: Option<Box<More>>,
+}
+
+/// What few keys have.
+#[derive(Debug, Default)]
+pub struct More {
+    /// Where the key may be used from.
+    pub allowlist: IpAllowlist,
+    /// Its rate limits.
+    pub limits: Option<Arc<Limits>>,
+    /// Its credits.
+    pub credits: Option<Arc<Pool>>,
+    /// Whatever its owner keeps with it.
+    pub metadata: Metadata,
+}
+
+impl Record {
+    pub(crate) fn new(key: &Key, limits: Option<Arc<Limits>>, credits: Option<Arc<Pool>>) -> Self {
+        let more = More { allowlist: key.ip_allowlist.clone(), limits, credits, metadata: key.metadata.clone() };
+        let plain = more.limits.is_none() && more.credits.is_none() && more.allowlist.is_everywhere() && more.metadata.0.is_empty();
+        Self {
+            id: key.id,
+            expires_at: key.expires_at.unwrap_or(Time::MAX),
+            name: key.name.as_str().into(),
+            more: (!plain).then(|| Box::new(more)),
+        }
+    }
+
+    /// When the key expires, if ever.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Time> {
+        (self.expires_at != Time::MAX).then_some(self.expires_at)
+    }
+
+    /// Whether a decision needs more than the slot says.
+    pub(crate) fn needs_more(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| more.limits.is_some() || more.credits.is_some() || !more.allowlist.is_everywhere())
+    }
+}
+
+/// What a key may do, shared by all keys that may do the same.
+#[derive(Debug)]
+pub struct Access {
+    /// The policy's epoch it was compiled in.
+    pub(crate) epoch: u64,
+    /// The kind's name.
+    pub kind: String,
+    /// The role, where there is one.
+    pub role: Option<String>,
+    /// The services covered.
+    pub services: Vec<String>,
+    /// Every permission and wildcard granted.
+    pub permissions: Vec<String>,
+    /// The same, compiled.
+    pub grant: Arc<Grant>,
+}
+
+type AccessKey = (u64, String, Option<String>, Vec<String>, Vec<String>);
+
+/// Every [`Access`] there is, by number.
+#[derive(Default)]
+pub(crate) struct Accesses {
+    numbers: Mutex<HashMap<AccessKey, u32>>,
+    list: boxcar::Vec<Access>,
+}
+
+impl Accesses {
+    #[inline]
+    pub(crate) fn get(&self, number: u32) -> Option<&Access> {
+        self.list.get(number as usize)
+    }
+
+    /// The number of what `key` may do under the policy of this epoch.
+    pub(crate) fn number(&self, epoch: u64, policy: &Policy, key: &Key) -> u32 {
+        let named = (epoch, key.kind.clone(), key.role.clone(), key.services.clone(), key.permissions.clone());
+        *lock(&self.numbers).entry(named).or_insert_with(|| {
+            self.list.push(Access {
+                epoch,
+                kind: key.kind.clone(),
+                role: key.role.clone(),
+                services: key.services.clone(),
+                permissions: policy.grants(key),
+                grant: Arc::new(policy.grant(key)),
+            }) as u32
+        })
+    }
+}
+
+/// What the hot path needs to know of an account.
+#[derive(Debug)]
+pub(crate) struct AccountState {
+    pub(crate) id: AccountId,
+    suspended: AtomicBool,
+}
+
+impl AccountState {
+    #[inline]
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Acquire)
+    }
+}
+
+/// Every account met so far, by number.
+#[derive(Default)]
+pub(crate) struct AccountStates {
+    numbers: Mutex<HashMap<AccountId, u32>>,
+    list: boxcar::Vec<AccountState>,
+}
+
+impl AccountStates {
+    #[inline]
+    pub(crate) fn get(&self, number: u32) -> Option<&AccountState> {
+        self.list.get(number as usize)
+    }
+
+    /// The number of an account. What a load read of it counts only where nothing was known before: a load may have
+    /// read what has since been changed.
+    pub(crate) fn number(&self, id: AccountId, suspended: bool) -> u32 {
+        *lock(&self.numbers)
+            .entry(id)
+            .or_insert_with(|| self.list.push(AccountState { id, suspended: AtomicBool::new(suspended) }) as u32)
+    }
+
+    /// Puts a committed change in force.
+    pub(crate) fn set_suspended(&self, id: AccountId, suspended: bool) {
+        let number = self.number(id, suspended);
+        if let Some(state) = self.get(number) {
+            state.suspended.store(suspended, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Starting and stopping: the tasks that run beside the calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use keywright_core::secret::MasterKey;
+use keywright_store::Db;
+use tokio::task::JoinHandle;
+
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::keyring::Keyring;
+use crate::legacy::{Legacy, Upgrades};
+use crate::world::World;
+use crate::{App, Settings, write};
+
+/// Parts of the cache, each with a lock of its own.
+const SHARDS: usize = 256;
+/// How often counts of uses are written down: at most these are lost to `kill -9`.
+const FLUSH_EVERY: Duration = Duration::from_millis(900);
+/// How often what is over is forgotten.
+const TIDY_EVERY: u32 = 60;
+
+/// What runs beside the calls.
+pub struct Tasks {
+    app: Arc<App>,
+    writer: JoinHandle<()>,
+    others: Vec<JoinHandle<()>>,
+}
+
+impl App {
+    /// Starts on an open database.
+    ///
+    /// # Errors
+    /// The master key is not the database's, or the database is out of reach.
+    pub async fn start(db: Db, master: &MasterKey, settings: Settings) -> Result<(Arc<Self>, Tasks), Error> {
+        let Settings { policy, clock, cached_keys } = settings;
+        let keyring = Keyring::open(&db, master, clock.now()).await?;
+        let makings = keywright_store::secrets::list_makings(&db).await?;
+        let (legacy, upgrades) = Legacy::new(makings, &keyring);
+        let (writer, queue) = write::channel();
+        let app = Arc::new(Self {
+            db,
+            clock,
+            world: ArcSwap::from_pointee(World { policy, epoch: 1 }),
+            keyring,
+            cache: Cache::new(cached_keys, SHARDS),
+            accounts: crate::record::AccountStates::default(),
+            accesses: crate::record::Accesses::default(),
+            limits: crate::limits::LimitBook::default(),
+            pools: crate::credits::PoolBook::default(),
+            lockouts: crate::lockouts::Lockouts::default(),
+            usage: crate::usage::Usage::default(),
+            legacy,
+            writer,
+        });
+        let writing = Arc::clone(&app);
+        let tasks = Tasks {
+            writer: tokio::spawn(async move { writing.run_writer(queue).await }),
+            others: vec![tokio::spawn(flush(Arc::clone(&app))), tokio::spawn(upgrade(Arc::clone(&app), upgrades))],
+            app: Arc::clone(&app),
+        };
+        Ok((app, tasks))
+    }
+}
+
+async fn flush(app: Arc<App>) {
+    let mut every = tokio::time::interval(FLUSH_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for tick in 1u32.. {
+        every.tick().await;
+        // It has been logged where it failed, and the next batch may do better.
+        drop(app.flush_usage().await);
+        if tick % TIDY_EVERY == 0 {
+            let now = app.now();
+            app.limits.tidy(now);
+            app.lockouts.tidy(now);
+            app.pools.tidy();
+            if let Err(error) = app.forget_replays().await {
+                tracing::warn!(%error, "old Idempotency-Keys could not be forgotten");
+            }
+        }
+    }
+}
+
+async fn upgrade(app: Arc<App>, queue: Upgrades) {
+    app.run_upgrades(queue).await;
+}
+
+impl Tasks {
+    /// Stops after everything that was acknowledged, counted or leased is written down.
+    ///
+    /// # Errors
+    /// The database is out of reach.
+    pub async fn stop(self) -> Result<(), Error> {
+        for task in &self.others {
+            task.abort();
+        }
+        self.app.flush_usage().await?;
+        self.app.return_credits().await?;
+        self.app.close_writer();
+        self.writer.await.map_err(|_| Error::Internal("the writer was gone before its time".into()))
+    }
+}

@@ -1,0 +1,453 @@
+//! Verifying a key: the one path every front door takes.
+//!
+//! Digest, cache or database, `decide`, limits, credits, one exit that records the use. On a hit there is no I/O and
+//! no lock unless the key has an allow-list, limits or credits.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use keywright_core::id::AccountId;
+use keywright_core::key::Metadata;
+use keywright_core::limit::{RateLimit, Remaining};
+use keywright_core::permission::{Catalog, Need};
+use keywright_core::secret::Digest;
+use keywright_core::time::{Span, Time};
+use keywright_core::verify::{self, Outcome, Query};
+
+use crate::App;
+use crate::cache::{Facts, Hit, Lookup, Ticket, flag};
+use crate::error::Error;
+use crate::lockouts::Subject;
+use crate::record::{Access, Record};
+use crate::world::World;
+
+/// Times a verification starts anew because the key it found had to make room meanwhile.
+const RETRIES: usize = 8;
+
+/// What is asked of a presented key.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Where it is used from.
+    pub ip: Option<IpAddr>,
+    /// By what.
+    pub user_agent: Option<&'a str>,
+    /// What it is to be allowed.
+    pub want: Want<'a>,
+    /// The environment it is used in.
+    pub environment: Option<&'a str>,
+    /// Units it costs.
+    pub cost: u32,
+    /// Labels the use is counted under.
+    pub tags: &'a [String],
+}
+
+/// Permissions asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Want<'a> {
+    /// None: the key only has to work.
+    Nothing,
+    /// Every one of these.
+    All(&'a [String]),
+    /// At least one of these.
+    Any(&'a [String]),
+}
+
+impl Want<'_> {
+    #[inline]
+    pub(crate) fn compile(self, catalog: &Catalog) -> Need {
+        match self {
+            Want::Nothing => Need::Nothing,
+            Want::All(names) => catalog.all(names.iter().map(String::as_str)),
+            Want::Any(names) => catalog.any(names.iter().map(String::as_str)),
+        }
+    }
+}
+
+impl Default for Ask<'_> {
+    fn default() -> Self {
+        Self { ip: None, user_agent: None, want: Want::Nothing, environment: None, cost: 1, tags: &[] }
+    }
+}
+
+/// What a verification came to.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// How long to wait, where it is too soon.
+    pub retry_after: Option<Span>,
+    /// The key, where there is one.
+    pub key: Option<Verified>,
+}
+
+/// A key that was found.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    pub(crate) record: Arc<Record>,
+    pub(crate) facts: Facts,
+    pub(crate) at: Time,
+}
+
+/// What the cache knows of a key.
+pub(crate) type Known = (Facts, Arc<Record>);
+
+/// What a known key was told: its outcome, and how long to wait.
+type Told = (Outcome, Option<Span>);
+
+/// What happens before the database has to be asked.
+enum Step {
+    Refused(Outcome, Option<Span>),
+    Found(Hit),
+    Load(Digest, Ticket),
+}
+
+impl App {
+    /// Verifies a key whose answer is in memory, and tells the outcome alone; `None` where it takes [`App::verify`].
+    ///
+    /// This is the whole verification for whoever embeds Keywright: it counts the use and spends what it costs.
+    #[must_use]
+    pub fn verify_cached(&self, key: &[u8], ask: &Ask<'_>) -> Option<Outcome> {
+        let world = self.world.load();
+        let now = self.clock.now();
+        match self.begin(&world, key, ask, now) {
+            Step::Refused(outcome, _) => Some(self.refuse(&world, key, ask, outcome, now)),
+            Step::Found(hit) if hit.facts.flags & flag::MORE == 0 => self.judge_plain(&world, &hit, ask, now),
+            Step::Found(_) | Step::Load(..) => None,
+        }
+    }
+
+    /// Verifies several keys as [`App::verify_cached`] does; their memory is fetched side by side.
+    #[must_use]
+    pub fn verify_cached_batch(&self, keys: &[&[u8]], ask: &Ask<'_>) -> Vec<Option<Outcome>> {
+        let world = self.world.load();
+        let now = self.clock.now();
+        let digests: Vec<Option<Digest>> = keys.iter().map(|key| self.digest(&world, key)).collect();
+        self.cache.approach(digests.iter().flatten());
+        let verify = |(key, digest): (&&[u8], Option<Digest>)| match self.step(&world, key, digest, ask, now) {
+            Step::Refused(outcome, _) => Some(self.refuse(&world, key, ask, outcome, now)),
+            Step::Found(hit) if hit.facts.flags & flag::MORE == 0 => self.judge_plain(&world, &hit, ask, now),
+            Step::Found(_) | Step::Load(..) => None,
+        };
+        keys.iter().zip(digests).map(verify).collect()
+    }
+
+    /// Verifies a key.
+    ///
+    /// # Errors
+    /// The database has to be asked and is out of reach. A denial is no error.
+    pub async fn verify(&self, key: &[u8], ask: &Ask<'_>) -> Result<Verdict, Error> {
+        let now = self.clock.now();
+        for _ in 0..RETRIES {
+            let world = self.world.load_full();
+            let (facts, record, hit) = match self.begin(&world, key, ask, now) {
+                Step::Refused(outcome, retry_after) => {
+                    let outcome = self.refuse(&world, key, ask, outcome, now);
+                    return Ok(Verdict { outcome, retry_after, key: None });
+                }
+                Step::Found(hit) => match self.cache.record(&hit) {
+                    Some(record) => (hit.facts, record, Some(hit)),
+                    None => continue,
+                },
+                // Beyond this check, a reload of the policy comes after the ticket and spoils it.
+                Step::Load(..) if self.world.load().epoch != world.epoch => continue,
+                Step::Load(digest, ticket) => match self.load(&world, key, &digest, ticket).await? {
+                    Some((facts, record)) => (facts, record, None),
+                    None => {
+                        let outcome = self.refuse(&world, key, ask, Outcome::NotFound, now);
+                        return Ok(Verdict { outcome, retry_after: None, key: None });
+                    }
+                },
+            };
+            let Some(outcome) = self.decide(&world, facts, Some(&record), ask, now) else { continue };
+            let (outcome, retry_after) = self.spend(outcome, &record, ask, now).await?;
+            self.record_use(hit.as_ref(), &record, outcome, ask, now);
+            return Ok(Verdict { outcome, retry_after, key: Some(Verified { record, facts, at: now }) });
+        }
+        Err(Error::Unavailable("the cache is too small for what is asked of it: give it more keys".into()))
+    }
+
+    /// Everything up to the database: form, lockouts, digest, cache.
+    #[inline]
+    fn begin(&self, world: &World, key: &[u8], ask: &Ask<'_>, now: Time) -> Step {
+        let digest = self.digest(world, key);
+        self.step(world, key, digest, ask, now)
+    }
+
+    /// The digest of a well-formed key.
+    #[inline]
+    fn digest(&self, world: &World, key: &[u8]) -> Option<Digest> {
+        world.policy.read(key, self.legacy.any_imported())?;
+        Some(self.keyring.current()?.digest(key))
+    }
+
+    #[inline]
+    fn step(&self, world: &World, key: &[u8], digest: Option<Digest>, ask: &Ask<'_>, now: Time) -> Step {
+        if self.lockouts.any(now)
+            && let Some(wait) = self.locked_for(world, key, ask.ip, now)
+        {
+            return Step::Refused(Outcome::RateLimited, Some(wait));
+        }
+        let Some(digest) = digest else { return Step::Refused(Outcome::Malformed, None) };
+        match self.cache.find(&digest) {
+            Lookup::Known(hit) => Step::Found(hit),
+            lookup => self.step_beyond(key, digest, lookup),
+        }
+    }
+
+    /// A key the cache does not hold under its current digest: it may be there under the one it was stored with.
+    #[cold]
+    fn step_beyond(&self, key: &[u8], digest: Digest, lookup: Lookup) -> Step {
+        let ticket = match lookup {
+            Lookup::Known(hit) => return Step::Found(hit),
+            Lookup::Absent => return Step::Refused(Outcome::NotFound, None),
+            Lookup::Unknown(ticket) => ticket,
+        };
+        for stored in self.legacy.digests(&self.keyring, key) {
+            if let Lookup::Known(hit) = self.cache.find(&stored) {
+                return Step::Found(hit);
+            }
+        }
+        Step::Load(digest, ticket)
+    }
+
+    /// The exit of every key that was not found: counts the outcome and, where it was a guess, the guess.
+    #[cold]
+    fn refuse(&self, world: &World, key: &[u8], ask: &Ask<'_>, outcome: Outcome, now: Time) -> Outcome {
+        self.usage.count_total(outcome, 1);
+        if matches!(outcome, Outcome::NotFound | Outcome::Malformed) {
+            self.count_guess(world, key, ask.ip, now);
+        }
+        outcome
+    }
+
+    /// Decides on a key that has nothing but what its slot says.
+    #[inline]
+    fn judge_plain(&self, world: &World, hit: &Hit, ask: &Ask<'_>, now: Time) -> Option<Outcome> {
+        let outcome = self.decide(world, hit.facts, None, ask, now)?;
+        if outcome != Outcome::Valid || !ask.tags.is_empty() {
+            if let Some(record) = self.cache.record(hit) {
+                self.record_use(Some(hit), &record, outcome, ask, now);
+            }
+        } else if self.cache.count_use(hit, now)
+            && (ask.ip.is_some() || ask.user_agent.is_some())
+            && let Some(record) = self.cache.record(hit)
+        {
+            self.usage.first_use(record.id, ask.ip, ask.user_agent);
+        }
+        Some(outcome)
+    }
+
+    /// Takes what an allowed use costs out of limits and credits, in this order.
+    async fn spend(&self, outcome: Outcome, record: &Record, ask: &Ask<'_>, now: Time) -> Result<Told, Error> {
+        let Some(more) = record.more.as_ref().filter(|_| outcome == Outcome::Valid) else { return Ok((outcome, None)) };
+        if let Some(limits) = &more.limits
+            && let Err(wait) = limits.take(ask.cost, now)
+        {
+            return Ok((Outcome::RateLimited, Some(wait)));
+        }
+        if let Some(pool) = &more.credits
+            && !pool.spend(ask.cost)
+            && !self.spend_credits(record.id, pool, ask.cost, now).await?
+        {
+            return Ok((Outcome::CreditsExhausted, None));
+        }
+        Ok((outcome, None))
+    }
+
+    /// Decides; `None` where the key was cached under another policy than this one.
+    #[inline]
+    fn decide(&self, world: &World, facts: Facts, record: Option<&Record>, ask: &Ask<'_>, now: Time) -> Option<Outcome> {
+        let need = ask.want.compile(&world.policy.catalog);
+        // An environment the policy does not name is nobody's.
+        let environment = ask.environment.map(|name| world.policy.environment(name).unwrap_or(u8::MAX));
+        self.with_facts(world, facts, record, |facts| {
+            verify::decide(facts, &Query { ip: ask.ip, need: Some(&need), environment }, now)
+        })
+    }
+
+    /// Hands what is known of a key to the pure rules.
+    #[inline]
+    pub(crate) fn with_facts<T>(
+        &self,
+        world: &World,
+        facts: Facts,
+        record: Option<&Record>,
+        with: impl FnOnce(&verify::Facts<'_>) -> T,
+    ) -> Option<T> {
+        let access = self.accesses.get(facts.access).filter(|access| access.epoch == world.epoch)?;
+        let allowlist = record.and_then(|record| record.more.as_ref()).map(|more| &more.allowlist);
+        Some(with(&verify::Facts {
+            revoked: facts.flags & flag::REVOKED != 0,
+            enabled: facts.flags & flag::DISABLED == 0,
+            suspended: self.accounts.get(facts.account)?.is_suspended(),
+            deadline: Time::from_millis(facts.deadline_ms),
+            environment: (facts.environment != u8::MAX).then_some(facts.environment),
+            allowlist: allowlist.filter(|list| !list.is_everywhere()),
+            grant: &access.grant,
+        }))
+    }
+
+    /// The exit of every key that was found: counts what it came to.
+    fn record_use(&self, hit: Option<&Hit>, record: &Record, outcome: Outcome, ask: &Ask<'_>, now: Time) {
+        if outcome == Outcome::Valid {
+            let first = match hit {
+                Some(hit) => self.cache.count_use(hit, now),
+                // Its slot is not known: it is counted as an odd one is, by name.
+                None => {
+                    self.usage.count_loaded(record.id, now);
+                    true
+                }
+            };
+            if first && (ask.ip.is_some() || ask.user_agent.is_some()) {
+                self.usage.first_use(record.id, ask.ip, ask.user_agent);
+            }
+        } else {
+            self.usage.count_total(outcome, 1);
+            self.usage.count(record.id, outcome, "");
+        }
+        for tag in ask.tags {
+            self.usage.count(record.id, outcome, tag);
+        }
+    }
+
+    /// Loads a key from the database and keeps it, or keeps that there is none.
+    pub(crate) async fn load(
+        &self,
+        world: &World,
+        key: &[u8],
+        digest: &Digest,
+        ticket: Ticket,
+    ) -> Result<Option<(Facts, Arc<Record>)>, Error> {
+        let older = self.legacy.digests(&self.keyring, key);
+        let tickets: Vec<(Digest, Lookup)> = older.iter().map(|stored| (*stored, self.cache.find(stored))).collect();
+        let digests: Vec<Digest> = std::iter::once(*digest).chain(older).collect();
+        let Some(found) = keywright_store::secrets::find_secret(&self.db, &digests).await? else {
+            self.cache.insert_absent(ticket, digest);
+            return Ok(None);
+        };
+        let Some((facts, record)) = self.facts_of(world, &found) else {
+            return Ok(None);
+        };
+        let stored = found.secret.digest;
+        if stored == *digest {
+            self.cache.insert(ticket, digest, facts, Arc::clone(&record));
+        } else {
+            if let Some((_, Lookup::Unknown(ticket))) = tickets.into_iter().find(|(older, _)| *older == stored) {
+                self.cache.insert(ticket, &stored, facts, Arc::clone(&record));
+            }
+            self.legacy.upgrade_later(stored, *digest);
+        }
+        Ok(Some((facts, record)))
+    }
+
+    /// What the hot path needs of a stored key; `None` where the policy no longer has its kind.
+    fn facts_of(&self, world: &World, found: &keywright_store::secrets::Found) -> Option<(Facts, Arc<Record>)> {
+        let key = &found.key;
+        world.policy.kind(&key.kind)?;
+        let limits = self.limits.of(key.id, &key.ratelimits);
+        let credits = self.pools.of(key.id, key.credits);
+        let record = Record::new(key, limits, credits);
+        let deadline = key.expires_at.unwrap_or(Time::MAX).min(found.secret.expires_at.unwrap_or(Time::MAX));
+        let flags = [
+            (key.revoked_at.is_some(), flag::REVOKED),
+            (!key.enabled, flag::DISABLED),
+            (record.needs_more(), flag::MORE),
+        ];
+        let environment = key.environment.as_deref().and_then(|name| world.policy.environment(name));
+        let suspended = found.standing == keywright_core::account::Standing::Suspended;
+        let facts = Facts {
+            deadline_ms: deadline.millis(),
+            access: self.accesses.number(world.epoch, &world.policy, key),
+            account: self.accounts.number(key.account, suspended),
+            environment: environment.unwrap_or(u8::MAX),
+            flags: flags.into_iter().filter(|(is, _)| *is).fold(0, |all, (_, flag)| all | flag),
+        };
+        Some((facts, Arc::new(record)))
+    }
+
+    /// How long a presented key or its address is still locked.
+    #[cold]
+    pub(crate) fn locked_for(&self, world: &World, key: &[u8], ip: Option<IpAddr>, now: Time) -> Option<Span> {
+        let (number, public) = self.subject_of(world, key);
+        let by_key = public.and_then(|public| self.lockouts.locked(&Subject::Key(number, public), now));
+        let by_address = ip.and_then(|ip| self.lockouts.locked(&Subject::Address(number, ip), now));
+        by_key.max(by_address)
+    }
+
+    /// Counts a wrong guess against the key it was aimed at and the address it came from.
+    fn count_guess(&self, world: &World, key: &[u8], ip: Option<IpAddr>, now: Time) {
+        let (number, public) = self.subject_of(world, key);
+        let Some(kind) = world.policy.kind_at(number) else { return };
+        let mut locked = false;
+        if let (Some(rule), Some(ip)) = (kind.ip_lockout, ip) {
+            locked |= self.lockouts.fail(Subject::Address(number, ip), rule, now);
+        }
+        if let (Some(rule), Some(public)) = (kind.key_lockout, public) {
+            locked |= self.lockouts.fail(Subject::Key(number, public), rule, now);
+        }
+        if locked {
+            tracing::warn!(kind = kind.name, "locked out after too many wrong keys");
+        }
+    }
+
+    /// The kind a presented key seems to be of, and its public part where it is well-formed.
+    fn subject_of(&self, world: &World, key: &[u8]) -> (u8, Option<Box<[u8]>>) {
+        match world.policy.read(key, self.legacy.any_imported()) {
+            Some((number, reading)) => (number, key.get(..reading.shown).map(Box::from)),
+            None => (world.policy.seems(key), None),
+        }
+    }
+}
+
+impl Verdict {
+    /// Whether the key works for what was asked.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.outcome == Outcome::Valid
+    }
+}
+
+impl Verified {
+    /// What the cache keeps of the key.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The account it belongs to.
+    #[must_use]
+    pub fn account(&self, app: &App) -> Option<AccountId> {
+        app.accounts.get(self.facts.account).map(|state| state.id)
+    }
+
+    /// What it may do.
+    #[must_use]
+    pub fn access<'a>(&self, app: &'a App) -> Option<&'a Access> {
+        app.accesses.get(self.facts.access)
+    }
+
+    /// Its environment's number in the policy.
+    #[must_use]
+    pub fn environment(&self) -> Option<u8> {
+        (self.facts.environment != u8::MAX).then_some(self.facts.environment)
+    }
+
+    /// Credits left, where they are counted.
+    #[must_use]
+    pub fn credits(&self) -> Option<i64> {
+        Some(self.record.more.as_ref()?.credits.as_ref()?.remaining())
+    }
+
+    /// What is left of its rate limits.
+    #[must_use]
+    pub fn limits(&self) -> Vec<(&RateLimit, Remaining)> {
+        let limits = self.record.more.as_ref().and_then(|more| more.limits.as_ref());
+        limits.map(|limits| limits.remaining(self.at)).unwrap_or_default()
+    }
+
+    /// Whatever its owner keeps with it.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.record.more.as_ref().map(|more| &more.metadata).filter(|metadata| !metadata.0.is_empty())
+    }
+}

@@ -1,0 +1,238 @@
+//! The only place that commits.
+//!
+//! Every change is a closure over a transaction that must return its value *and* an audit event, so an unaudited change
+//! does not compile. One task runs them, many to a transaction: each in a savepoint of its own, all with one commit and
+//! one disk flush. After the commit, and before any caller hears of it, everything the transaction touched is evicted.
+//!
+//! A caller that goes away changes nothing: its closure runs whole or not at all.
+
+use std::pin::Pin;
+use std::sync::Mutex;
+
+use keywright_core::audit::{ANCHOR, Actor, AuditEvent, AuditRow};
+use keywright_core::secret::ChainKey;
+use keywright_core::time::Time;
+use keywright_store::{Db, Tx};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::App;
+use crate::caller::Caller;
+use crate::error::Error;
+use crate::sync::lock_std as lock;
+
+/// The most changes one commit carries.
+const BATCH: usize = 256;
+/// Changes that may wait; more are told to come back.
+const QUEUE: usize = 4_096;
+
+/// What a change does inside its transaction.
+pub(crate) type Doing<'t, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 't>>;
+
+/// Who makes a change, as the audit log will say.
+#[derive(Clone, Debug)]
+pub(crate) struct Author {
+    actor: Actor,
+    request_id: Option<String>,
+}
+
+impl From<&Caller> for Author {
+    fn from(caller: &Caller) -> Self {
+        Self { actor: caller.actor.clone(), request_id: caller.request_id.clone() }
+    }
+}
+
+impl Author {
+    pub(crate) const fn system() -> Self {
+        Self { actor: Actor::System, request_id: None }
+    }
+}
+
+/// A change on its way through the writer.
+trait Change: Send {
+    /// Runs it and returns what the audit log is to say.
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> Doing<'t, Vec<(Author, AuditEvent)>>;
+    /// Tells its caller how it ended.
+    fn answer(self: Box<Self>, outcome: Result<(), Error>);
+}
+
+struct Audited<F, T> {
+    author: Author,
+    work: Option<F>,
+    value: Option<T>,
+    caller: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<F, T> Change for Audited<F, T>
+where
+    F: for<'t> FnOnce(&'t mut Tx) -> Doing<'t, (T, Vec<AuditEvent>)> + Send,
+    T: Send,
+{
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> Doing<'t, Vec<(Author, AuditEvent)>> {
+        Box::pin(async move {
+            let work = self.work.take().ok_or_else(|| Error::Internal("a change was run twice".into()))?;
+            let (value, events) = work(tx).await?;
+            self.value = Some(value);
+            Ok(events.into_iter().map(|event| (self.author.clone(), event)).collect())
+        })
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), Error>) {
+        let value = self.value.ok_or_else(|| Error::Internal("a change left no value".into()));
+        // A caller that has gone away needs no answer.
+        drop(self.caller.send(outcome.and_then(|()| value)));
+    }
+}
+
+/// The way to the writer.
+pub(crate) struct Writer(Mutex<Option<mpsc::Sender<Box<dyn Change>>>>);
+
+/// The writer's end: to be run as one task.
+pub(crate) struct Queue(mpsc::Receiver<Box<dyn Change>>);
+
+pub(crate) fn channel() -> (Writer, Queue) {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    (Writer(Mutex::new(Some(sender))), Queue(receiver))
+}
+
+impl App {
+    /// Makes a change, with the events the audit log keeps of it: one, or one for each thing changed.
+    pub(crate) async fn write_all<F, T>(&self, author: impl Into<Author>, work: F) -> Result<T, Error>
+    where
+        F: for<'t> FnOnce(&'t mut Tx) -> Doing<'t, (T, Vec<AuditEvent>)> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let change = Audited { author: author.into(), work: Some(work), value: None, caller };
+        let closed = || Error::Unavailable("the server is shutting down".into());
+        let full = |_| Error::Unavailable("too many changes are waiting: try again in a moment".into());
+        let writer = lock(&self.writer.0).clone().ok_or_else(closed)?;
+        writer.try_send(Box::new(change)).map_err(full)?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Makes a change, with the one event the audit log keeps of it.
+    pub(crate) async fn write<F, T>(&self, author: impl Into<Author>, work: F) -> Result<T, Error>
+    where
+        F: for<'t> FnOnce(&'t mut Tx) -> Doing<'t, (T, AuditEvent)> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.write_all(author, move |tx| {
+            Box::pin(async move {
+                let (value, event) = work(tx).await?;
+                Ok((value, vec![event]))
+            })
+        })
+        .await
+    }
+
+    /// Writes down what was measured: counts of uses and leases of credits, which are not changes anybody made.
+    pub(crate) async fn meter<F, T>(&self, work: F) -> Result<T, Error>
+    where
+        F: for<'t> FnOnce(&'t mut Tx) -> Doing<'t, T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.write_all(Author::system(), move |tx| Box::pin(async move { Ok((work(tx).await?, Vec::new())) })).await
+    }
+
+    /// Takes no more changes; those on their way are still made.
+    pub(crate) fn close_writer(&self) {
+        drop(lock(&self.writer.0).take());
+    }
+
+    /// Runs changes until every way to the writer is gone.
+    pub(crate) async fn run_writer(&self, mut queue: Queue) {
+        let mut changes = Vec::with_capacity(BATCH);
+        while queue.0.recv_many(&mut changes, BATCH).await > 0 {
+            let outcomes = self.commit_batch(&mut changes).await;
+            for (change, outcome) in changes.drain(..).zip(outcomes) {
+                change.answer(outcome);
+            }
+        }
+    }
+
+    /// Runs a batch in one transaction. Each change fails alone; a failed commit fails them all.
+    async fn commit_batch(&self, changes: &mut [Box<dyn Change>]) -> Vec<Result<(), Error>> {
+        let mut outcomes = Vec::with_capacity(changes.len());
+        match self.try_batch(changes, &mut outcomes).await {
+            Ok(()) => outcomes,
+            Err(error) => {
+                tracing::warn!(%error, "a commit failed");
+                vec![Err(error); changes.len()]
+            }
+        }
+    }
+
+    async fn try_batch(&self, changes: &mut [Box<dyn Change>], outcomes: &mut Vec<Result<(), Error>>) -> Result<(), Error> {
+        let mut tx = self.db.begin().await?;
+        let mut events = Vec::new();
+        for change in changes {
+            tx.savepoint().await?;
+            match change.run(&mut tx).await {
+                Ok(mut made) => {
+                    tx.release_savepoint().await?;
+                    events.append(&mut made);
+                    outcomes.push(Ok(()));
+                }
+                Err(error) => {
+                    tx.rollback_to_savepoint().await?;
+                    outcomes.push(Err(error));
+                }
+            }
+        }
+        self.append_audit(&mut tx, events).await?;
+        let touched = tx.touched.clone();
+        let mut standings = Vec::new();
+        for account in &touched.accounts {
+            standings.extend(keywright_store::accounts::find_account(&mut tx, *account).await?);
+        }
+        // A commit may have happened even where its answer is lost, so what it touched is evicted either way.
+        let committed = tx.commit().await;
+        touched.digests.iter().for_each(|digest| self.cache.evict(digest));
+        for account in standings {
+            self.accounts.set_suspended(account.id, account.standing == keywright_core::account::Standing::Suspended);
+        }
+        Ok(committed?)
+    }
+
+    async fn append_audit(&self, tx: &mut Tx, events: Vec<(Author, AuditEvent)>) -> Result<(), Error> {
+        append(tx, &self.keyring.chain, events, self.clock.now()).await
+    }
+}
+
+/// Links events to the audit log.
+async fn append(tx: &mut Tx, chain: &ChainKey, events: Vec<(Author, AuditEvent)>, at: Time) -> Result<(), Error> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let (mut seq, mut previous) = keywright_store::audit::audit_head(tx).await?;
+    let mut rows = Vec::with_capacity(events.len());
+    for (author, event) in events {
+        seq += 1;
+        let mut row = AuditRow {
+            seq,
+            at,
+            actor: author.actor.name(),
+            action: event.action.into(),
+            target: event.target,
+            account: event.account,
+            request_id: author.request_id,
+            detail: event.detail.to_string(),
+            link: ANCHOR,
+        };
+        row.link = row.link_after(&previous, chain);
+        previous = row.link;
+        rows.push(row);
+    }
+    Ok(keywright_store::audit::append_audit(tx, &rows, (seq, previous)).await?)
+}
+
+/// Makes a change where there is no running [`App`]: where the keyring itself is made or sealed anew.
+pub(crate) async fn write_alone<F>(db: &Db, chain: &ChainKey, now: Time, work: F) -> Result<(), Error>
+where
+    F: for<'t> FnOnce(&'t mut Tx) -> Doing<'t, AuditEvent> + Send,
+{
+    let mut tx = db.begin().await?;
+    let event = work(&mut tx).await?;
+    append(&mut tx, chain, vec![(Author { actor: Actor::Local, request_id: None }, event)], now).await?;
+    Ok(tx.commit().await?)
+}
