@@ -9,6 +9,7 @@
 
 mod bench;
 mod child;
+mod ci;
 mod docs;
 mod print;
 mod tidy;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "\
+cargo xtask ci [--list] [--only STEP]... [--allow-skips]   everything that must hold, as one command
 cargo xtask tidy                                           the style rules a compiler cannot see
 cargo xtask docs [--check]                                 write the generated docs, or only compare them
 cargo xtask bench [ARGS]...                                the benchmarks, pinned and with their control";
@@ -40,6 +42,7 @@ fn dispatch(args: &[String]) -> Result<()> {
     };
     let root = workspace_root()?;
     match command.as_str() {
+        "ci" => ci::run(&root, rest),
         "tidy" => tidy::run(&root),
         "docs" => docs::run(&root, rest),
         "bench" => bench::run(&root, rest),
