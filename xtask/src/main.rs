@@ -1,2 +1,76 @@
-//! Chores.
-fn main() {}
+//! Chores, each one command: `cargo xtask ci | tidy | docs | bench`.
+//!
+//! Nothing here ships. It depends on none of the product's crates, so that it builds in seconds on
+//! a fresh clone and can still judge a tree whose crates do not compile.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "chores time themselves; the rule about ambient clocks protects the product"
+)]
+
+mod bench;
+mod child;
+mod ci;
+mod docs;
+mod print;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+cargo xtask ci [--list] [--only STEP]... [--allow-skips]   everything that must hold, as one command
+cargo xtask tidy                                           the style rules a compiler cannot see
+cargo xtask docs [--check]                                 write the generated docs, or only compare them
+cargo xtask bench [ARGS]...                                the benchmarks, pinned and with their control";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::error(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<()> {
+    let Some((command, rest)) = args.split_first() else {
+        bail!("no command given\n\n{USAGE}");
+    };
+    let root = workspace_root()?;
+    match command.as_str() {
+        "ci" => ci::run(&root, rest),
+        "tidy" => tidy::run(&root),
+        "docs" => docs::run(&root, rest),
+        "bench" => bench::run(&root, rest),
+        "help" | "--help" | "-h" => {
+            print::line(USAGE);
+            Ok(())
+        }
+        other => bail!("no command `{other}`\n\n{USAGE}"),
+    }
+}
+
+/// The clone this run belongs to.
+///
+/// Cargo's variable at run time comes before the one compiled in: two clones may share a target
+/// directory, and then the compiled one can name the other clone.
+fn workspace_root() -> Result<PathBuf> {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let root = manifest
+        .parent()
+        .context("the xtask crate has no parent directory")?;
+    Ok(root.to_path_buf())
+}
+
+/// The cargo that started us, told to work in `root`.
+fn cargo(root: &Path) -> std::process::Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = std::process::Command::new(program);
+    command.current_dir(root);
+    command
+}

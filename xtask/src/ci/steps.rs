@@ -1,0 +1,109 @@
+//! The table of CI steps, in the order they run: cheap refusals first.
+//!
+//! Adding a step is one entry here; whatever its tests connect to goes into `servers`.
+
+use anyhow::Result;
+
+use super::Ci;
+use super::packages::{CARGO_DENY, Tool};
+use super::server::Server;
+
+/// One thing that must hold.
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) says: &'static str,
+    /// rustup components.
+    pub(super) components: &'static [&'static str],
+    /// Programs that cargo installs.
+    pub(super) tools: &'static [Tool],
+    /// Servers that run while any step does.
+    pub(super) servers: &'static [Server],
+    pub(super) run: fn(&Ci) -> Result<()>,
+}
+
+const PLAIN: Step = Step {
+    name: "",
+    says: "",
+    components: &[],
+    tools: &[],
+    servers: &[],
+    run: |_| Ok(()),
+};
+
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        says: "rustfmt has nothing to change",
+        components: &["rustfmt"],
+        run: |ci| ci.cargo(&["fmt", "--all", "--check"]),
+        ..PLAIN
+    },
+    Step {
+        name: "tidy",
+        says: "the style rules a compiler cannot see",
+        run: |ci| crate::tidy::run(&ci.root),
+        ..PLAIN
+    },
+    Step {
+        name: "deny",
+        says: "licences, banned crates and sources of every dependency",
+        tools: &[CARGO_DENY],
+        run: |ci| {
+            ci.cargo(&[
+                "deny",
+                "--workspace",
+                "check",
+                "bans",
+                "licenses",
+                "sources",
+            ])
+        },
+        ..PLAIN
+    },
+    Step {
+        name: "clippy",
+        says: "no warning anywhere, tests and benchmarks included",
+        components: &["clippy"],
+        run: |ci| {
+            ci.cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ])
+        },
+        ..PLAIN
+    },
+    Step {
+        name: "docs",
+        says: "generated pages say what the binary says",
+        run: |ci| crate::docs::check(&ci.root),
+        ..PLAIN
+    },
+    Step {
+        name: "rustdoc",
+        says: "the API documentation builds without a warning",
+        run: |ci| {
+            ci.cargo_with(
+                &["doc", "--workspace", "--no-deps"],
+                &[("RUSTDOCFLAGS", "-D warnings")],
+            )
+        },
+        ..PLAIN
+    },
+    Step {
+        name: "test",
+        says: "every test and doc test, on both engines",
+        servers: &[Server::Postgres],
+        run: |ci| ci.cargo(&["test", "--workspace"]),
+        ..PLAIN
+    },
+    Step {
+        name: "release",
+        says: "the binary as it ships builds and starts",
+        run: |ci| ci.cargo(&["run", "--release", "-p", "keywright", "--", "--version"]),
+        ..PLAIN
+    },
+];
