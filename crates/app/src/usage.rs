@@ -150,7 +150,7 @@ impl App {
     /// The key is not the caller's to see.
     pub async fn list_usage(&self, caller: &Caller, key: KeyId, from: Time, to: Time) -> Result<Vec<UsageRow>, Error> {
         self.get_key(caller, key).await?;
-        Ok(keywright_store::usage::list_usage(&self.db, key, from.hour(), to.hour()).await?)
+        Ok(keywright_store::usage::list_usage(&self.db, key, from.hour(), to.hour() + 1).await?)
     }
 
     /// Every verification since the start, by outcome.

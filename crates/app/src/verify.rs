@@ -212,7 +212,7 @@ impl App {
         let Some(digest) = digest else { return Step::Refused(Outcome::Malformed, None) };
         match self.cache.find(&digest) {
             Lookup::Known(hit) => Step::Found(hit),
-            lookup => self.step_beyond(key, digest, lookup),
+            lookup @ (Lookup::Absent | Lookup::Unknown(_)) => self.step_beyond(key, digest, lookup),
         }
     }
 

@@ -48,10 +48,6 @@ impl Problem {
         Error::NotFound("page").into()
     }
 
-    pub(crate) fn detail(&self) -> &str {
-        &self.detail
-    }
-
     fn entry(&self) -> (&'static str, StatusCode, &'static str) {
         let internal = ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR, "A fault of the server");
         CODES.into_iter().find(|(code, ..)| *code == self.code).unwrap_or(internal)

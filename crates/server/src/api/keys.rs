@@ -102,7 +102,7 @@ pub(crate) async fn list(
         prefix: asked.prefix,
         include_operator: true,
         after: cursor(asked.cursor.as_deref())?,
-        limit: limit + 1,
+        limit: i64::from(limit) + 1,
         now,
     };
     let keys = server.app.list_keys(&who.caller, filter).await?;
