@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use keywright_core::secret::MasterKey;
 use keywright_store::Db;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cache::Cache;
@@ -26,7 +27,9 @@ const TIDY_EVERY: u32 = 60;
 pub struct Tasks {
     app: Arc<App>,
     writer: JoinHandle<()>,
-    others: Vec<JoinHandle<()>>,
+    flusher: JoinHandle<()>,
+    upgrader: JoinHandle<()>,
+    stopping: watch::Sender<bool>,
 }
 
 impl App {
@@ -56,20 +59,26 @@ impl App {
             writer,
         });
         let writing = Arc::clone(&app);
+        let (stopping, stop) = watch::channel(false);
         let tasks = Tasks {
             writer: tokio::spawn(async move { writing.run_writer(queue).await }),
-            others: vec![tokio::spawn(flush(Arc::clone(&app))), tokio::spawn(upgrade(Arc::clone(&app), upgrades))],
+            flusher: tokio::spawn(flush(Arc::clone(&app), stop)),
+            upgrader: tokio::spawn(upgrade(Arc::clone(&app), upgrades)),
+            stopping,
             app: Arc::clone(&app),
         };
         Ok((app, tasks))
     }
 }
 
-async fn flush(app: Arc<App>) {
+async fn flush(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut every = tokio::time::interval(FLUSH_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for tick in 1u32.. {
-        every.tick().await;
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = stop.changed() => return,
+        }
         // It has been logged where it failed, and the next batch may do better.
         drop(app.flush_usage().await);
         if tick % TIDY_EVERY == 0 {
@@ -94,12 +103,14 @@ impl Tasks {
     /// # Errors
     /// The database is out of reach.
     pub async fn stop(self) -> Result<(), Error> {
-        for task in &self.others {
-            task.abort();
-        }
+        // The flusher ends between two batches: one that was under way is written down whole.
+        self.stopping.send_replace(true);
+        let broken = |_| Error::Internal("a task was gone before its time".into());
+        self.flusher.await.map_err(broken)?;
+        self.upgrader.abort();
         self.app.flush_usage().await?;
         self.app.return_credits().await?;
         self.app.close_writer();
-        self.writer.await.map_err(|_| Error::Internal("the writer was gone before its time".into()))
+        self.writer.await.map_err(broken)
     }
 }
