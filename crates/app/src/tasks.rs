@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use keywright_core::secret::MasterKey;
-use keywright_store::Db;
+use keywright_store::{Claim, Db};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::keyring::Keyring;
+use crate::lease::Lease;
 use crate::legacy::{Legacy, Upgrades};
 use crate::world::World;
 use crate::{App, Settings, write};
@@ -29,6 +30,7 @@ pub struct Tasks {
     writer: JoinHandle<()>,
     flusher: JoinHandle<()>,
     upgrader: JoinHandle<()>,
+    keeper: JoinHandle<()>,
     stopping: watch::Sender<bool>,
 }
 
@@ -39,6 +41,7 @@ impl App {
     /// The master key is not the database's, or the database is out of reach.
     pub async fn start(db: Db, master: &MasterKey, settings: Settings) -> Result<(Arc<Self>, Tasks), Error> {
         let Settings { policy, clock, cached_keys } = settings;
+        let (lease, claim) = Lease::take(&db).await?;
         let keyring = Keyring::open(&db, master, clock.now()).await?;
         let makings = keywright_store::secrets::list_makings(&db).await?;
         let (legacy, upgrades) = Legacy::new(makings, &keyring);
@@ -56,6 +59,7 @@ impl App {
             lockouts: crate::lockouts::Lockouts::default(),
             usage: crate::usage::Usage::default(),
             legacy,
+            lease,
             writer,
         });
         let writing = Arc::clone(&app);
@@ -63,6 +67,7 @@ impl App {
         let tasks = Tasks {
             writer: tokio::spawn(async move { writing.run_writer(queue).await }),
             flusher: tokio::spawn(flush(Arc::clone(&app), stop)),
+            keeper: tokio::spawn(keep(Arc::clone(&app), claim)),
             upgrader: tokio::spawn(upgrade(Arc::clone(&app), upgrades)),
             stopping,
             app: Arc::clone(&app),
@@ -93,6 +98,10 @@ async fn flush(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+async fn keep(app: Arc<App>, claim: Claim) {
+    app.lease.keep(claim).await;
+}
+
 async fn upgrade(app: Arc<App>, queue: Upgrades) {
     app.run_upgrades(queue).await;
 }
@@ -111,6 +120,8 @@ impl Tasks {
         self.app.flush_usage().await?;
         self.app.return_credits().await?;
         self.app.close_writer();
-        self.writer.await.map_err(broken)
+        self.writer.await.map_err(broken)?;
+        self.keeper.abort();
+        Ok(())
     }
 }

@@ -189,6 +189,7 @@ impl App {
         for account in &touched.accounts {
             standings.extend(keywright_store::accounts::find_account(&tx, *account).await?);
         }
+        self.lease.must_hold()?;
         // A commit may have happened even where its answer is lost, so what it touched is evicted either way.
         let committed = tx.commit().await;
         touched.digests.iter().for_each(|digest| self.cache.evict(digest));

@@ -201,6 +201,12 @@ impl Db {
 pub struct Claim(Option<PgConnection>);
 
 impl Claim {
+    /// Whether the claim can be lost, and has to be renewed: not where the data folder's lock does its work.
+    #[must_use]
+    pub const fn needs_renewal(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Checks that the claim still holds.
     ///
     /// # Errors
