@@ -450,3 +450,45 @@ fn translate_sqlite(code: Option<i64>, message: &str) -> StoreError {
         _ => StoreError::unavailable(format!("SQLite: {message}")),
     }
 }
+
+/// What only tests do: the suite for both engines, databases made and dropped, damage done on purpose.
+#[cfg(feature = "testing")]
+impl Db {
+    /// Runs SQL as it stands, on the connection that writes.
+    ///
+    /// # Errors
+    /// As everything else here.
+    pub async fn run_raw(&self, sql: &str) -> Result<(), StoreError> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self.writer().await? {
+            Connection::Sqlite(mut connection) => limited(sqlx::raw_sql(sql).execute(&mut *connection)).await.map(drop),
+            Connection::Postgres(mut connection) => {
+                limited(sqlx::raw_sql(sql).execute(&mut *connection)).await.map(drop)
+            }
+        }
+    }
+
+    /// Prepares a statement, and names the types PostgreSQL gives its parameters.
+    ///
+    /// # Errors
+    /// The engine refuses it.
+    pub async fn prepare(&self, sql: crate::sql::Sql) -> Result<Vec<String>, StoreError> {
+        use sqlx::{Executor as _, SqlSafeStr as _, Statement as _, TypeInfo as _};
+        let sql = sql.text().into_sql_str();
+        match self.writer().await? {
+            Connection::Sqlite(mut connection) => limited(connection.prepare(sql)).await.map(|_| Vec::new()),
+            Connection::Postgres(mut connection) => {
+                let statement = limited(connection.prepare(sql)).await?;
+                let types = statement.parameters().and_then(sqlx::Either::left).unwrap_or_default();
+                Ok(types.iter().map(|kind| kind.name().to_owned()).collect())
+            }
+        }
+    }
+
+    /// Runs one command on a PostgreSQL server.
+    pub(crate) async fn command(url: &str, sql: String) -> Result<(), StoreError> {
+        let mut connection = limited(PgConnection::connect(url)).await?;
+        limited(sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection)).await?;
+        limited(connection.close()).await
+    }
+}
