@@ -21,6 +21,8 @@ mod limits;
 mod lockouts;
 pub mod own;
 mod password;
+#[cfg(feature = "bench")]
+mod preload;
 mod record;
 pub mod replay;
 mod sync;
