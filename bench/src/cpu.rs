@@ -72,8 +72,7 @@ mod tests {
     #[test]
     fn work_takes_cpu_time_by_either_clock() {
         let before = process_ns(std::process::id()).unwrap();
-        let (_, spent) =
-            thread_ns_of(|| (0..20_000_000_u64).map(std::hint::black_box).sum::<u64>());
+        let (_, spent) = thread_ns_of(|| (0..20_000_000_u64).map(std::hint::black_box).sum::<u64>());
         assert!(spent > 0);
         assert!(process_ns(std::process::id()).unwrap() > before);
     }
@@ -85,11 +84,7 @@ mod tests {
 
     #[test]
     fn a_pinned_program_runs_on_its_core_under_its_own_pid() {
-        let child = pinned(0, "cat")
-            .arg("/proc/self/status")
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
+        let child = pinned(0, "cat").arg("/proc/self/status").stdout(std::process::Stdio::piped()).spawn().unwrap();
         let pid = child.id();
         let status = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
         assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");

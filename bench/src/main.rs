@@ -16,11 +16,7 @@ const ROUNDS: usize = 25;
 fn main() -> ExitCode {
     let mut table = Table::new(["B against A", "B/A, CPU time", "A/A", ""]);
     let Some(harness) = compare(ROUNDS, |side| {
-        let steps = if side == Side::A {
-            1_000_000
-        } else {
-            2_000_000
-        };
+        let steps = if side == Side::A { 1_000_000 } else { 2_000_000 };
         ns(thread_ns_of(|| spin(steps)).1)
     }) else {
         return ExitCode::FAILURE;
@@ -37,10 +33,7 @@ fn spin(steps: u64) -> u64 {
     (0..steps).fold(0, |sum, step| black_box(sum ^ step))
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "a slice is far shorter than the 104 days a f64 counts exactly"
-)]
+#[allow(clippy::cast_precision_loss, reason = "a slice is far shorter than the 104 days a f64 counts exactly")]
 fn ns(ns: u64) -> f64 {
     ns as f64
 }

@@ -45,11 +45,7 @@ impl Quartiles {
             let between = [0.0, 0.25, 0.5, 0.75].get(scaled % 4)?;
             Some(low + (high - low) * between)
         };
-        Some(Self {
-            q1: at(1)?,
-            median: at(2)?,
-            q3: at(3)?,
-        })
+        Some(Self { q1: at(1)?, median: at(2)?, q3: at(3)? })
     }
 }
 
@@ -79,11 +75,7 @@ impl Comparison {
     #[must_use]
     pub fn cells(&self) -> [String; 3] {
         let verdict = if self.is_void() { "void" } else { "" };
-        [
-            self.ratio.to_string(),
-            self.control.to_string(),
-            verdict.to_owned(),
-        ]
+        [self.ratio.to_string(), self.control.to_string(), verdict.to_owned()]
     }
 }
 
@@ -128,10 +120,7 @@ mod tests {
         assert_eq!(quartiles(&[2.0, 1.0]), (1.25, 1.5, 1.75));
         assert_eq!(quartiles(&[4.0, 1.0, 3.0, 2.0]), (1.75, 2.5, 3.25));
         assert_eq!(quartiles(&[5.0, 1.0, 4.0, 2.0, 3.0]), (2.0, 3.0, 4.0));
-        assert_eq!(
-            quartiles(&[7.0, 15.0, 36.0, 39.0, 40.0, 41.0]),
-            (20.25, 37.5, 39.75)
-        );
+        assert_eq!(quartiles(&[7.0, 15.0, 36.0, 39.0, 40.0, 41.0]), (20.25, 37.5, 39.75));
     }
 
     #[test]
@@ -169,11 +158,7 @@ mod tests {
         // A neighbour that happens to wake for the inner slices of every round.
         let found = compare(8, |_| {
             slices += 1;
-            if matches!(slices % 4, 0 | 1) {
-                9.0
-            } else {
-                8.0
-            }
+            if matches!(slices % 4, 0 | 1) { 9.0 } else { 8.0 }
         })
         .unwrap();
         assert!(found.is_void(), "{found:?}");
@@ -184,9 +169,6 @@ mod tests {
     fn a_slice_that_measures_nothing_gives_no_figure() {
         assert_eq!(compare(3, |_| 0.0), None);
         assert_eq!(compare(0, |_| 1.0), None);
-        assert_eq!(
-            compare(3, |side| if side == Side::A { 0.0 } else { 1.0 }),
-            None
-        );
+        assert_eq!(compare(3, |side| if side == Side::A { 0.0 } else { 1.0 }), None);
     }
 }

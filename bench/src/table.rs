@@ -12,30 +12,20 @@ impl Table {
     /// A table with these column titles.
     #[must_use]
     pub fn new<const N: usize>(titles: [&str; N]) -> Self {
-        Self {
-            rows: vec![titles.map(str::to_owned).to_vec()],
-            columns: N,
-        }
+        Self { rows: vec![titles.map(str::to_owned).to_vec()], columns: N }
     }
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
         // A bar would open a further column.
-        let mut cells: Vec<String> = cells
-            .into_iter()
-            .map(|cell| cell.into().replace('|', "\\|"))
-            .collect();
+        let mut cells: Vec<String> = cells.into_iter().map(|cell| cell.into().replace('|', "\\|")).collect();
         cells.resize(self.columns, String::new());
         self.rows.push(cells);
     }
 
     fn width(&self, column: usize) -> usize {
         let cells = self.rows.iter().filter_map(|row| row.get(column));
-        cells
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or_default()
-            .max(3)
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default().max(3)
     }
 }
 

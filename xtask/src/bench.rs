@@ -9,17 +9,7 @@ use crate::child::{self, Stop};
 /// Runs the `keywright-bench` binary with `args`.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
     let mut cargo = crate::cargo(root);
-    cargo
-        .args([
-            "run",
-            "--quiet",
-            "--profile",
-            "bench",
-            "-p",
-            "keywright-bench",
-            "--",
-        ])
-        .args(args);
+    cargo.args(["run", "--quiet", "--profile", "bench", "-p", "keywright-bench", "--"]).args(args);
     if !child::run(&mut cargo, &Stop::listen()?)? {
         bail!("the benchmark failed");
     }

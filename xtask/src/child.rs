@@ -45,11 +45,7 @@ impl Stop {
 /// The program could not be started, or `stop` was raised meanwhile.
 pub(crate) fn run(command: &mut Command, stop: &Stop) -> Result<bool> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let child = command
-        .stdin(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .with_context(|| format!("starting {name}"))?;
+    let child = command.stdin(Stdio::null()).process_group(0).spawn().with_context(|| format!("starting {name}"))?;
     let mut group = Group(child);
     loop {
         stop.check()?;

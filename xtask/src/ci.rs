@@ -79,27 +79,18 @@ impl Options {
             match arg.as_str() {
                 "--list" => options.list = true,
                 "--allow-skips" => options.allow_skips = true,
-                "--only" => options
-                    .only
-                    .push(args.next().context("--only wants a step's name")?.clone()),
+                "--only" => options.only.push(args.next().context("--only wants a step's name")?.clone()),
                 other => bail!("ci does not know `{other}`"),
             }
         }
-        if let Some(name) = options
-            .only
-            .iter()
-            .find(|name| STEPS.iter().all(|step| step.name != **name))
-        {
+        if let Some(name) = options.only.iter().find(|name| STEPS.iter().all(|step| step.name != **name)) {
             bail!("no step `{name}`; see `cargo xtask ci --list`");
         }
         Ok(options)
     }
 
     fn chosen(&self) -> Vec<&'static Step> {
-        STEPS
-            .iter()
-            .filter(|step| self.only.is_empty() || self.only.iter().any(|name| name == step.name))
-            .collect()
+        STEPS.iter().filter(|step| self.only.is_empty() || self.only.iter().any(|name| name == step.name)).collect()
     }
 }
 
@@ -116,12 +107,8 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
         bail!("nothing may be skipped where CI=true or KEYWRIGHT_CI=1 is set");
     }
     let chosen = options.chosen();
-    let mut ci = Ci {
-        root: root.to_path_buf(),
-        stop: Stop::listen()?,
-        running: Vec::new(),
-        may_skip: options.allow_skips,
-    };
+    let mut ci =
+        Ci { root: root.to_path_buf(), stop: Stop::listen()?, running: Vec::new(), may_skip: options.allow_skips };
     let mut report = Report::of(&chosen, STEPS);
     let outcome = walk(&mut ci, &chosen, &mut report);
     // The servers end before the table is printed: what it says is then the whole story.
@@ -146,11 +133,7 @@ fn walk(ci: &mut Ci, chosen: &[&'static Step], report: &mut Report) -> Result<()
 
 /// Installs and starts what the chosen steps need. Returns what had to be left out.
 fn prepare(ci: &mut Ci, chosen: &[&Step]) -> Result<Vec<String>> {
-    let mut needed: Vec<Server> = chosen
-        .iter()
-        .flat_map(|step| step.servers)
-        .copied()
-        .collect();
+    let mut needed: Vec<Server> = chosen.iter().flat_map(|step| step.servers).copied().collect();
     needed.sort_unstable();
     needed.dedup();
     for component in chosen.iter().flat_map(|step| step.components) {
@@ -164,12 +147,7 @@ fn prepare(ci: &mut Ci, chosen: &[&Step]) -> Result<Vec<String>> {
         ci.stop.check()?;
         match packages::debian(server.package()).and_then(|()| server.start()) {
             Ok(running) => {
-                print::line(&format!(
-                    "{}={} (pid {})",
-                    running.variable,
-                    running.url,
-                    running.pid()
-                ));
+                print::line(&format!("{}={} (pid {})", running.variable, running.url, running.pid()));
                 ci.running.push(running);
             }
             Err(error) if ci.may_skip => skipped.push(format!("tests on {server:?}: {error:#}")),
@@ -181,11 +159,7 @@ fn prepare(ci: &mut Ci, chosen: &[&Step]) -> Result<Vec<String>> {
     Ok(skipped)
 }
 
-fn timed<T>(
-    report: &mut Report,
-    name: &'static str,
-    work: impl FnOnce() -> Result<T>,
-) -> Result<T> {
+fn timed<T>(report: &mut Report, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     print::heading(&format!("==> {name}"));
     let begun = Instant::now();
     let outcome = work();
@@ -208,13 +182,8 @@ mod tests {
 
     #[test]
     fn only_chooses_by_name_and_keeps_the_order_of_the_table() {
-        let chosen = parse(&["--only", "test", "--only", "fmt"])
-            .unwrap()
-            .chosen();
-        assert_eq!(
-            chosen.iter().map(|step| step.name).collect::<Vec<_>>(),
-            ["fmt", "test"]
-        );
+        let chosen = parse(&["--only", "test", "--only", "fmt"]).unwrap().chosen();
+        assert_eq!(chosen.iter().map(|step| step.name).collect::<Vec<_>>(), ["fmt", "test"]);
     }
 
     #[test]

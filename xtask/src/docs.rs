@@ -35,8 +35,7 @@ fn write(root: &Path) -> Result<()> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }
-        std::fs::write(&path, generate(root, page)?)
-            .with_context(|| format!("writing {}", page.path))?;
+        std::fs::write(&path, generate(root, page)?).with_context(|| format!("writing {}", page.path))?;
         print::line(&format!("wrote {}", page.path));
     }
     Ok(())
@@ -52,10 +51,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         }
     }
     if !stale.is_empty() {
-        bail!(
-            "out of date: {}; run `cargo xtask docs` and commit",
-            stale.join(", ")
-        );
+        bail!("out of date: {}; run `cargo xtask docs` and commit", stale.join(", "));
     }
     print::line(&format!("{} generated pages up to date", PAGES.len()));
     Ok(())
@@ -69,11 +65,7 @@ fn generate(root: &Path, page: &Page) -> Result<Vec<u8>> {
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
-        bail!(
-            "`keywright {}` failed, so {} cannot be generated",
-            page.args.join(" "),
-            page.path
-        );
+        bail!("`keywright {}` failed, so {} cannot be generated", page.args.join(" "), page.path);
     }
     Ok(output.stdout)
 }

@@ -59,11 +59,9 @@ fn dispatch(args: &[String]) -> Result<()> {
 /// Cargo's variable at run time comes before the one compiled in: two clones may share a target
 /// directory, and then the compiled one can name the other clone.
 fn workspace_root() -> Result<PathBuf> {
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    let root = manifest
-        .parent()
-        .context("the xtask crate has no parent directory")?;
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let root = manifest.parent().context("the xtask crate has no parent directory")?;
     Ok(root.to_path_buf())
 }
 

@@ -25,10 +25,7 @@ pub(crate) struct Finding {
 
 impl Finding {
     fn new(line: usize, advice: impl Into<String>) -> Self {
-        Self {
-            line,
-            advice: advice.into(),
-        }
+        Self { line, advice: advice.into() }
     }
 }
 
@@ -42,8 +39,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     for path in &files {
         let full = root.join(path);
         // Binary files have no lines to point at. A link is judged as the file it names.
-        let Ok(text) = String::from_utf8(std::fs::read(&full).with_context(|| path.clone())?)
-        else {
+        let Ok(text) = String::from_utf8(std::fs::read(&full).with_context(|| path.clone())?) else {
             continue;
         };
         for finding in check(path, &text, &|target| exists(root, target)) {
@@ -85,33 +81,21 @@ fn files(root: &Path) -> Result<Vec<String>> {
         // A source archive has no repository, and git may refuse another user's clone.
         None => walked(root)?,
     };
-    files.retain(|path| {
-        !path.split('/').any(|part| VENDORED.contains(&part)) && root.join(path).is_file()
-    });
+    files.retain(|path| !path.split('/').any(|part| VENDORED.contains(&part)) && root.join(path).is_file());
     files.sort();
     Ok(files)
 }
 
 fn tracked(root: &Path) -> Option<Vec<String>> {
     let output = Command::new("git")
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
         .ok()?;
     let listed = String::from_utf8(output.stdout).ok()?;
-    let files: Vec<String> = listed
-        .split('\0')
-        .filter(|path| !path.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let files: Vec<String> = listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
     // A folder inside somebody else's repository, ignored there, lists as empty.
     (output.status.success() && !files.is_empty()).then_some(files)
 }
@@ -163,15 +147,7 @@ mod tests {
 
     #[test]
     fn findings_come_in_the_order_of_lines() {
-        let findings = check("crates/app/src/keys.rs", "fn f() {} \nfn g() {} ", &|_| {
-            true
-        });
-        assert_eq!(
-            findings
-                .iter()
-                .map(|finding| finding.line)
-                .collect::<Vec<_>>(),
-            [1, 1, 2, 2]
-        );
+        let findings = check("crates/app/src/keys.rs", "fn f() {} \nfn g() {} ", &|_| true);
+        assert_eq!(findings.iter().map(|finding| finding.line).collect::<Vec<_>>(), [1, 1, 2, 2]);
     }
 }

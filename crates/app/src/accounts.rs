@@ -37,7 +37,8 @@ impl App {
         caller.must(&self.world().policy.catalog, "accounts:write")?;
         let now = self.clock.now();
         let id = AccountId::new(now, &mut clock::rng());
-        let account = Account { id, name, standing: Standing::Active, metadata, created_at: now, updated_at: now, version: 1 };
+        let account =
+            Account { id, name, standing: Standing::Active, metadata, created_at: now, updated_at: now, version: 1 };
         check(&account)?;
         self.write(caller, move |tx| {
             Box::pin(async move {
@@ -63,11 +64,18 @@ impl App {
     ///
     /// # Errors
     /// The caller may not read accounts.
-    pub async fn list_accounts(&self, caller: &Caller, after: Option<AccountId>, limit: u32) -> Result<Vec<Account>, Error> {
+    pub async fn list_accounts(
+        &self,
+        caller: &Caller,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, Error> {
         caller.must(&self.world().policy.catalog, "accounts:read")?;
         match caller.reach {
             Reach::Everything => Ok(accounts::list_accounts(&self.db, after, limit).await?),
-            Reach::Account(own) if after.is_none() => Ok(accounts::find_account(&self.db, own).await?.into_iter().collect()),
+            Reach::Account(own) if after.is_none() => {
+                Ok(accounts::find_account(&self.db, own).await?.into_iter().collect())
+            }
             Reach::Account(_) => Ok(Vec::new()),
         }
     }
@@ -76,7 +84,12 @@ impl App {
     ///
     /// # Errors
     /// The caller is no operator, or a field is wrong.
-    pub async fn update_account(&self, caller: &Caller, id: AccountId, change: AccountChange) -> Result<Account, Error> {
+    pub async fn update_account(
+        &self,
+        caller: &Caller,
+        id: AccountId,
+        change: AccountChange,
+    ) -> Result<Account, Error> {
         caller.must_be_operator()?;
         caller.must(&self.world().policy.catalog, "accounts:write")?;
         if id == AccountId::OPERATOR {
@@ -104,7 +117,14 @@ impl App {
     ///
     /// # Errors
     /// The caller is no operator, or the address is taken.
-    pub async fn create_user(&self, caller: &Caller, account: AccountId, email: String, password: &str, role: &'static str) -> Result<User, Error> {
+    pub async fn create_user(
+        &self,
+        caller: &Caller,
+        account: AccountId,
+        email: String,
+        password: &str,
+        role: &'static str,
+    ) -> Result<User, Error> {
         caller.must_be_operator()?;
         caller.must(&self.world().policy.catalog, "accounts:write")?;
         let now = self.clock.now();
@@ -115,7 +135,8 @@ impl App {
                 users::insert_user(tx, &user, &hash).await?;
                 users::insert_member(tx, account, user.id, role, now).await?;
                 let detail = json!({ "email": user.email, "role": role });
-                let event = AuditEvent { action: "user.create", target: user.id.to_string(), account: Some(account), detail };
+                let event =
+                    AuditEvent { action: "user.create", target: user.id.to_string(), account: Some(account), detail };
                 Ok((user, event))
             })
         })

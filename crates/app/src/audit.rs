@@ -30,7 +30,11 @@ impl App {
     ///
     /// # Errors
     /// The caller is no operator, or the database is out of reach.
-    pub async fn verify_audit(&self, caller: &Caller, mut progress: impl FnMut(i64) + Send) -> Result<Result<i64, Break>, Error> {
+    pub async fn verify_audit(
+        &self,
+        caller: &Caller,
+        mut progress: impl FnMut(i64) + Send,
+    ) -> Result<Result<i64, Break>, Error> {
         caller.must_be_operator()?;
         caller.must(&self.world().policy.catalog, "audit:read")?;
         let mut chain = Chain::new(&self.keyring.chain);

@@ -469,4 +469,6 @@ fn unpack(deadline: u64, indexes: u64, account: u64) -> Facts {
 }
 
 #[cfg(test)]
+mod interleavings;
+#[cfg(test)]
 mod tests;

@@ -84,7 +84,9 @@ impl Caller {
     pub fn account(&self, named: Option<AccountId>) -> Result<AccountId, Error> {
         match (self.reach, named) {
             (Reach::Everything, Some(account)) => Ok(account),
-            (Reach::Everything, None) => Err(Error::invalid("account_id", "is required: name the account the key is for, as in acc_…")),
+            (Reach::Everything, None) => {
+                Err(Error::invalid("account_id", "is required: name the account the key is for, as in acc_…"))
+            }
             (Reach::Account(own), None) => Ok(own),
             (Reach::Account(own), Some(account)) if own == account => Ok(own),
             (Reach::Account(_), Some(_)) => Err(Error::NotFound("account")),

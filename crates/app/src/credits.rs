@@ -27,7 +27,9 @@ impl Pool {
     /// Spends, where the lease still covers it.
     pub(crate) fn spend(&self, cost: u32) -> bool {
         let cost = i64::from(cost);
-        self.leased.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| (left >= cost).then(|| left - cost)).is_ok()
+        self.leased
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| (left >= cost).then(|| left - cost))
+            .is_ok()
     }
 
     /// Units left in all, as far as this node knows.
@@ -86,7 +88,13 @@ pub(crate) async fn set_balance(tx: &mut Tx, pool: Option<&Pool>, key: KeyId, ba
 
 impl App {
     /// Spends `cost` units of a key, leasing more where needed. `false` where they do not cover it.
-    pub(crate) async fn spend_credits(&self, key: KeyId, pool: &Arc<Pool>, cost: u32, now: Time) -> Result<bool, Error> {
+    pub(crate) async fn spend_credits(
+        &self,
+        key: KeyId,
+        pool: &Arc<Pool>,
+        cost: u32,
+        now: Time,
+    ) -> Result<bool, Error> {
         let _one_at_a_time = pool.gate.lock().await;
         while !pool.spend(cost) {
             let short = (i64::from(cost) - pool.leased.load(Ordering::Acquire)).max(1);
@@ -102,8 +110,13 @@ impl App {
 
     /// Gives every unspent unit back to the database: the last thing a node does.
     pub(crate) async fn return_credits(&self) -> Result<(), Error> {
-        let unspent: Vec<(KeyId, i64)> =
-            self.pools.all().into_iter().map(|(key, pool)| (key, pool.drain())).filter(|(_, units)| *units > 0).collect();
+        let unspent: Vec<(KeyId, i64)> = self
+            .pools
+            .all()
+            .into_iter()
+            .map(|(key, pool)| (key, pool.drain()))
+            .filter(|(_, units)| *units > 0)
+            .collect();
         self.meter(move |tx| {
             Box::pin(async move {
                 for (key, units) in unspent {

@@ -49,7 +49,9 @@ fn fields(errors: &[FieldError]) -> String {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict => Self::Conflict("it was changed by somebody else just now: read it again and retry".into()),
+            StoreError::Conflict => {
+                Self::Conflict("it was changed by somebody else just now: read it again and retry".into())
+            }
             StoreError::Unavailable(reason) => Self::Unavailable(reason),
             StoreError::Corrupt(reason) => Self::Internal(reason),
         }

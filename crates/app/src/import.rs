@@ -69,7 +69,11 @@ impl App {
         if keywright_store::accounts::find_account(&self.db, account).await?.is_none() {
             return Err(Error::NotFound("account"));
         }
-        let (pepper, making) = self.keyring.current().zip(self.keyring.making()).ok_or_else(|| Error::Internal("there is no pepper".into()))?;
+        let (pepper, making) = self
+            .keyring
+            .current()
+            .zip(self.keyring.making())
+            .ok_or_else(|| Error::Internal("there is no pepper".into()))?;
         let making = Making { form: Form::Sha256, ..making };
         let mut outcomes = Vec::with_capacity(rows.len());
         let mut new = Vec::new();
@@ -117,21 +121,35 @@ impl App {
         world.policy.admit(kind, &mut key, now).map_err(|errors| Error::Invalid(errors).to_string())?;
         key.id = KeyId::new(now, &mut clock::rng());
         key.prefix.clone_from(&row.prefix);
-        let secret =
-            Secret { key: key.id, digest, making, prefix: row.prefix, last_four: String::new(), created_at: now, expires_at: None };
+        let secret = Secret {
+            key: key.id,
+            digest,
+            making,
+            prefix: row.prefix,
+            last_four: String::new(),
+            created_at: now,
+            expires_at: None,
+        };
         Ok((key, secret))
     }
 
     /// Inserts those that are not there yet, and returns the others.
-    async fn insert_imported(&self, caller: &Caller, account: AccountId, new: Vec<(Key, Secret)>) -> Result<HashSet<KeyId>, Error> {
+    async fn insert_imported(
+        &self,
+        caller: &Caller,
+        account: AccountId,
+        new: Vec<(Key, Secret)>,
+    ) -> Result<HashSet<KeyId>, Error> {
         self.write(caller, move |tx| {
             Box::pin(async move {
                 let digests: Vec<Digest> = new.iter().map(|(_, secret)| secret.digest).collect();
                 let known: HashSet<Digest> = secrets::existing_digests(tx, &digests).await?.into_iter().collect();
-                let (present, absent): (Vec<_>, Vec<_>) = new.into_iter().partition(|(_, secret)| known.contains(&secret.digest));
+                let (present, absent): (Vec<_>, Vec<_>) =
+                    new.into_iter().partition(|(_, secret)| known.contains(&secret.digest));
                 secrets::insert_imported(tx, &absent).await?;
                 let detail = json!({ "created": absent.len(), "present": present.len() });
-                let event = AuditEvent { action: "key.import", target: account.to_string(), account: Some(account), detail };
+                let event =
+                    AuditEvent { action: "key.import", target: account.to_string(), account: Some(account), detail };
                 Ok((present.into_iter().map(|(key, _)| key.id).collect(), event))
             })
         })

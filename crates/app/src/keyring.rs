@@ -39,11 +39,16 @@ impl Keyring {
             match row.purpose.as_str() {
                 PEPPER => peppers.push(Pepper::new(row.version, &bytes)),
                 CHAIN => chain = Some(ChainKey::new(&bytes)),
-                other => return Err(Error::Internal(format!("the keyring holds `{other}`, which this version does not know"))),
+                other => {
+                    return Err(Error::Internal(format!(
+                        "the keyring holds `{other}`, which this version does not know"
+                    )));
+                }
             }
         }
         peppers.sort_by_key(|pepper| std::cmp::Reverse(pepper.version()));
-        let chain = chain.filter(|_| !peppers.is_empty()).ok_or_else(|| Error::Internal("the keyring is incomplete".into()))?;
+        let chain =
+            chain.filter(|_| !peppers.is_empty()).ok_or_else(|| Error::Internal("the keyring is incomplete".into()))?;
         Ok(Self { peppers, chain })
     }
 

@@ -59,7 +59,10 @@ impl App {
         let kind = find_kind(&world.policy, kind)?;
         let account = account_for(caller, kind, account)?;
         if kind.format.is_open() {
-            return Err(Error::invalid("kind", format!("keys of kind `{}` are imported, never issued: see POST /v1/keys/import", kind.name)));
+            return Err(Error::invalid(
+                "kind",
+                format!("keys of kind `{}` are imported, never issued: see POST /v1/keys/import", kind.name),
+            ));
         }
         let now = self.clock.now();
         let mut key = new_key(kind, account, draft, caller, now);
@@ -95,7 +98,10 @@ impl App {
     /// There is none, or it is another account's.
     pub async fn get_key(&self, caller: &Caller, id: KeyId) -> Result<Key, Error> {
         caller.must(&self.world().policy.catalog, "keys:read")?;
-        let mut key = keys::find_key(&self.db, id).await?.filter(|key| caller.reaches(key.account)).ok_or(Error::NotFound("key"))?;
+        let mut key = keys::find_key(&self.db, id)
+            .await?
+            .filter(|key| caller.reaches(key.account))
+            .ok_or(Error::NotFound("key"))?;
         // Units this node holds are still the key's.
         if let (Some(credits), Some(pool)) = (&mut key.credits, self.pools.find(id)) {
             *credits += pool.leased();
@@ -327,7 +333,9 @@ async fn must_have_room(tx: &mut Tx, key: &Key, most: Option<u32>, now: Time) ->
     if keys::count_live_keys(tx, key.account, &key.kind, now).await? < i64::from(most) {
         return Ok(());
     }
-    Err(Error::Conflict(format!("the account has {most} live keys of this kind, the most it may have: revoke one first")))
+    Err(Error::Conflict(format!(
+        "the account has {most} live keys of this kind, the most it may have: revoke one first"
+    )))
 }
 
 pub(crate) fn find_kind<'a>(policy: &'a Policy, name: Option<&str>) -> Result<&'a Kind, Error> {
@@ -348,7 +356,9 @@ pub(crate) fn account_for(caller: &Caller, kind: &Kind, named: Option<AccountId>
         };
     }
     match caller.account(named)? {
-        AccountId::OPERATOR => Err(Error::invalid("kind", format!("the operators' account holds keys of kind `{OPERATOR_KIND}` alone"))),
+        AccountId::OPERATOR => {
+            Err(Error::invalid("kind", format!("the operators' account holds keys of kind `{OPERATOR_KIND}` alone")))
+        }
         account => Ok(account),
     }
 }
@@ -361,7 +371,9 @@ fn must_not_widen(policy: &Policy, caller: &Caller, key: &Key) -> Result<(), Err
         return Err(Error::Forbidden("the key would be permitted more than the credential that asks for it".into()));
     }
     if is_customer && caller.environment.is_some() && caller.environment != key.environment {
-        return Err(Error::Forbidden("the key would be for another environment than the credential that asks for it".into()));
+        return Err(Error::Forbidden(
+            "the key would be for another environment than the credential that asks for it".into(),
+        ));
     }
     Ok(())
 }

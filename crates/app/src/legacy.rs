@@ -85,7 +85,8 @@ impl App {
         let Some(making) = self.keyring.making() else { return Ok(()) };
         self.write(Author::system(), move |tx| {
             Box::pin(async move {
-                let found = keywright_store::secrets::find_secret(tx, &[stored]).await?.ok_or(Error::NotFound("secret"))?;
+                let found =
+                    keywright_store::secrets::find_secret(tx, &[stored]).await?.ok_or(Error::NotFound("secret"))?;
                 keywright_store::secrets::replace_digest(tx, &stored, &current, making).await?;
                 let detail = json!({ "from_pepper": found.secret.making.pepper, "to_pepper": making.pepper });
                 let account = Some(found.key.account);

@@ -58,7 +58,8 @@ impl LimitBook {
     /// Forgets limits nobody holds and whose windows are all over.
     pub(crate) fn tidy(&self, now: Time) {
         lock(&self.0).retain(|_, kept| {
-            let over = || kept.limits.iter().zip(lock(&kept.windows).iter()).all(|(limit, window)| window.is_over(limit, now));
+            let over =
+                || kept.limits.iter().zip(lock(&kept.windows).iter()).all(|(limit, window)| window.is_over(limit, now));
             Arc::strong_count(kept) > 1 || !over()
         });
     }

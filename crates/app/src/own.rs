@@ -37,7 +37,12 @@ impl App {
     ///
     /// # Errors
     /// It does not work, or has been tried too often.
-    pub async fn authenticate(&self, credential: &[u8], ask: &Ask<'_>, request_id: Option<String>) -> Result<(Caller, KeyId), Error> {
+    pub async fn authenticate(
+        &self,
+        credential: &[u8],
+        ask: &Ask<'_>,
+        request_id: Option<String>,
+    ) -> Result<(Caller, KeyId), Error> {
         let verdict = self.verify(credential, &Ask { cost: 0, ..*ask }).await?;
         if let (Outcome::RateLimited, Some(wait)) = (verdict.outcome, verdict.retry_after) {
             return Err(Error::Limited(wait));
@@ -138,12 +143,14 @@ impl App {
             });
             let more = record.more.as_ref();
             let limits = more.and_then(|more| more.limits.as_ref());
-            let short = limits.is_some_and(|limits| limits.remaining(now).iter().any(|(_, left)| left.units < ask.cost));
+            let short =
+                limits.is_some_and(|limits| limits.remaining(now).iter().any(|(_, left)| left.units < ask.cost));
             check(Outcome::RateLimited, !short);
             let credits = more.and_then(|more| more.credits.as_ref());
             check(Outcome::CreditsExhausted, credits.is_none_or(|pool| pool.remaining() >= i64::from(ask.cost)));
         }
-        let outcome = checks.iter().find(|checked| !checked.passed).map_or(Outcome::Valid, |checked| checked.refuses_with);
+        let outcome =
+            checks.iter().find(|checked| !checked.passed).map_or(Outcome::Valid, |checked| checked.refuses_with);
         Ok(Explanation { outcome, checks, key: found.map(|(_, record)| record.id) })
     }
 

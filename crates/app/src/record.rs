@@ -43,13 +43,22 @@ pub struct More {
 impl Record {
     pub(crate) fn new(key: &Key, limits: Option<Arc<Limits>>, credits: Option<Arc<Pool>>) -> Self {
         let more = More { allowlist: key.ip_allowlist.clone(), limits, credits, metadata: key.metadata.clone() };
-        let plain = more.limits.is_none() && more.credits.is_none() && more.allowlist.is_everywhere() && more.metadata.0.is_empty();
+        let plain = more.limits.is_none()
+            && more.credits.is_none()
+            && more.allowlist.is_everywhere()
+            && more.metadata.0.is_empty();
         Self {
             id: key.id,
             expires_at: key.expires_at.unwrap_or(Time::MAX),
             name: key.name.as_str().into(),
             more: (!plain).then(|| Box::new(more)),
         }
+    }
+
+    /// A record of which only the id matters.
+    #[cfg(test)]
+    pub(crate) fn for_test(number: u128) -> Arc<Self> {
+        Arc::new(Self { id: KeyId::from_bits(number), expires_at: Time::MAX, name: Box::default(), more: None })
     }
 
     /// When the key expires, if ever.
@@ -60,7 +69,9 @@ impl Record {
 
     /// Whether a decision needs more than the slot says.
     pub(crate) fn needs_more(&self) -> bool {
-        self.more.as_ref().is_some_and(|more| more.limits.is_some() || more.credits.is_some() || !more.allowlist.is_everywhere())
+        self.more
+            .as_ref()
+            .is_some_and(|more| more.limits.is_some() || more.credits.is_some() || !more.allowlist.is_everywhere())
     }
 }
 

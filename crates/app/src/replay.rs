@@ -41,7 +41,10 @@ impl Replay {
         match replays::find_replay(tx, &replay.caller, &replay.key).await? {
             None => Ok(None),
             Some(earlier) if earlier.request_hash == replay.request => Ok(Some(earlier.target)),
-            Some(_) => Err(Error::invalid("Idempotency-Key", "was used with another request: use a new one for each new request")),
+            Some(_) => Err(Error::invalid(
+                "Idempotency-Key",
+                "was used with another request: use a new one for each new request",
+            )),
         }
     }
 
@@ -58,6 +61,7 @@ impl App {
     /// The database is out of reach.
     pub async fn forget_replays(&self) -> Result<(), Error> {
         let before = self.clock.now().before(REMEMBERED);
-        self.meter(move |tx| Box::pin(async move { Ok(replays::delete_replays_before(tx, before).await.map(drop)?) })).await
+        self.meter(move |tx| Box::pin(async move { Ok(replays::delete_replays_before(tx, before).await.map(drop)?) }))
+            .await
     }
 }

@@ -72,7 +72,8 @@ impl Usage {
     /// Keeps where a key's first use since the last batch came from.
     #[cold]
     pub(crate) fn first_use(&self, key: KeyId, ip: Option<IpAddr>, user_agent: Option<&str>) {
-        let user_agent = user_agent.map(|agent| agent.chars().filter(|char| !char.is_control()).take(LONGEST_AGENT).collect());
+        let user_agent =
+            user_agent.map(|agent| agent.chars().filter(|char| !char.is_control()).take(LONGEST_AGENT).collect());
         let mut from = lock(&self.from);
         if from.len() < MOST {
             from.insert(key, From { ip, user_agent });
@@ -81,19 +82,33 @@ impl Usage {
 
     /// Every verification since the start, by outcome; uses up to a second late.
     pub(crate) fn totals(&self) -> Vec<(Outcome, u64)> {
-        Outcome::ALL.into_iter().zip(&self.totals).map(|(outcome, total)| (outcome, total.load(Ordering::Relaxed))).collect()
+        Outcome::ALL
+            .into_iter()
+            .zip(&self.totals)
+            .map(|(outcome, total)| (outcome, total.load(Ordering::Relaxed)))
+            .collect()
     }
 
     fn rows(&self, uses: &[Use], now: Time) -> (Vec<UsageRow>, Vec<(KeyId, LastUse)>) {
         let counts = mem::take(&mut *lock(&self.counts));
         let mut from = mem::take(&mut *lock(&self.from));
-        let row = |key, outcome: Outcome, tag, count| UsageRow { key, hour: now.hour(), outcome: outcome.code().into(), tag, count };
-        let mut rows: Vec<UsageRow> = counts.into_iter().map(|((key, outcome, tag), count)| row(key, outcome, tag, count)).collect();
+        let row = |key, outcome: Outcome, tag, count| UsageRow {
+            key,
+            hour: now.hour(),
+            outcome: outcome.code().into(),
+            tag,
+            count,
+        };
+        let mut rows: Vec<UsageRow> =
+            counts.into_iter().map(|((key, outcome, tag), count)| row(key, outcome, tag, count)).collect();
         let mut last = Vec::with_capacity(uses.len());
         for used in uses {
             rows.push(row(used.key, Outcome::Valid, String::new(), i64::from(used.count)));
             let from = from.remove(&used.key).unwrap_or_default();
-            last.push((used.key, LastUse { at: used.last, ip: from.ip.map(|ip| ip.to_string()), user_agent: from.user_agent }));
+            last.push((
+                used.key,
+                LastUse { at: used.last, ip: from.ip.map(|ip| ip.to_string()), user_agent: from.user_agent },
+            ));
         }
         (rows, last)
     }

@@ -39,6 +39,8 @@ pub struct Ask<'a> {
     pub cost: u32,
     /// Labels the use is counted under.
     pub tags: &'a [String],
+    /// The account the key must belong to; another's looks missing.
+    pub within: Option<AccountId>,
 }
 
 /// Permissions asked for.
@@ -65,7 +67,7 @@ impl Want<'_> {
 
 impl Default for Ask<'_> {
     fn default() -> Self {
-        Self { ip: None, user_agent: None, want: Want::Nothing, environment: None, cost: 1, tags: &[] }
+        Self { ip: None, user_agent: None, want: Want::Nothing, environment: None, cost: 1, tags: &[], within: None }
     }
 }
 
@@ -111,7 +113,9 @@ impl App {
         let now = self.clock.now();
         match self.begin(&world, key, ask, now) {
             Step::Refused(outcome, _) => Some(self.refuse(&world, key, ask, outcome, now)),
-            Step::Found(hit) if hit.facts.flags & flag::MORE == 0 => self.judge_plain(&world, &hit, ask, now),
+            Step::Found(hit) if hit.facts.flags & flag::MORE == 0 && ask.within.is_none() => {
+                self.judge_plain(&world, &hit, ask, now)
+            }
             Step::Found(_) | Step::Load(..) => None,
         }
     }
@@ -125,7 +129,9 @@ impl App {
         self.cache.approach(digests.iter().flatten());
         let verify = |(key, digest): (&&[u8], Option<Digest>)| match self.step(&world, key, digest, ask, now) {
             Step::Refused(outcome, _) => Some(self.refuse(&world, key, ask, outcome, now)),
-            Step::Found(hit) if hit.facts.flags & flag::MORE == 0 => self.judge_plain(&world, &hit, ask, now),
+            Step::Found(hit) if hit.facts.flags & flag::MORE == 0 && ask.within.is_none() => {
+                self.judge_plain(&world, &hit, ask, now)
+            }
             Step::Found(_) | Step::Load(..) => None,
         };
         keys.iter().zip(digests).map(verify).collect()
@@ -158,12 +164,28 @@ impl App {
                     }
                 },
             };
+            if self.is_foreign(facts, ask) {
+                let outcome = self.refuse(&world, key, ask, Outcome::NotFound, now);
+                return Ok(Verdict { outcome, retry_after: None, key: None });
+            }
             let Some(outcome) = self.decide(&world, facts, Some(&record), ask, now) else { continue };
             let (outcome, retry_after) = self.spend(outcome, &record, ask, now).await?;
             self.record_use(hit.as_ref(), &record, outcome, ask, now);
             return Ok(Verdict { outcome, retry_after, key: Some(Verified { record, facts, at: now }) });
         }
         Err(Error::Unavailable("the cache is too small for what is asked of it: give it more keys".into()))
+    }
+
+    /// Whether the key belongs to another account than it must: it is then as good as missing.
+    fn is_foreign(&self, facts: Facts, ask: &Ask<'_>) -> bool {
+        ask.within.is_some_and(|within| self.accounts.get(facts.account).is_none_or(|account| account.id != within))
+    }
+
+    /// Brings near what verifying these keys will need, so that its memory is fetched side by side.
+    pub fn approach<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
+        let world = self.world.load();
+        let digests: Vec<Digest> = keys.filter_map(|key| self.digest(&world, key)).collect();
+        self.cache.approach(digests.iter());
     }
 
     /// Everything up to the database: form, lockouts, digest, cache.
@@ -256,7 +278,14 @@ impl App {
 
     /// Decides; `None` where the key was cached under another policy than this one.
     #[inline]
-    fn decide(&self, world: &World, facts: Facts, record: Option<&Record>, ask: &Ask<'_>, now: Time) -> Option<Outcome> {
+    fn decide(
+        &self,
+        world: &World,
+        facts: Facts,
+        record: Option<&Record>,
+        ask: &Ask<'_>,
+        now: Time,
+    ) -> Option<Outcome> {
         let need = ask.want.compile(&world.policy.catalog);
         // An environment the policy does not name is nobody's.
         let environment = ask.environment.map(|name| world.policy.environment(name).unwrap_or(u8::MAX));

@@ -162,7 +162,11 @@ impl App {
         }
     }
 
-    async fn try_batch(&self, changes: &mut [Box<dyn Change>], outcomes: &mut Vec<Result<(), Error>>) -> Result<(), Error> {
+    async fn try_batch(
+        &self,
+        changes: &mut [Box<dyn Change>],
+        outcomes: &mut Vec<Result<(), Error>>,
+    ) -> Result<(), Error> {
         let mut tx = self.db.begin().await?;
         let mut events = Vec::new();
         for change in changes {

@@ -17,10 +17,7 @@ pub(super) struct Package {
 }
 
 /// Debian keeps the server's programs out of `PATH`, one folder per major version.
-pub(super) const POSTGRESQL: Package = Package {
-    name: "postgresql",
-    proof: "/usr/lib/postgresql/*/bin/postgres",
-};
+pub(super) const POSTGRESQL: Package = Package { name: "postgresql", proof: "/usr/lib/postgresql/*/bin/postgres" };
 
 /// A cargo subcommand, and the requirement on its version that our configuration was written for.
 #[derive(Clone, Copy)]
@@ -31,11 +28,7 @@ pub(super) struct Tool {
 }
 
 /// Reads `deny.toml`.
-pub(super) const CARGO_DENY: Tool = Tool {
-    crate_name: "cargo-deny",
-    subcommand: "deny",
-    version: "^0.20",
-};
+pub(super) const CARGO_DENY: Tool = Tool { crate_name: "cargo-deny", subcommand: "deny", version: "^0.20" };
 
 /// Installs the package unless its proof is there.
 pub(super) fn debian(package: Package) -> Result<()> {
@@ -46,14 +39,10 @@ pub(super) fn debian(package: Package) -> Result<()> {
     // A fresh container has no lists and an old machine has stale ones. Without a network the
     // package may still be in apt's cache, so a failed update is not yet a failure.
     if let Err(error) = apt_get(&["update"]) {
-        print::line(&format!(
-            "{error:#}; going on with the package lists there are"
-        ));
+        print::line(&format!("{error:#}; going on with the package lists there are"));
     }
     apt_get(&["install", "--yes", "--no-install-recommends", package.name])?;
-    find(package.proof)
-        .map(drop)
-        .with_context(|| format!("{} is installed, yet no {}", package.name, package.proof))
+    find(package.proof).map(drop).with_context(|| format!("{} is installed, yet no {}", package.name, package.proof))
 }
 
 /// `RUNLEVEL=1` keeps Debian from starting the package's own server: ours are private.
@@ -83,11 +72,7 @@ pub(super) fn component(root: &Path, name: &str) -> Result<()> {
     if answers(root, subcommand) {
         return Ok(());
     }
-    let added = Command::new("rustup")
-        .args(["component", "add", name])
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .status();
+    let added = Command::new("rustup").args(["component", "add", name]).current_dir(root).stdin(Stdio::null()).status();
     match added {
         Ok(status) if status.success() => Ok(()),
         _ => bail!("cargo {subcommand} is missing and `rustup component add {name}` did not help"),
@@ -99,19 +84,9 @@ pub(super) fn tool(root: &Path, tool: &Tool, stop: &Stop) -> Result<()> {
     if answers(root, tool.subcommand) {
         return Ok(());
     }
-    print::line(&format!(
-        "installing {} (about two minutes, once)",
-        tool.crate_name
-    ));
+    print::line(&format!("installing {} (about two minutes, once)", tool.crate_name));
     let mut install = crate::cargo(root);
-    install.args([
-        "install",
-        "--locked",
-        "--quiet",
-        tool.crate_name,
-        "--version",
-        tool.version,
-    ]);
+    install.args(["install", "--locked", "--quiet", tool.crate_name, "--version", tool.version]);
     if !child::run(&mut install, stop)? {
         bail!("`cargo install --locked {}` failed", tool.crate_name);
     }
@@ -135,20 +110,14 @@ pub(super) fn find(proof: &str) -> Option<PathBuf> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
         folders.extend(["/usr/sbin".into(), "/sbin".into()]);
-        return folders
-            .into_iter()
-            .map(|folder| folder.join(proof))
-            .find(|file| file.is_file());
+        return folders.into_iter().map(|folder| folder.join(proof)).find(|file| file.is_file());
     }
     let Some((before, after)) = proof.split_once("/*/") else {
         return Some(PathBuf::from(proof)).filter(|file| file.is_file());
     };
     let folders = std::fs::read_dir(before).ok()?;
-    let mut found: Vec<PathBuf> = folders
-        .flatten()
-        .map(|folder| folder.path().join(after))
-        .filter(|file| file.is_file())
-        .collect();
+    let mut found: Vec<PathBuf> =
+        folders.flatten().map(|folder| folder.path().join(after)).filter(|file| file.is_file()).collect();
     found.sort();
     found.pop()
 }

@@ -33,29 +33,13 @@ pub(super) fn start() -> Result<Running> {
     }
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
     let probe = scratch_probe(programs, port);
-    Running::start(
-        scratch,
-        &mut server,
-        ("KEYWRIGHT_TEST_POSTGRES", url),
-        probe,
-    )
+    Running::start(scratch, &mut server, ("KEYWRIGHT_TEST_POSTGRES", url), probe)
 }
 
 fn create_cluster(programs: &Path, scratch: &Scratch) -> Result<()> {
     let made = scratch
         .command(&programs.join("initdb"))
-        .args([
-            "-D",
-            "data",
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-        ])
+        .args(["-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
         .output()
         .context("starting initdb through setpriv")?;
     if !made.status.success() {
@@ -82,10 +66,7 @@ mod tests {
     #[test]
     fn it_serves_while_held_and_is_gone_when_dropped() {
         if find(POSTGRESQL.proof).is_none() {
-            assert!(
-                std::env::var_os("KEYWRIGHT_CI").is_none(),
-                "CI installs PostgreSQL before it tests"
-            );
+            assert!(std::env::var_os("KEYWRIGHT_CI").is_none(), "CI installs PostgreSQL before it tests");
             return;
         }
         let running = start().unwrap();

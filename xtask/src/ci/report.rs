@@ -17,17 +17,8 @@ impl Report {
     /// A report on `chosen`, which names the rest of `all` as not asked for.
     pub(super) fn of(chosen: &[&Step], all: &[Step]) -> Self {
         let pending: Vec<_> = chosen.iter().map(|step| step.name).collect();
-        let unchosen = all
-            .iter()
-            .map(|step| step.name)
-            .filter(|name| !pending.contains(name))
-            .collect();
-        Self {
-            rows: Vec::new(),
-            pending,
-            unchosen,
-            skipped: Vec::new(),
-        }
+        let unchosen = all.iter().map(|step| step.name).filter(|name| !pending.contains(name)).collect();
+        Self { rows: Vec::new(), pending, unchosen, skipped: Vec::new() }
     }
 
     /// Records one step and returns the line that says so.
@@ -50,21 +41,11 @@ impl Report {
     fn table(&self) -> String {
         let mut lines: Vec<String> = Vec::new();
         for (name, word, took) in &self.rows {
-            lines.push(format!(
-                "{name:<8}  {word:<11}  {:>7.1} s",
-                took.as_secs_f64()
-            ));
+            lines.push(format!("{name:<8}  {word:<11}  {:>7.1} s", took.as_secs_f64()));
         }
-        lines.extend(
-            self.pending
-                .iter()
-                .map(|name| format!("{name:<8}  not reached")),
-        );
+        lines.extend(self.pending.iter().map(|name| format!("{name:<8}  not reached")));
         let total: Duration = self.rows.iter().map(|(_, _, took)| *took).sum();
-        lines.push(format!(
-            "total                  {:>7.1} s",
-            total.as_secs_f64()
-        ));
+        lines.push(format!("total                  {:>7.1} s", total.as_secs_f64()));
         if !self.unchosen.is_empty() {
             lines.push(format!("not asked for: {}", self.unchosen.join(", ")));
         }
@@ -87,10 +68,7 @@ mod tests {
         let mut report = Report::of(&chosen, &STEPS[..3]);
         report.ended("fmt", false, Duration::from_millis(1500));
         let table = report.table();
-        assert!(
-            table.contains("fmt       FAILED           1.5 s"),
-            "{table}"
-        );
+        assert!(table.contains("fmt       FAILED           1.5 s"), "{table}");
         assert!(table.contains("tidy      not reached"), "{table}");
         assert!(table.contains("not asked for: deny"), "{table}");
         assert!(table.ends_with("skipped: nothing"), "{table}");
@@ -100,10 +78,6 @@ mod tests {
     fn a_skip_has_its_own_plain_line() {
         let mut report = Report::of(&[], &[]);
         report.skipped(vec!["tests on Postgres: no apt-get".to_owned()]);
-        assert!(
-            report
-                .table()
-                .ends_with("SKIPPED: tests on Postgres: no apt-get")
-        );
+        assert!(report.table().ends_with("SKIPPED: tests on Postgres: no apt-get"));
     }
 }

@@ -62,10 +62,7 @@ impl Running {
         let log = scratch.path().join("log");
         let file = std::fs::File::create(&log)?;
         // A group of its own: Ctrl-C is for us to hear, and we end the server after its clients.
-        program
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .process_group(0);
+        program.stdout(file.try_clone()?).stderr(file).process_group(0);
         let child = program.spawn().context("starting the server")?;
         let mut process = Process(child);
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -73,23 +70,11 @@ impl Running {
             let gone = process.0.try_wait()?.is_some();
             if gone || Instant::now() > deadline {
                 let said = std::fs::read_to_string(&log).unwrap_or_default();
-                bail!(
-                    "the server {}:\n{said}",
-                    if gone {
-                        "ended at once"
-                    } else {
-                        "is not ready after 30 s"
-                    }
-                );
+                bail!("the server {}:\n{said}", if gone { "ended at once" } else { "is not ready after 30 s" });
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(Self {
-            variable,
-            url,
-            process,
-            _scratch: scratch,
-        })
+        Ok(Self { variable, url, process, _scratch: scratch })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -124,9 +109,7 @@ impl Scratch {
     /// Directly under `/tmp`: another user must reach it, and a Unix socket's path has room for
     /// about a hundred bytes, which a caller's `TMPDIR` may exceed.
     pub(super) fn new() -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("keywright-ci-")
-            .tempdir_in("/tmp")?;
+        let folder = tempfile::Builder::new().prefix("keywright-ci-").tempdir_in("/tmp")?;
         if rustix::process::geteuid().is_root() {
             chown(folder.path(), Some(NOBODY), Some(NOBODY))?;
         }
@@ -143,16 +126,9 @@ impl Scratch {
         let mut command = Command::new("setpriv");
         command.arg("--pdeathsig=INT");
         if rustix::process::geteuid().is_root() {
-            command.args([
-                format!("--reuid={NOBODY}"),
-                format!("--regid={NOBODY}"),
-                "--clear-groups".to_owned(),
-            ]);
+            command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".to_owned()]);
         }
-        command
-            .arg(program)
-            .current_dir(self.path())
-            .stdin(Stdio::null());
+        command.arg(program).current_dir(self.path()).stdin(Stdio::null());
         command
     }
 }

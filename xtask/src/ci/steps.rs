@@ -21,14 +21,7 @@ pub(super) struct Step {
     pub(super) run: fn(&Ci) -> Result<()>,
 }
 
-const PLAIN: Step = Step {
-    name: "",
-    says: "",
-    components: &[],
-    tools: &[],
-    servers: &[],
-    run: |_| Ok(()),
-};
+const PLAIN: Step = Step { name: "", says: "", components: &[], tools: &[], servers: &[], run: |_| Ok(()) };
 
 pub(super) const STEPS: &[Step] = &[
     Step {
@@ -38,42 +31,19 @@ pub(super) const STEPS: &[Step] = &[
         run: |ci| ci.cargo(&["fmt", "--all", "--check"]),
         ..PLAIN
     },
-    Step {
-        name: "tidy",
-        says: "the style rules a compiler cannot see",
-        run: |ci| crate::tidy::run(&ci.root),
-        ..PLAIN
-    },
+    Step { name: "tidy", says: "the style rules a compiler cannot see", run: |ci| crate::tidy::run(&ci.root), ..PLAIN },
     Step {
         name: "deny",
         says: "licences, banned crates and sources of every dependency",
         tools: &[CARGO_DENY],
-        run: |ci| {
-            ci.cargo(&[
-                "deny",
-                "--workspace",
-                "check",
-                "bans",
-                "licenses",
-                "sources",
-            ])
-        },
+        run: |ci| ci.cargo(&["deny", "--workspace", "check", "bans", "licenses", "sources"]),
         ..PLAIN
     },
     Step {
         name: "clippy",
         says: "no warning anywhere, tests and benchmarks included",
         components: &["clippy"],
-        run: |ci| {
-            ci.cargo(&[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ])
-        },
+        run: |ci| ci.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         ..PLAIN
     },
     Step {
@@ -85,12 +55,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "rustdoc",
         says: "the API documentation builds without a warning",
-        run: |ci| {
-            ci.cargo_with(
-                &["doc", "--workspace", "--no-deps"],
-                &[("RUSTDOCFLAGS", "-D warnings")],
-            )
-        },
+        run: |ci| ci.cargo_with(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
         ..PLAIN
     },
     Step {

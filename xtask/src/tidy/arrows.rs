@@ -36,9 +36,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
         return Vec::new();
     }
     let mut findings: Vec<Finding> = lints(&manifest).into_iter().collect();
-    let folder = path
-        .strip_prefix("crates/")
-        .and_then(|rest| rest.split('/').next());
+    let folder = path.strip_prefix("crates/").and_then(|rest| rest.split('/').next());
     for (key, package) in dependencies(&manifest) {
         let advice = match folder {
             Some(folder) => arrow(folder, &package).or_else(|| framework(folder, &package)),
@@ -50,16 +48,18 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
         findings.extend(advice.map(|advice| Finding::new(line_of(text, &key), advice)));
     }
     if let Some(folder) = folder.filter(|folder| LINE.iter().all(|(known, _)| known != folder)) {
-        findings.push(Finding::new(1, format!("`{folder}` has no place in the line: a crate needs a second consumer and a decision in docs/decisions")));
+        findings.push(Finding::new(
+            1,
+            format!(
+                "`{folder}` has no place in the line: a crate needs a second consumer and a decision in docs/decisions"
+            ),
+        ));
     }
     findings
 }
 
 fn lints(manifest: &toml::Table) -> Option<Finding> {
-    let inherited = manifest
-        .get("lints")
-        .and_then(|lints| lints.get("workspace"))
-        .and_then(toml::Value::as_bool);
+    let inherited = manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
     (inherited != Some(true)).then(|| Finding::new(1, "add `[lints]` with `workspace = true`"))
 }
 
@@ -70,37 +70,25 @@ fn position(package: &str) -> Option<usize> {
 fn arrow(folder: &str, package: &str) -> Option<String> {
     let from = LINE.iter().position(|(name, _)| *name == folder)?;
     let to = position(package)?;
-    (to <= from).then(|| {
-        format!(
-            "{folder} may not use {package}: arrows point right, cli → server → app → store → core"
-        )
-    })
+    (to <= from)
+        .then(|| format!("{folder} may not use {package}: arrows point right, cli → server → app → store → core"))
 }
 
 fn framework(folder: &str, package: &str) -> Option<String> {
     let (_, homes) = FRAMEWORKS.iter().find(|(name, _)| *name == package)?;
-    (!homes.contains(&folder))
-        .then(|| format!("{package} may be used in {} only", homes.join(", ")))
+    (!homes.contains(&folder)).then(|| format!("{package} may be used in {} only", homes.join(", ")))
 }
 
 /// Key and package of every dependency that ships, those of targets included.
 fn dependencies(manifest: &toml::Table) -> Vec<(String, String)> {
     let targets = manifest.get("target").and_then(toml::Value::as_table);
-    let tables = std::iter::once(manifest).chain(
-        targets
-            .into_iter()
-            .flatten()
-            .filter_map(|(_, v)| v.as_table()),
-    );
+    let tables = std::iter::once(manifest).chain(targets.into_iter().flatten().filter_map(|(_, v)| v.as_table()));
     tables
         .flat_map(|table| ["dependencies", "build-dependencies"].map(|kind| table.get(kind)))
         .filter_map(|found| found.and_then(toml::Value::as_table))
         .flatten()
         .map(|(key, value)| {
-            let package = value
-                .get("package")
-                .and_then(toml::Value::as_str)
-                .unwrap_or(key);
+            let package = value.get("package").and_then(toml::Value::as_str).unwrap_or(key);
             (key.clone(), package.to_owned())
         })
         .collect()
@@ -108,9 +96,7 @@ fn dependencies(manifest: &toml::Table) -> Vec<(String, String)> {
 
 fn line_of(text: &str, key: &str) -> usize {
     let opens = |line: &str| {
-        line.trim_start()
-            .strip_prefix(key)
-            .is_some_and(|rest| rest.starts_with(['.', ' ', '=']))
+        line.trim_start().strip_prefix(key).is_some_and(|rest| rest.starts_with(['.', ' ', '=']))
             || line.contains(&format!("dependencies.{key}]"))
     };
     text.lines().position(opens).map_or(1, |at| at + 1)
@@ -122,36 +108,17 @@ mod tests {
 
     fn advice(path: &str, dependencies: &str) -> Vec<(usize, String)> {
         let text = format!("[package]\nname = \"x\"\n[lints]\nworkspace = true\n{dependencies}\n");
-        check(path, &text)
-            .into_iter()
-            .map(|finding| (finding.line, finding.advice))
-            .collect()
+        check(path, &text).into_iter().map(|finding| (finding.line, finding.advice)).collect()
     }
 
     #[test]
     fn arrows_point_right() {
-        assert!(
-            advice(
-                "crates/server/Cargo.toml",
-                "[dependencies]\nkeywright-app.workspace = true"
-            )
-            .is_empty()
-        );
-        assert!(
-            advice(
-                "crates/cli/Cargo.toml",
-                "[dependencies]\nkeywright-core.workspace = true"
-            )
-            .is_empty()
-        );
-        let left = advice(
-            "crates/store/Cargo.toml",
-            "[dependencies]\nkeywright-app.workspace = true",
-        );
+        assert!(advice("crates/server/Cargo.toml", "[dependencies]\nkeywright-app.workspace = true").is_empty());
+        assert!(advice("crates/cli/Cargo.toml", "[dependencies]\nkeywright-core.workspace = true").is_empty());
+        let left = advice("crates/store/Cargo.toml", "[dependencies]\nkeywright-app.workspace = true");
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].0, 6);
-        let renamed =
-            "[dependencies]\nx = { package = \"keywright-server\", path = \"../server\" }";
+        let renamed = "[dependencies]\nx = { package = \"keywright-server\", path = \"../server\" }";
         assert_eq!(advice("crates/app/Cargo.toml", renamed).len(), 1);
         let by_target = "[target.'cfg(unix)'.dependencies]\nkeywright-app.workspace = true";
         assert_eq!(advice("crates/core/Cargo.toml", by_target).len(), 1);
@@ -178,31 +145,15 @@ mod tests {
             ("server", "axum", true),
             ("server", "anyhow", false),
         ] {
-            let found = advice(
-                &format!("crates/{folder}/Cargo.toml"),
-                &format!("[dependencies]\n{package} = \"1\""),
-            );
+            let found = advice(&format!("crates/{folder}/Cargo.toml"), &format!("[dependencies]\n{package} = \"1\""));
             assert_eq!(found.is_empty(), fine, "{folder} uses {package}");
         }
     }
 
     #[test]
     fn chores_judge_the_product_from_outside() {
-        assert_eq!(
-            advice(
-                "xtask/Cargo.toml",
-                "[dependencies]\nkeywright-core.workspace = true"
-            )
-            .len(),
-            1
-        );
-        assert!(
-            advice(
-                "bench/Cargo.toml",
-                "[dependencies]\nkeywright-core.workspace = true"
-            )
-            .is_empty()
-        );
+        assert_eq!(advice("xtask/Cargo.toml", "[dependencies]\nkeywright-core.workspace = true").len(), 1);
+        assert!(advice("bench/Cargo.toml", "[dependencies]\nkeywright-core.workspace = true").is_empty());
     }
 
     #[test]
@@ -212,10 +163,7 @@ mod tests {
 
     #[test]
     fn every_crate_inherits_the_lints() {
-        assert_eq!(
-            check("bench/Cargo.toml", "[package]\nname = \"x\"\n").len(),
-            1
-        );
+        assert_eq!(check("bench/Cargo.toml", "[package]\nname = \"x\"\n").len(), 1);
         assert!(check("Cargo.toml", "[workspace]\nmembers = []\n").is_empty());
         assert!(check("fuzz/Cargo.toml", "[package]\nname = \"f\"\n[workspace]\n").is_empty());
     }

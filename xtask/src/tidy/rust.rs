@@ -30,24 +30,15 @@ fn home(path: &str) -> Home {
         return Home::Workshop;
     }
     let parts: Vec<&str> = parts.collect();
-    let tests = parts
-        .iter()
-        .any(|part| matches!(*part, "tests" | "benches" | "examples" | "tests.rs"));
+    let tests = parts.iter().any(|part| matches!(*part, "tests" | "benches" | "examples" | "tests.rs"));
     if tests { Home::Workshop } else { Home::Product }
 }
 
 /// A file opens by saying what it is for.
 fn opening(text: &str) -> Option<Finding> {
     let first = text.lines().next().unwrap_or_default();
-    let said = first
-        .strip_prefix("//!")
-        .is_some_and(|rest| !rest.trim().is_empty());
-    (!said).then(|| {
-        Finding::new(
-            1,
-            "open the file with `//!`: what it is for and what must stay true",
-        )
-    })
+    let said = first.strip_prefix("//!").is_some_and(|rest| !rest.trim().is_empty());
+    (!said).then(|| Finding::new(1, "open the file with `//!`: what it is for and what must stay true"))
 }
 
 /// One place commits, so that an unaudited write cannot be written.
@@ -56,9 +47,8 @@ fn commits(path: &str, scan: &Scan) -> Vec<Finding> {
         return Vec::new();
     }
     each_line(scan, |line| {
-        line.contains(".commit(").then(|| {
-            "only crates/app/src/write.rs commits: go through `write`, which also audits".to_owned()
-        })
+        line.contains(".commit(")
+            .then(|| "only crates/app/src/write.rs commits: go through `write`, which also audits".to_owned())
     })
 }
 
@@ -68,24 +58,14 @@ fn sql(path: &str, scan: &Scan) -> Vec<Finding> {
         return Vec::new();
     }
     let found = scan.strings.iter().filter(|(_, text)| is_sql(text));
-    found
-        .map(|(line, _)| {
-            Finding::new(
-                *line,
-                "SQL belongs in crates/store: move the statement there",
-            )
-        })
-        .collect()
+    found.map(|(line, _)| Finding::new(*line, "SQL belongs in crates/store: move the statement there")).collect()
 }
 
 /// Whether a literal opens as a statement. The second word decides, since prose also begins with
 /// "Create a key" and "Update the limit".
 fn is_sql(literal: &str) -> bool {
     // An escape, or the backslash that joins a literal's lines, is white space here.
-    let lower = literal
-        .to_lowercase()
-        .replace("\\n", " ")
-        .replace('\\', " ");
+    let lower = literal.to_lowercase().replace("\\n", " ").replace('\\', " ");
     let words: Vec<&str> = lower.split_whitespace().collect();
     let word = |at: usize| words.get(at).copied().unwrap_or_default();
     match word(0) {
@@ -97,20 +77,11 @@ fn is_sql(literal: &str) -> bool {
                 || matches!(then, "from" | "as")
         }
         "insert" => matches!(word(1), "into" | "or"),
-        "delete" => {
-            word(1) == "from" && !word(2).is_empty() && !matches!(word(2), "the" | "a" | "this")
-        }
+        "delete" => word(1) == "from" && !word(2).is_empty() && !matches!(word(2), "the" | "a" | "this"),
         "update" => matches!(word(2), "set") || (word(2) == "as" && word(4) == "set"),
         "create" | "drop" | "alter" => {
-            let what = if word(1) == "unique" || word(1) == "temp" {
-                word(2)
-            } else {
-                word(1)
-            };
-            matches!(
-                what,
-                "table" | "index" | "view" | "trigger" | "schema" | "extension"
-            )
+            let what = if word(1) == "unique" || word(1) == "temp" { word(2) } else { word(1) };
+            matches!(what, "table" | "index" | "view" | "trigger" | "schema" | "extension")
         }
         "with" => matches!(word(2), "as" | "as("),
         "pragma" => true,
@@ -146,17 +117,12 @@ fn ambient(path: &str, scan: &Scan) -> Vec<Finding> {
 
 /// Comments promise nothing without a date or a number.
 fn todos(scan: &Scan) -> Vec<Finding> {
-    scan.comments
-        .iter()
-        .filter_map(|(line, text)| super::text::todo(*line, text))
-        .collect()
+    scan.comments.iter().filter_map(|(line, text)| super::text::todo(*line, text)).collect()
 }
 
 fn each_line(scan: &Scan, rule: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
     let lines = scan.code.iter().enumerate();
-    lines
-        .filter_map(|(at, line)| rule(line).map(|advice| Finding::new(at + 1, advice)))
-        .collect()
+    lines.filter_map(|(at, line)| rule(line).map(|advice| Finding::new(at + 1, advice))).collect()
 }
 
 #[cfg(test)]
@@ -165,10 +131,7 @@ mod tests {
 
     /// The lines that a file with this body would be faulted on.
     fn lines(path: &str, body: &str) -> Vec<usize> {
-        check(path, &format!("//! Purpose.\n{body}\n"))
-            .iter()
-            .map(|finding| finding.line)
-            .collect()
+        check(path, &format!("//! Purpose.\n{body}\n")).iter().map(|finding| finding.line).collect()
     }
 
     const APP: &str = "crates/app/src/keys.rs";
@@ -186,13 +149,7 @@ mod tests {
         assert_eq!(lines(APP, "async fn f() {\n    tx.commit().await;\n}"), [3]);
         assert!(lines("crates/app/src/write.rs", "fn f() { tx.commit(); }").is_empty());
         assert!(lines("crates/store/src/tx.rs", "fn f() { tx.commit(); }").is_empty());
-        assert!(
-            lines(
-                APP,
-                "// never tx.commit() here\nfn f() { \"tx.commit()\"; }"
-            )
-            .is_empty()
-        );
+        assert!(lines(APP, "// never tx.commit() here\nfn f() { \"tx.commit()\"; }").is_empty());
         assert!(lines(APP, "#[cfg(test)]\nmod tests { fn f() { tx.commit(); } }").is_empty());
         assert!(lines("crates/server/tests/keys.rs", "fn f() { tx.commit(); }").is_empty());
     }
@@ -214,14 +171,8 @@ mod tests {
         ] {
             let body = format!("const Q: &str = \"{statement}\";");
             assert_eq!(lines(APP, &body), [2], "{statement}");
-            assert!(
-                lines("crates/store/src/keys.rs", &body).is_empty(),
-                "{statement}"
-            );
-            assert!(
-                lines("crates/store/tests/engines.rs", &body).is_empty(),
-                "{statement}"
-            );
+            assert!(lines("crates/store/src/keys.rs", &body).is_empty(), "{statement}");
+            assert!(lines("crates/store/tests/engines.rs", &body).is_empty(), "{statement}");
         }
     }
 
@@ -239,33 +190,17 @@ mod tests {
             "selected",
         ] {
             let faulted = lines(APP, &format!("const S: &str = \"{prose}\";"));
-            assert_eq!(
-                faulted.is_empty(),
-                prose != "with care as promised",
-                "{prose}"
-            );
+            assert_eq!(faulted.is_empty(), prose != "with care as promised", "{prose}");
         }
     }
 
     #[test]
     fn clock_and_generator_are_read_in_one_file() {
-        assert_eq!(
-            lines(APP, "fn f() { let t = std::time::SystemTime::now(); }"),
-            [2]
-        );
+        assert_eq!(lines(APP, "fn f() { let t = std::time::SystemTime::now(); }"), [2]);
         assert_eq!(lines(APP, "fn f() { let t = Instant::now(); }"), [2]);
         assert_eq!(lines(APP, "use rand::rngs::SysRng;\nuse x::OsRng;"), [2, 3]);
-        assert_eq!(
-            lines("crates/core/src/key.rs", "fn f() { let r = rand::rng(); }"),
-            [2]
-        );
-        assert!(
-            lines(
-                "crates/app/src/clock.rs",
-                "fn f() { Instant::now(); rand::rng(); }"
-            )
-            .is_empty()
-        );
+        assert_eq!(lines("crates/core/src/key.rs", "fn f() { let r = rand::rng(); }"), [2]);
+        assert!(lines("crates/app/src/clock.rs", "fn f() { Instant::now(); rand::rng(); }").is_empty());
         assert!(lines("bench/src/main.rs", "fn f() { Instant::now(); }").is_empty());
         assert!(lines(APP, "/// Not `Instant::now`.\nfn f(now: u64) {}").is_empty());
     }
@@ -276,12 +211,6 @@ mod tests {
         assert_eq!(lines(APP, &format!("// {word}: later")), [2]);
         assert!(lines(APP, &format!("// {word}(#12): later")).is_empty());
         assert!(lines(APP, &format!("const S: &str = \"{word}\";")).is_empty());
-        assert_eq!(
-            lines(
-                APP,
-                &format!("#[cfg(test)]\nmod tests {{\n    // {word}\n}}")
-            ),
-            [4]
-        );
+        assert_eq!(lines(APP, &format!("#[cfg(test)]\nmod tests {{\n    // {word}\n}}")), [4]);
     }
 }

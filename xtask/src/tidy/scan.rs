@@ -30,13 +30,7 @@ pub(super) fn scan(text: &str) -> Scan {
     let tests = test_ranges(&masked);
     let mut test_lines = 0;
     for &(from, to) in &tests {
-        test_lines += chars
-            .iter()
-            .take(to)
-            .skip(from)
-            .filter(|c| **c == '\n')
-            .count()
-            + 1;
+        test_lines += chars.iter().take(to).skip(from).filter(|c| **c == '\n').count() + 1;
         for at in from..to {
             if let (Some(kind), Some(c)) = (kinds.get_mut(at), masked.get_mut(at)) {
                 // Comments in tests still answer to the rule about comments.
@@ -49,28 +43,14 @@ pub(super) fn scan(text: &str) -> Scan {
             }
         }
     }
-    let code = masked
-        .iter()
-        .collect::<String>()
-        .lines()
-        .map(str::to_owned)
-        .collect();
+    let code = masked.iter().collect::<String>().lines().map(str::to_owned).collect();
     let comments = runs(&chars, &kinds, Kind::Comment)
         .into_iter()
         .flat_map(|(line, comment)| {
-            comment
-                .lines()
-                .enumerate()
-                .map(|(offset, text)| (line + offset, text.to_owned()))
-                .collect::<Vec<_>>()
+            comment.lines().enumerate().map(|(offset, text)| (line + offset, text.to_owned())).collect::<Vec<_>>()
         })
         .collect();
-    Scan {
-        code,
-        strings: runs(&chars, &kinds, Kind::Text),
-        comments,
-        test_lines,
-    }
+    Scan { code, strings: runs(&chars, &kinds, Kind::Text), comments, test_lines }
 }
 
 /// What each character is. Quotes count as code, which keeps neighbouring literals apart.
@@ -80,11 +60,7 @@ fn classify(chars: &[char]) -> Vec<Kind> {
     while at < chars.len() {
         let (kind, from, to, next) = token(chars, at);
         if kind != Kind::Code {
-            kinds
-                .iter_mut()
-                .take(to)
-                .skip(from)
-                .for_each(|slot| *slot = kind);
+            kinds.iter_mut().take(to).skip(from).for_each(|slot| *slot = kind);
         }
         at = next.max(at + 1);
     }
@@ -114,8 +90,7 @@ fn token(chars: &[char], at: usize) -> (Kind, usize, usize, usize) {
             if get(open) != '"' {
                 return (Kind::Code, at, at, open);
             }
-            let closes =
-                |at: usize| get(at) == '"' && (1..=hashes).all(|hash| get(at + hash) == '#');
+            let closes = |at: usize| get(at) == '"' && (1..=hashes).all(|hash| get(at + hash) == '#');
             let end = find(chars, open + 1, closes);
             (Kind::Text, open + 1, end, end + 1 + hashes)
         }
@@ -131,12 +106,7 @@ fn token(chars: &[char], at: usize) -> (Kind, usize, usize, usize) {
 
 /// Whether the `r` at `at` continues an identifier; `b` and `c` may precede it in a prefix.
 fn joins(chars: &[char], at: usize) -> bool {
-    let before = |n: usize| {
-        at.checked_sub(n)
-            .and_then(|at| chars.get(at))
-            .copied()
-            .unwrap_or(' ')
-    };
+    let before = |n: usize| at.checked_sub(n).and_then(|at| chars.get(at)).copied().unwrap_or(' ');
     let word = |c: char| c.is_alphanumeric() || c == '_';
     match before(1) {
         'b' | 'c' => word(before(2)),
@@ -145,9 +115,7 @@ fn joins(chars: &[char], at: usize) -> bool {
 }
 
 fn find(chars: &[char], from: usize, stop: impl Fn(usize) -> bool) -> usize {
-    (from..chars.len())
-        .find(|at| stop(*at))
-        .unwrap_or(chars.len())
+    (from..chars.len()).find(|at| stop(*at)).unwrap_or(chars.len())
 }
 
 fn quoted_end(chars: &[char], from: usize, quote: char) -> usize {
@@ -179,17 +147,7 @@ fn block_comment_end(chars: &[char], from: usize) -> usize {
 }
 
 fn mask(chars: &[char], kinds: &[Kind]) -> Vec<char> {
-    chars
-        .iter()
-        .zip(kinds)
-        .map(|(c, kind)| {
-            if *kind == Kind::Code || *c == '\n' {
-                *c
-            } else {
-                ' '
-            }
-        })
-        .collect()
+    chars.iter().zip(kinds).map(|(c, kind)| if *kind == Kind::Code || *c == '\n' { *c } else { ' ' }).collect()
 }
 
 /// The items behind `#[cfg(test)]`: up to a semicolon, or to the end of their braces.
@@ -255,15 +213,10 @@ mod tests {
 
     #[test]
     fn strings_and_comments_are_not_code() {
-        let scan = scan(
-            "let a = \"x.commit( \\\" y\"; // b.commit(\nlet c = r#\"d \" e\"#; /* f /* g */ h */ i\n",
-        );
+        let scan = scan("let a = \"x.commit( \\\" y\"; // b.commit(\nlet c = r#\"d \" e\"#; /* f /* g */ h */ i\n");
         assert!(!scan.code.join("\n").contains("commit"));
         assert!(scan.code[1].trim_end().ends_with(" i"));
-        assert_eq!(
-            scan.strings,
-            [(1, "x.commit( \\\" y".to_owned()), (2, "d \" e".to_owned())]
-        );
+        assert_eq!(scan.strings, [(1, "x.commit( \\\" y".to_owned()), (2, "d \" e".to_owned())]);
         assert_eq!(scan.comments[0], (1, "// b.commit(".to_owned()));
         assert_eq!(scan.comments[1], (2, "/* f /* g */ h */".to_owned()));
     }

@@ -10,9 +10,7 @@ const MAX_LINES: usize = 500;
 const WRITTEN: &[&str] = &["rs", "js", "ts", "css", "html", "sql", "sh", "py", "go"];
 
 /// Names that say nothing about what is inside, and so end up holding everything.
-const EMPTY_NAMES: &[&str] = &[
-    "utils", "util", "common", "types", "models", "services", "helpers",
-];
+const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "types", "models", "services", "helpers"];
 
 pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
     let mut findings = name(path);
@@ -20,11 +18,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
     findings.extend(whitespace(text));
     findings.extend(machine_paths(text));
     if !path.ends_with(".rs") && !path.ends_with(".md") {
-        findings.extend(
-            text.lines()
-                .enumerate()
-                .filter_map(|(at, line)| todo(at + 1, line)),
-        );
+        findings.extend(text.lines().enumerate().filter_map(|(at, line)| todo(at + 1, line)));
     }
     findings
 }
@@ -34,17 +28,10 @@ fn extension(path: &str) -> &str {
 }
 
 fn name(path: &str) -> Vec<Finding> {
-    let stems = path
-        .split('/')
-        .map(|part| part.split_once('.').map_or(part, |(stem, _)| stem));
+    let stems = path.split('/').map(|part| part.split_once('.').map_or(part, |(stem, _)| stem));
     stems
         .filter(|stem| EMPTY_NAMES.contains(stem))
-        .map(|stem| {
-            Finding::new(
-                1,
-                format!("`{stem}` names nothing: name it after the noun it holds"),
-            )
-        })
+        .map(|stem| Finding::new(1, format!("`{stem}` names nothing: name it after the noun it holds")))
         .collect()
 }
 
@@ -52,17 +39,10 @@ fn length(path: &str, text: &str) -> Option<Finding> {
     if !WRITTEN.contains(&extension(path)) {
         return None;
     }
-    let tests = if path.ends_with(".rs") {
-        scan(text).test_lines
-    } else {
-        0
-    };
+    let tests = if path.ends_with(".rs") { scan(text).test_lines } else { 0 };
     let lines = text.lines().count() - tests;
     (lines > MAX_LINES).then(|| {
-        Finding::new(
-            MAX_LINES + 1,
-            format!("{lines} lines before tests, {MAX_LINES} allowed: split it by noun"),
-        )
+        Finding::new(MAX_LINES + 1, format!("{lines} lines before tests, {MAX_LINES} allowed: split it by noun"))
     })
 }
 
@@ -73,10 +53,7 @@ fn whitespace(text: &str) -> Vec<Finding> {
         .map(|(line, _)| Finding::new(line, "remove the whitespace at the end of the line"))
         .collect();
     if !text.is_empty() && !text.ends_with('\n') {
-        findings.push(Finding::new(
-            text.lines().count(),
-            "end the file with a newline",
-        ));
+        findings.push(Finding::new(text.lines().count(), "end the file with a newline"));
     }
     findings
 }
@@ -94,49 +71,30 @@ fn machine_paths(text: &str) -> Vec<Finding> {
     (1..)
         .zip(text.lines())
         .filter(|(_, line)| roots.iter().any(|root| absolute(line, root)))
-        .map(|(line, _)| {
-            Finding::new(
-                line,
-                "an absolute path of one machine: make it relative or an argument",
-            )
-        })
+        .map(|(line, _)| Finding::new(line, "an absolute path of one machine: make it relative or an argument"))
         .collect()
 }
 
 /// A promise needs a date or an issue, or nobody ever keeps it.
 pub(super) fn todo(line: usize, text: &str) -> Option<Finding> {
-    let words = [
-        concat!("TO", "DO"),
-        concat!("FIX", "ME"),
-        concat!("X", "XX"),
-    ];
+    let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX")];
     let bare = |word: &str| {
         text.match_indices(word).any(|(at, _)| {
             let before = text.get(..at).and_then(|before| before.chars().next_back());
             let after = text.get(at + word.len()..).unwrap_or_default();
             let inside_word = |c: char| c.is_alphanumeric() || c == '_';
-            !before.is_some_and(inside_word)
-                && !after.starts_with(inside_word)
-                && !is_tracked(after)
+            !before.is_some_and(inside_word) && !after.starts_with(inside_word) && !is_tracked(after)
         })
     };
-    words.iter().any(|word| bare(word)).then(|| {
-        Finding::new(
-            line,
-            format!(
-                "do it now, or write {}(#12) or {}(2026-12-01)",
-                words[0], words[0]
-            ),
-        )
-    })
+    words
+        .iter()
+        .any(|word| bare(word))
+        .then(|| Finding::new(line, format!("do it now, or write {}(#12) or {}(2026-12-01)", words[0], words[0])))
 }
 
 /// Whether `after` goes on as `(#12)` or `(2026-12-01)`.
 fn is_tracked(after: &str) -> bool {
-    let Some((inside, _)) = after
-        .strip_prefix('(')
-        .and_then(|rest| rest.split_once(')'))
-    else {
+    let Some((inside, _)) = after.strip_prefix('(').and_then(|rest| rest.split_once(')')) else {
         return false;
     };
     let digits = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
@@ -157,18 +115,11 @@ pub(super) fn links(path: &str, text: &str, exists: &dyn Fn(&str) -> bool) -> Ve
         if content.trim_start().starts_with("```") {
             fenced = !fenced;
         } else if !fenced {
-            let broken = targets(&without_code(content))
-                .into_iter()
-                .filter(|target| {
-                    let file = target.split('#').next().unwrap_or_default();
-                    !file.is_empty()
-                        && !resolve(path, file).is_some_and(|resolved| exists(&resolved))
-                });
-            findings.extend(
-                broken.map(|target| {
-                    Finding::new(line, format!("the link to `{target}` leads nowhere"))
-                }),
-            );
+            let broken = targets(&without_code(content)).into_iter().filter(|target| {
+                let file = target.split('#').next().unwrap_or_default();
+                !file.is_empty() && !resolve(path, file).is_some_and(|resolved| exists(&resolved))
+            });
+            findings.extend(broken.map(|target| Finding::new(line, format!("the link to `{target}` leads nowhere"))));
         }
     }
     findings
@@ -181,14 +132,8 @@ fn without_code(line: &str) -> String {
 
 /// The link targets of a line that are no URLs: `[text](target "title")` and `[name]: target`.
 fn targets(line: &str) -> Vec<String> {
-    let inline = line
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next());
-    let defined = line
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once("]: "))
-        .map(|(_, target)| target);
+    let inline = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let defined = line.strip_prefix('[').and_then(|rest| rest.split_once("]: ")).map(|(_, target)| target);
     inline
         .chain(defined)
         .filter_map(|target| target.split_whitespace().next())
@@ -235,10 +180,7 @@ mod tests {
     fn a_file_ends_at_five_hundred_lines_and_its_tests_are_free() {
         let fits = "fn f() {}\n".repeat(500);
         assert!(length("a.rs", &fits).is_none());
-        assert_eq!(
-            lines(length("a.rs", &format!("{fits}fn g() {{}}\n"))),
-            [501]
-        );
+        assert_eq!(lines(length("a.rs", &format!("{fits}fn g() {{}}\n"))), [501]);
         let tests = format!("{fits}#[cfg(test)]\nmod tests {{\n{fits}}}\n");
         assert!(length("a.rs", &tests).is_none());
         assert!(length("a.js", &format!("{fits}\n")).is_some());
@@ -256,38 +198,19 @@ mod tests {
     #[test]
     fn paths_of_one_machine_are_refused() {
         let (work, root) = (concat!("/wo", "rk/x"), concat!("/ro", "ot/x"));
-        assert_eq!(
-            lines(machine_paths(&format!(
-                "ok\ncd {work}\n\"{root}\"\n({work})\n"
-            ))),
-            [2, 3, 4]
-        );
-        assert!(
-            machine_paths(&format!(
-                "see https://example.com{work} and crates{root} and ..{work}\n"
-            ))
-            .is_empty()
-        );
+        assert_eq!(lines(machine_paths(&format!("ok\ncd {work}\n\"{root}\"\n({work})\n"))), [2, 3, 4]);
+        assert!(machine_paths(&format!("see https://example.com{work} and crates{root} and ..{work}\n")).is_empty());
         assert!(machine_paths("/usr/lib/postgresql /tmp/x\n").is_empty());
     }
 
     #[test]
     fn promises_are_dated_or_numbered() {
         let word = concat!("FIX", "ME");
-        for bare in [
-            word.to_owned(),
-            format!("{word}: x"),
-            format!("{word}(me)"),
-            format!("{word}(2026-1-1)"),
-        ] {
+        for bare in [word.to_owned(), format!("{word}: x"), format!("{word}(me)"), format!("{word}(2026-1-1)")] {
             assert!(todo(1, &bare).is_some(), "{bare}");
         }
-        for fine in [
-            format!("{word}(#12)"),
-            format!("{word}(2026-12-01): x"),
-            format!("{word}S"),
-            format!("A_{word}"),
-        ] {
+        for fine in [format!("{word}(#12)"), format!("{word}(2026-12-01): x"), format!("{word}S"), format!("A_{word}")]
+        {
             assert!(todo(1, &fine).is_none(), "{fine}");
         }
     }
@@ -296,19 +219,10 @@ mod tests {
     fn relative_links_resolve() {
         let there = |path: &str| ["README.md", "docs/decisions/0001-a.md"].contains(&path);
         let broken = |text: &str| lines(links("docs/operate/run.md", text, &there));
-        assert!(
-            broken("[a](../../README.md#top) [b](../decisions/0001-a.md \"t\") [c](#here)")
-                .is_empty()
-        );
-        assert!(
-            broken("[a](https://example.com/x) [b](mailto:a@example.com) `[c](gone.md)`")
-                .is_empty()
-        );
+        assert!(broken("[a](../../README.md#top) [b](../decisions/0001-a.md \"t\") [c](#here)").is_empty());
+        assert!(broken("[a](https://example.com/x) [b](mailto:a@example.com) `[c](gone.md)`").is_empty());
         assert!(broken("```\n[a](gone.md)\n```\n[b](/README.md)").is_empty());
-        assert_eq!(
-            broken("x\n[a](gone.md) and [b](../../../README.md)"),
-            [2, 2]
-        );
+        assert_eq!(broken("x\n[a](gone.md) and [b](../../../README.md)"), [2, 2]);
         assert_eq!(broken("[a]: gone.md"), [1]);
     }
 }

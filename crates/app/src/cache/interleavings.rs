@@ -1,0 +1,141 @@
+//! Every interleaving a scheduler can come up with, of verifies, loads and a revocation of the same key.
+//!
+//! `cargo test -p keywright-app --features shuttle`. The database is a flag: what a load reads of it may be stale by the
+//! time it is inserted, and that is the race.
+
+#![cfg(feature = "shuttle")]
+
+use std::sync::Arc;
+
+use keywright_core::secret::Digest;
+use keywright_core::time::Time;
+use shuttle::sync::atomic::{AtomicBool, Ordering};
+use shuttle::thread;
+
+use super::{Cache, Facts, Lookup, flag};
+use crate::record::Record;
+
+const RUNS: usize = 20_000;
+
+/// What the app does: look, and on a miss load from the database and insert. `true` where the key is accepted.
+fn verify(cache: &Cache, digest: &Digest, revoked: &AtomicBool, record: &Arc<Record>) -> bool {
+    match cache.find(digest) {
+        Lookup::Known(hit) => hit.facts.flags & flag::REVOKED == 0,
+        Lookup::Absent => false,
+        Lookup::Unknown(ticket) => {
+            let is_revoked = revoked.load(Ordering::SeqCst);
+            thread::yield_now();
+            let flags = if is_revoked { flag::REVOKED } else { 0 };
+            cache.insert(
+                ticket,
+                digest,
+                Facts { flags, deadline_ms: i64::MAX, ..Facts::default() },
+                Arc::clone(record),
+            );
+            !is_revoked
+        }
+    }
+}
+
+fn digest(byte: u8) -> Digest {
+    Digest::from_slice(&[byte; 32]).unwrap_or_else(|| unreachable!("it is 32 bytes long"))
+}
+
+#[test]
+fn a_revoked_key_is_refused_once_the_revocation_has_returned() {
+    shuttle::check_random(
+        || {
+            let cache = Arc::new(Cache::new(16, 1));
+            let revoked = Arc::new(AtomicBool::new(false));
+            let returned = Arc::new(AtomicBool::new(false));
+            let record = Record::for_test(1);
+            let verifiers: Vec<_> = (0..2)
+                .map(|_| {
+                    let (cache, revoked, returned) = (Arc::clone(&cache), Arc::clone(&revoked), Arc::clone(&returned));
+                    let record = Arc::clone(&record);
+                    thread::spawn(move || {
+                        for _ in 0..3 {
+                            let was_over = returned.load(Ordering::SeqCst);
+                            let accepted = verify(&cache, &digest(7), &revoked, &record);
+                            assert!(!(was_over && accepted), "accepted after the revocation had returned");
+                        }
+                    })
+                })
+                .collect();
+            let revoker = thread::spawn(move || {
+                revoked.store(true, Ordering::SeqCst);
+                cache.evict(&digest(7));
+                returned.store(true, Ordering::SeqCst);
+            });
+            verifiers
+                .into_iter()
+                .chain([revoker])
+                .for_each(|thread| thread.join().unwrap_or_else(|_| unreachable!("it said why")));
+        },
+        RUNS,
+    );
+}
+
+#[test]
+fn a_created_key_is_accepted_once_its_creation_has_returned() {
+    shuttle::check_random(
+        || {
+            let cache = Arc::new(Cache::new(16, 1));
+            let exists = Arc::new(AtomicBool::new(false));
+            let record = Record::for_test(1);
+            let (early_cache, early_exists) = (Arc::clone(&cache), Arc::clone(&exists));
+            let early = thread::spawn(move || {
+                if let Lookup::Unknown(ticket) = early_cache.find(&digest(7))
+                    && !early_exists.load(Ordering::SeqCst)
+                {
+                    early_cache.insert_absent(ticket, &digest(7));
+                }
+            });
+            exists.store(true, Ordering::SeqCst);
+            cache.evict(&digest(7));
+            assert!(verify(&cache, &digest(7), &AtomicBool::new(false), &record), "its absence was remembered");
+            early.join().unwrap_or_else(|_| unreachable!("it said why"));
+        },
+        RUNS,
+    );
+}
+
+#[test]
+fn a_reader_never_sees_half_of_one_key_and_half_of_another() {
+    shuttle::check_random(
+        || {
+            // One slot's worth of room: every insert makes the one before it go.
+            let cache = Arc::new(Cache::new(1, 1));
+            let threads: Vec<_> = (1..=2u8)
+                .map(|who| {
+                    let cache = Arc::clone(&cache);
+                    thread::spawn(move || {
+                        for _ in 0..2 {
+                            match cache.find(&digest(who)) {
+                                Lookup::Known(hit) => {
+                                    assert_eq!(hit.facts.account, u32::from(who));
+                                    assert_eq!(hit.facts.deadline_ms, i64::from(who));
+                                    assert!(
+                                        cache.record(&hit).is_none_or(|record| record.id.bits() == u128::from(who))
+                                    );
+                                    cache.count_use(&hit, Time::from_millis(5));
+                                }
+                                Lookup::Absent => unreachable!("nothing says it is absent"),
+                                Lookup::Unknown(ticket) => {
+                                    let facts =
+                                        Facts { account: who.into(), deadline_ms: who.into(), ..Facts::default() };
+                                    cache.insert(ticket, &digest(who), facts, Record::for_test(who.into()));
+                                }
+                            }
+                        }
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap_or_else(|_| unreachable!("it said why")));
+            for used in cache.drain_uses() {
+                assert!((1..=2).contains(&used.key.bits()), "a use was counted for nobody");
+            }
+        },
+        RUNS,
+    );
+}

@@ -1,0 +1,134 @@
+//! The cache alone: what it keeps, forgets and counts.
+
+#![cfg(not(feature = "shuttle"))]
+
+use super::*;
+
+/// A digest spread over all of its words, as an HMAC is.
+fn digest(number: u64) -> Digest {
+    let bytes: Vec<u8> = (0..4u64)
+        .flat_map(|word| {
+            (number + 1 + word)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(29)
+                .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+                .to_be_bytes()
+        })
+        .collect();
+    Digest::from_slice(&bytes).unwrap()
+}
+
+fn put(cache: &Cache, number: u64) {
+    if let Lookup::Unknown(ticket) = cache.find(&digest(number)) {
+        let facts = Facts { deadline_ms: number as i64, account: number as u32, environment: 3, flags: 2, access: 7 };
+        cache.insert(ticket, &digest(number), facts, Record::for_test(number.into()));
+    }
+}
+
+fn hit(cache: &Cache, number: u64) -> Option<Hit> {
+    match cache.find(&digest(number)) {
+        Lookup::Known(hit) => Some(hit),
+        Lookup::Absent | Lookup::Unknown(_) => None,
+    }
+}
+
+#[test]
+fn what_is_put_in_comes_out_whole() {
+    let cache = Cache::new(10_000, 16);
+    (0..5_000).for_each(|number| put(&cache, number));
+    for number in 0..5_000u64 {
+        let hit = hit(&cache, number).unwrap();
+        let expected =
+            Facts { deadline_ms: number as i64, account: number as u32, environment: 3, flags: 2, access: 7 };
+        assert_eq!(hit.facts, expected);
+        assert_eq!(cache.record(&hit).unwrap().id, KeyId::from_bits(number.into()));
+    }
+    assert!(hit(&cache, 5_001).is_none());
+}
+
+#[test]
+fn an_evicted_digest_is_gone_and_its_place_is_used_again() {
+    let cache = Cache::new(1_000, 4);
+    (0..500).for_each(|number| put(&cache, number));
+    let before = hit(&cache, 7).unwrap();
+    cache.evict(&digest(7));
+    assert!(hit(&cache, 7).is_none());
+    assert!(cache.record(&before).is_none(), "a hit from before tells nothing any more");
+    assert!((0..500).filter(|number| *number != 7).all(|number| hit(&cache, number).is_some()));
+    put(&cache, 7);
+    assert!(hit(&cache, 7).is_some());
+}
+
+#[test]
+fn a_load_that_began_before_an_eviction_is_not_kept() {
+    let cache = Cache::new(1_000, 4);
+    let Lookup::Unknown(ticket) = cache.find(&digest(1)) else { panic!("it was never put in") };
+    cache.evict(&digest(1));
+    cache.insert(ticket, &digest(1), Facts::default(), Record::for_test(1));
+    assert!(hit(&cache, 1).is_none());
+    cache.insert_absent(ticket, &digest(1));
+    assert!(matches!(cache.find(&digest(1)), Lookup::Unknown(_)), "nor is its absence");
+}
+
+#[test]
+fn absence_is_remembered_until_the_digest_is_evicted() {
+    let cache = Cache::new(1_000, 4);
+    let Lookup::Unknown(ticket) = cache.find(&digest(1)) else { panic!("it was never put in") };
+    cache.insert_absent(ticket, &digest(1));
+    assert!(matches!(cache.find(&digest(1)), Lookup::Absent));
+    cache.evict(&digest(1));
+    put(&cache, 1);
+    assert!(hit(&cache, 1).is_some());
+}
+
+#[test]
+fn a_flood_makes_room_and_memory_stays_where_it_is() {
+    let cache = Cache::new(1_000, 4);
+    (0..100_000).for_each(|number| put(&cache, number));
+    let kept = (0..100_000).filter(|number| hit(&cache, *number).is_some()).count();
+    let records: usize = cache.shards.iter().map(|shard| lock(shard).records.len()).sum();
+    assert!((900..=1_250).contains(&kept), "{kept}");
+    assert!(records <= 1_250, "{records}");
+    for number in 0..100_000 {
+        if let Lookup::Unknown(ticket) = cache.find(&digest(number)) {
+            cache.insert_absent(ticket, &digest(number));
+        }
+    }
+    assert!(cache.shards.iter().all(|shard| lock(shard).absent.len() == ABSENT));
+}
+
+#[test]
+fn every_use_is_counted_once_also_of_a_key_that_had_to_make_room() {
+    let cache = Cache::new(64, 1);
+    let now = Time::from_millis(1_000_000);
+    let mut used = 0u32;
+    for number in 0..1_000 {
+        put(&cache, number);
+        let hit = hit(&cache, number).unwrap();
+        let count = (number % 3) as u32;
+        let firsts = (0..count).filter(|_| cache.count_use(&hit, now)).count();
+        assert_eq!(firsts, usize::from(count > 0));
+        used += count;
+    }
+    let drained = cache.drain_uses();
+    assert_eq!(drained.iter().map(|used| used.count).sum::<u32>(), used);
+    assert!(drained.iter().all(|used| used.last == now));
+    assert!(cache.drain_uses().is_empty());
+}
+
+#[test]
+fn forgetting_everything_forgets_everything() {
+    let cache = Cache::new(1_000, 4);
+    (0..500).for_each(|number| put(&cache, number));
+    let Lookup::Unknown(ticket) = cache.find(&digest(900)) else { panic!("it was never put in") };
+    cache.evict_all();
+    assert!((0..500).all(|number| hit(&cache, number).is_none()));
+    cache.insert(ticket, &digest(900), Facts::default(), Record::for_test(900));
+    assert!(hit(&cache, 900).is_none());
+}
+
+#[test]
+fn slots_are_whole_cache_lines() {
+    let cache = Cache::new(1_000, 4);
+    assert_eq!(std::ptr::from_ref(cache.slot(3).unwrap()) as usize % 64, 0);
+}

@@ -1,0 +1,12 @@
+//! The native API, `/v1`: a file for each thing it is about.
+
+pub(crate) mod accounts;
+pub(crate) mod audit;
+pub(crate) mod import;
+pub(crate) mod keys;
+pub(crate) mod lifecycle;
+pub(crate) mod own;
+pub(crate) mod page;
+pub(crate) mod tokens;
+pub(crate) mod verify;
+pub(crate) mod view;

@@ -1,0 +1,76 @@
+//! `/v1/accounts`: the customers that own keys.
+
+use axum::extract::{Path, RawQuery, State};
+use http::StatusCode;
+use keywright_app::accounts::AccountChange;
+use keywright_app::error::Error;
+use keywright_core::id::AccountId;
+use keywright_core::key::Metadata;
+use serde::Deserialize;
+
+use super::page::{Page, cursor, limit, query};
+use super::view::AccountView;
+use crate::Server;
+use crate::extract::{Json, Who};
+use crate::problem::Problem;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Create {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// `POST /v1/accounts`
+pub(crate) async fn create(
+    State(server): State<Server>,
+    who: Who,
+    Json(Create { name, metadata }): Json<Create>,
+) -> Result<(StatusCode, axum::Json<AccountView>), Problem> {
+    let account = server.app.create_account(&who.caller, name, metadata).await?;
+    Ok((StatusCode::CREATED, axum::Json(account.into())))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /v1/accounts`
+pub(crate) async fn list(
+    State(server): State<Server>,
+    who: Who,
+    RawQuery(text): RawQuery,
+) -> Result<axum::Json<Page<AccountView>>, Problem> {
+    let asked: ListQuery = query(text.as_deref())?;
+    let limit = limit(asked.limit)?;
+    let accounts = server.app.list_accounts(&who.caller, cursor(asked.cursor.as_deref())?, limit + 1).await?;
+    Ok(axum::Json(Page::of(accounts, limit, |account| account.id.to_string(), Into::into)))
+}
+
+fn account_id(text: &str) -> Result<AccountId, Problem> {
+    text.parse().map_err(|_| Error::NotFound("account").into())
+}
+
+/// `GET /v1/accounts/{id}`
+pub(crate) async fn get(
+    State(server): State<Server>,
+    who: Who,
+    Path(id): Path<String>,
+) -> Result<axum::Json<AccountView>, Problem> {
+    Ok(axum::Json(server.app.get_account(&who.caller, account_id(&id)?).await?.into()))
+}
+
+/// `PATCH /v1/accounts/{id}`
+pub(crate) async fn update(
+    State(server): State<Server>,
+    who: Who,
+    Path(id): Path<String>,
+    Json(change): Json<AccountChange>,
+) -> Result<axum::Json<AccountView>, Problem> {
+    Ok(axum::Json(server.app.update_account(&who.caller, account_id(&id)?, change).await?.into()))
+}

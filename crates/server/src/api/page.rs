@@ -1,0 +1,66 @@
+//! Lists in pages: `data` and a `next_cursor`, which is `null` on the last page.
+
+use keywright_app::error::Error;
+use keywright_core::time::{Span, Time};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::problem::Problem;
+
+/// Rows a page has where the request does not say.
+const USUAL: u32 = 50;
+/// Rows a page may have.
+const MOST: u32 = 200;
+
+/// A page of a list.
+#[derive(Serialize)]
+pub(crate) struct Page<T> {
+    pub(crate) data: Vec<T>,
+    pub(crate) next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// From one row more than the page has, where there are more.
+    pub(crate) fn of<R>(mut rows: Vec<R>, limit: u32, cursor: impl Fn(&R) -> String, view: impl Fn(R) -> T) -> Self {
+        let is_last = rows.len() <= limit as usize;
+        rows.truncate(limit as usize);
+        let next_cursor = rows.last().filter(|_| !is_last).map(cursor);
+        Self { data: rows.into_iter().map(view).collect(), next_cursor }
+    }
+}
+
+/// The number of rows asked for.
+pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+    match asked.unwrap_or(USUAL) {
+        limit @ 1..=MOST => Ok(limit),
+        _ => Err(Error::invalid("limit", format!("is from 1 to {MOST}")).into()),
+    }
+}
+
+/// A cursor from an earlier page.
+pub(crate) fn cursor<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<T>, Problem> {
+    let wrong = |_| Error::invalid("cursor", "is not one: take it from next_cursor of the page before").into();
+    text.map(str::parse).transpose().map_err(|error: T::Err| wrong(drop(error)))
+}
+
+/// A query string of the right shape.
+pub(crate) fn query<T: for<'de> Deserialize<'de>>(text: Option<&str>) -> Result<T, Problem> {
+    serde_urlencoded::from_str(text.unwrap_or_default())
+        .map_err(|error| Error::invalid("query", error.to_string()).into())
+}
+
+/// A point in time, written as one or as so long from now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum When {
+    At(Time),
+    In(Span),
+}
+
+impl<'de> Deserialize<'de> for When {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let at = text.parse().map(Self::At).or_else(|_| text.parse().map(Self::In));
+        at.map_err(|_: String| {
+            serde::de::Error::custom("is a time, as in 2026-11-21T09:30:00Z, or a length of time, as in 30d")
+        })
+    }
+}

@@ -1,0 +1,327 @@
+//! `POST /v1/keys/verify` and its kin: the calls services make on every request of theirs.
+//!
+//! The single verify is served before the router (`serve.rs`); here it is written so that it needs nothing of it.
+
+use std::borrow::Cow;
+
+use axum::extract::{Request, State};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response};
+use keywright_app::caller::{Caller, Reach};
+use keywright_app::error::Error;
+use keywright_app::verify::{Ask, Verdict, Verified, Want};
+use keywright_core::draft::check_wanted;
+use keywright_core::id::{AccountId, KeyId};
+use keywright_core::ip::parse_address;
+use keywright_core::key::Metadata;
+use keywright_core::time::Time;
+use keywright_core::verify::Outcome;
+use serde::{Deserialize, Serialize};
+
+use crate::Server;
+use crate::extract::{Who, json, read};
+use crate::problem::Problem;
+
+/// The most one verification can cost.
+const MOST_COST: u32 = 1_000_000;
+/// Labels one verification can be counted under.
+const MOST_TAGS: usize = 10;
+/// The longest label, in bytes.
+const LONGEST_TAG: usize = 64;
+/// Verifications one batch can hold.
+const MOST_REQUESTS: usize = 100;
+/// The most a batch may be, in bytes.
+const MOST_BATCH_BYTES: usize = 512 * 1_024;
+
+/// What is asked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerifyRequest<'a> {
+    #[serde(borrow)]
+    key: Cow<'a, str>,
+    #[serde(default)]
+    permissions: Option<Wanted>,
+    #[serde(borrow, default)]
+    ip: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    user_agent: Option<Cow<'a, str>>,
+    #[serde(default)]
+    cost: Option<u32>,
+    #[serde(borrow, default)]
+    environment: Option<Cow<'a, str>>,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a list of permissions, {\"all\": [...]} or {\"any\": [...]}")]
+enum Wanted {
+    List(Vec<String>),
+    Group(Group),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+enum Group {
+    All(Vec<String>),
+    Any(Vec<String>),
+}
+
+impl Wanted {
+    fn want(&self) -> Want<'_> {
+        match self {
+            Self::List(names) | Self::Group(Group::All(names)) => Want::All(names),
+            Self::Group(Group::Any(names)) => Want::Any(names),
+        }
+    }
+
+    fn names(&self) -> &[String] {
+        match self {
+            Self::List(names) | Self::Group(Group::All(names) | Group::Any(names)) => names,
+        }
+    }
+}
+
+impl VerifyRequest<'_> {
+    /// Checks what was sent.
+    fn ask(&self, caller: &Caller) -> Result<Ask<'_>, Error> {
+        if let Some(wanted) = &self.permissions {
+            if wanted.names().len() > 100 {
+                return Err(Error::invalid("permissions", "has more than 100 entries"));
+            }
+            check_wanted(wanted.names().iter().map(String::as_str))
+                .map_err(|reason| Error::invalid("permissions", reason))?;
+        }
+        let cost = self.cost.unwrap_or(1);
+        if cost > MOST_COST {
+            return Err(Error::invalid("cost", format!("is from 0 to {MOST_COST}")));
+        }
+        if self.tags.len() > MOST_TAGS || self.tags.iter().any(|tag| !(1..=LONGEST_TAG).contains(&tag.len())) {
+            return Err(Error::invalid("tags", format!("is at most {MOST_TAGS} labels of 1 to {LONGEST_TAG} bytes")));
+        }
+        let ip = self.ip.as_deref().map(parse_address).transpose().map_err(|reason| Error::invalid("ip", reason))?;
+        Ok(Ask {
+            ip,
+            user_agent: self.user_agent.as_deref(),
+            want: self.permissions.as_ref().map_or(Want::Nothing, Wanted::want),
+            environment: self.environment.as_deref(),
+            cost,
+            tags: &self.tags,
+            within: match caller.reach {
+                Reach::Everything => None,
+                Reach::Account(own) => Some(own),
+            },
+        })
+    }
+}
+
+/// The answer. What a denied key is, is told to nobody; which key it is, to whoever may verify it.
+#[derive(Serialize)]
+pub(crate) struct VerifyAnswer<'a> {
+    valid: bool,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<KeyId>,
+    #[serde(flatten)]
+    identity: Option<Identity<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credits: Option<i64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ratelimits: Vec<Left<'a>>,
+}
+
+/// Who a valid key is and what it may do.
+#[derive(Serialize)]
+struct Identity<'a> {
+    name: &'a str,
+    account_id: Option<AccountId>,
+    kind: &'a str,
+    environment: Option<String>,
+    role: Option<&'a str>,
+    services: &'a [String],
+    permissions: &'a [String],
+    expires_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Metadata>,
+}
+
+#[derive(Serialize)]
+struct Left<'a> {
+    name: &'a str,
+    limit: u32,
+    remaining: u32,
+    /// Seconds until all of it is back.
+    reset: i64,
+}
+
+/// What each outcome means, for people.
+pub(crate) const fn detail(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Valid => "the key works for what was asked",
+        Outcome::Malformed => "this cannot be a key: its beginning, length, letters or checksum are wrong",
+        Outcome::NotFound => "there is no such key",
+        Outcome::Revoked => "the key was revoked, which cannot be undone",
+        Outcome::Expired => "the key, or this old secret of it, has expired",
+        Outcome::Disabled => "the key is switched off",
+        Outcome::IpNotAllowed => "the key may not be used from this address, or no address was given",
+        Outcome::InsufficientPermissions => "the key is not permitted what was asked",
+        Outcome::WrongEnvironment => "the key is for another environment",
+        Outcome::AccountSuspended => "the account is suspended",
+        Outcome::RateLimited => "over a rate limit, or locked after too many wrong keys: wait for retry_after seconds",
+        Outcome::CreditsExhausted => "the key's credits do not cover the cost",
+    }
+}
+
+fn answer<'a>(server: &'a Server, verdict: &'a Verdict) -> VerifyAnswer<'a> {
+    let app = &server.app;
+    let valid = verdict.is_valid();
+    let key = verdict.key.as_ref();
+    let identity = key.filter(|_| valid).and_then(|key| {
+        let access = key.access(app)?;
+        Some(Identity {
+            name: &key.record().name,
+            account_id: key.account(app),
+            kind: &access.kind,
+            environment: key
+                .environment()
+                .and_then(|number| app.world().policy.environment_at(number).map(str::to_owned)),
+            role: access.role.as_deref(),
+            services: &access.services,
+            permissions: &access.permissions,
+            expires_at: key.record().expires_at(),
+            metadata: key.metadata(),
+        })
+    });
+    let left = key.map(Verified::limits).unwrap_or_default();
+    VerifyAnswer {
+        valid,
+        code: verdict.outcome.code(),
+        detail: (!valid).then(|| detail(verdict.outcome)),
+        retry_after: verdict.retry_after.map(|wait| wait.seconds_up().max(1)),
+        key_id: key.map(|key| key.record().id),
+        identity,
+        credits: key.and_then(Verified::credits),
+        ratelimits: left
+            .into_iter()
+            .map(|(limit, left)| Left {
+                name: &limit.name,
+                limit: limit.limit,
+                remaining: left.units,
+                reset: left.reset.seconds_up(),
+            })
+            .collect(),
+    }
+}
+
+/// `POST /v1/keys/verify`
+pub(crate) async fn verify(
+    server: &Server,
+    who: &Who,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response<Bytes>, Problem> {
+    who.caller.must(&server.app.world().policy.catalog, "keys:verify")?;
+    let request: VerifyRequest<'_> = json(headers, body)?;
+    let ask = request.ask(&who.caller)?;
+    let verdict = server.app.verify(request.key.as_bytes(), &ask).await?;
+    let answer = answer(server, &verdict);
+    let mut response = Response::new(serde_json::to_vec(&answer).unwrap_or_default().into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(wait) = answer.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait));
+    }
+    if let (Some(key), false) = (&verdict.key, answer.ratelimits.is_empty()) {
+        limit_headers(headers, key);
+    }
+    Ok(response)
+}
+
+/// `RateLimit` and `RateLimit-Policy` (IETF draft): what the verified key has left, to be passed on to its bearer.
+fn limit_headers(headers: &mut HeaderMap, key: &Verified) {
+    let left = key.limits();
+    let list = |items: Vec<String>| HeaderValue::from_str(&items.join(", ")).ok();
+    let now =
+        left.iter().map(|(limit, left)| format!("\"{}\";r={};t={}", limit.name, left.units, left.reset.seconds_up()));
+    let policy =
+        left.iter().map(|(limit, _)| format!("\"{}\";q={};w={}", limit.name, limit.limit, limit.window.seconds_up()));
+    if let (Some(now), Some(policy)) = (list(now.collect()), list(policy.collect())) {
+        headers.insert("ratelimit", now);
+        headers.insert("ratelimit-policy", policy);
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    requests: Vec<VerifyRequest<'a>>,
+}
+
+/// `POST /v1/keys/verify-batch`
+pub(crate) async fn verify_batch(
+    State(server): State<Server>,
+    who: Who,
+    request: Request,
+) -> Result<axum::Json<serde_json::Value>, Problem> {
+    who.caller.must(&server.app.world().policy.catalog, "keys:verify")?;
+    let (parts, body) = request.into_parts();
+    let bytes = read(body, MOST_BATCH_BYTES).await?;
+    let Batch { requests } = json(&parts.headers, &bytes)?;
+    if !(1..=MOST_REQUESTS).contains(&requests.len()) {
+        return Err(Error::invalid("requests", format!("has from 1 to {MOST_REQUESTS} entries")).into());
+    }
+    // All are checked before any is counted or spends anything.
+    let asks = requests.iter().map(|request| request.ask(&who.caller)).collect::<Result<Vec<_>, _>>()?;
+    server.app.approach(requests.iter().map(|request| request.key.as_bytes()));
+    let mut results = Vec::with_capacity(requests.len());
+    for (request, ask) in requests.iter().zip(asks) {
+        let verdict = server.app.verify(request.key.as_bytes(), &ask).await?;
+        results.push(serde_json::to_value(answer(&server, &verdict)).unwrap_or_default());
+    }
+    Ok(axum::Json(serde_json::json!({ "results": results })))
+}
+
+#[derive(Serialize)]
+pub(crate) struct Explained {
+    valid: bool,
+    code: &'static str,
+    key_id: Option<KeyId>,
+    checks: Vec<CheckView>,
+}
+
+#[derive(Serialize)]
+struct CheckView {
+    check: &'static str,
+    passed: bool,
+    detail: Option<&'static str>,
+}
+
+/// `POST /v1/keys/explain`
+pub(crate) async fn explain(
+    State(server): State<Server>,
+    who: Who,
+    request: Request,
+) -> Result<axum::Json<Explained>, Problem> {
+    let (parts, body) = request.into_parts();
+    let bytes = read(body, crate::extract::MOST_BYTES).await?;
+    let request: VerifyRequest<'_> = json(&parts.headers, &bytes)?;
+    let ask = request.ask(&who.caller)?;
+    let explained = server.app.explain_key(&who.caller, request.key.as_bytes(), &ask).await?;
+    let checks = explained.checks.iter().map(|checked| CheckView {
+        check: checked.refuses_with.code(),
+        passed: checked.passed,
+        detail: (!checked.passed).then(|| detail(checked.refuses_with)),
+    });
+    Ok(axum::Json(Explained {
+        valid: explained.outcome == Outcome::Valid,
+        code: explained.outcome.code(),
+        key_id: explained.key,
+        checks: checks.collect(),
+    }))
+}

@@ -1,0 +1,243 @@
+//! What handlers are given: who asks, and a body of the right shape.
+//!
+//! The one place where a credential is read from a request. It comes from a header, never from a URL (security.md 44),
+//! in the way its kind asks for.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body;
+use keywright_app::caller::Caller;
+use keywright_app::error::Error;
+use keywright_app::verify::Ask;
+use keywright_core::id::KeyId;
+use keywright_core::policy::{HeaderRule, Policy};
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+use crate::request_id::RequestId;
+use crate::{Options, Server};
+
+/// The most a body may be, where nothing else is said.
+pub(crate) const MOST_BYTES: usize = 64 * 1_024;
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// Marks a request as made at the machine itself. It travels beside the request, never in it: only code in this
+/// process can set it.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalOperator;
+
+/// What is known of a request beside what it says.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// The address at the other end of the connection; none where there is no connection.
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) request_id: RequestId,
+    /// Made at the machine itself.
+    pub(crate) is_local: bool,
+}
+
+/// Who asks, and the id of the key they showed.
+pub(crate) struct Who {
+    pub(crate) caller: Caller,
+    pub(crate) own: Option<KeyId>,
+}
+
+impl Who {
+    /// The presented key's id; whoever sits at the machine shows none.
+    pub(crate) fn own(&self) -> Result<KeyId, Problem> {
+        self.own.ok_or_else(|| {
+            Error::Conflict("no key was presented: this is about the key a request is made with".into()).into()
+        })
+    }
+}
+
+impl FromRequestParts<Server> for Who {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        let context = parts.extensions.get::<Context>().ok_or(Error::Unauthenticated)?;
+        who(&parts.headers, context, server).await
+    }
+}
+
+/// Who makes a request.
+pub(crate) async fn who(headers: &HeaderMap, context: &Context, server: &Server) -> Result<Who, Problem> {
+    let world = server.app.world();
+    let request_id = Some(context.request_id.0.clone());
+    if context.is_local {
+        let caller = Caller { request_id, ..Caller::local(&world.policy.catalog) };
+        return Ok(Who { caller, own: None });
+    }
+    let (credential, shown) = credential(headers).ok_or(Error::Unauthenticated)?;
+    if !is_shown_properly(&world.policy, credential, shown) {
+        return Err(Error::Unauthenticated.into());
+    }
+    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let ask = Ask { ip: address(headers, context.peer, &server.options), user_agent, ..Ask::default() };
+    let (caller, own) = server.app.authenticate(credential, &ask, request_id).await?;
+    Ok(Who { caller, own: Some(own) })
+}
+
+/// How a credential was shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Bearer,
+    Bare,
+    XApiKey,
+}
+
+/// The one credential of a request; none where there are two.
+fn credential(headers: &HeaderMap) -> Option<(&[u8], Shown)> {
+    let mut all = headers.get_all(AUTHORIZATION).iter().map(|value| (value, Shown::Bare));
+    let mut named = headers.get_all("x-api-key").iter().map(|value| (value, Shown::XApiKey));
+    let (value, shown) = match (all.next(), named.next()) {
+        (Some(only), None) | (None, Some(only)) => only,
+        _ => return None,
+    };
+    if all.next().is_some() || named.next().is_some() {
+        return None;
+    }
+    match value.as_bytes().strip_prefix(b"Bearer ") {
+        Some(key) if shown == Shown::Bare => Some((key, Shown::Bearer)),
+        _ => Some((value.as_bytes(), shown)),
+    }
+}
+
+/// Whether a key is shown in the way its kind asks for. What is of no kind is left to verification, which counts it.
+fn is_shown_properly(policy: &Policy, key: &[u8], shown: Shown) -> bool {
+    let kind = policy.read(key, true).and_then(|(number, _)| policy.kind_at(number));
+    match kind.map(|kind| kind.header) {
+        None => true,
+        Some(HeaderRule::Bearer) => shown == Shown::Bearer,
+        Some(HeaderRule::BearerOrBare) => matches!(shown, Shown::Bearer | Shown::Bare),
+        Some(HeaderRule::XApiKey) => shown == Shown::XApiKey,
+    }
+}
+
+/// Where a request comes from: the other end of the connection, or what a listed proxy there says.
+fn address(headers: &HeaderMap, peer: Option<IpAddr>, options: &Options) -> Option<IpAddr> {
+    let peer = peer?.to_canonical();
+    let is_trusted = |address: &IpAddr| options.trusted_proxies.iter().any(|proxy| proxy.contains(address));
+    if !is_trusted(&peer) {
+        return Some(peer);
+    }
+    // Each proxy appends whom it saw, so the list is read from its end; the first that is no proxy of ours made the call.
+    let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
+    let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
+    let mut last = peer;
+    for hop in hops.iter().rev() {
+        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        last = address.to_canonical();
+        if !is_trusted(&last) {
+            break;
+        }
+    }
+    Some(last)
+}
+
+/// A JSON body of the right shape. An empty one stands for `{}`.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Server> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Server) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(body, MOST_BYTES).await?;
+        json(&parts.headers, &bytes).map(Json)
+    }
+}
+
+/// Reads a body of at most so many bytes.
+pub(crate) async fn read<B>(body: B, most: usize) -> Result<Bytes, Problem>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, most).collect()).await;
+    match collected {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Problem::new("TOO_LARGE", format!("the body is at most {most} bytes")))
+        }
+        Ok(Err(_)) => Err(Problem::new("INVALID_JSON", "the body broke off")),
+        Err(_) => Err(Problem::new("TIMED_OUT", "the body did not arrive within 30 seconds")),
+    }
+}
+
+/// Decodes JSON; what does not fit is told by its field.
+pub(crate) fn json<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Problem> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    if bytes != b"{}" && !is_json(headers) {
+        return Err(Problem::new("NOT_JSON", "send the header `Content-Type: application/json`"));
+    }
+    let mut from = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut from).map_err(|error| {
+        let field = error.path().to_string();
+        let inner = error.into_inner();
+        if inner.is_data() {
+            let reason = inner.to_string();
+            let reason = reason.split(" at line ").next().unwrap_or_default();
+            Problem::from(Error::invalid(if field == "." { "body" } else { &field }, reason))
+        } else {
+            Problem::new("INVALID_JSON", format!("the body is not JSON: {inner}"))
+        }
+    })?;
+    from.end().map_err(|_| Problem::new("INVALID_JSON", "there is something after the end of the JSON"))?;
+    Ok(value)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn from(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        forwarded.iter().for_each(|line| drop(headers.append("x-forwarded-for", HeaderValue::from_str(line).unwrap())));
+        let trusted_proxies = trusted.iter().map(|net| net.parse().unwrap()).collect();
+        address(&headers, peer.parse().ok(), &Options { trusted_proxies, ..Options::default() }).unwrap().to_string()
+    }
+
+    #[test]
+    fn nobodys_forwarded_address_is_believed_unless_listed() {
+        assert_eq!(from("203.0.113.9", &["10.0.0.1"], &[]), "203.0.113.9");
+        assert_eq!(from("203.0.113.9", &["10.0.0.1"], &["192.0.2.0/24"]), "203.0.113.9");
+    }
+
+    #[test]
+    fn a_listed_proxy_is_believed_for_whom_it_saw_alone() {
+        let trusted = ["127.0.0.0/8", "10.0.0.0/8"];
+        assert_eq!(from("127.0.0.1", &["198.51.100.7"], &trusted), "198.51.100.7");
+        assert_eq!(from("127.0.0.1", &["1.1.1.1, 198.51.100.7", "10.0.0.2"], &trusted), "198.51.100.7");
+        assert_eq!(from("127.0.0.1", &["198.51.100.7, nonsense"], &trusted), "127.0.0.1");
+        assert_eq!(from("::ffff:127.0.0.1", &["::ffff:198.51.100.7"], &trusted), "198.51.100.7");
+    }
+
+    #[test]
+    fn two_credentials_are_none() {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer a"));
+        assert!(credential(&headers).is_some_and(|(key, shown)| key == b"a" && shown == Shown::Bearer));
+        headers.insert("x-api-key", HeaderValue::from_static("b"));
+        assert!(credential(&headers).is_none());
+        headers.remove("x-api-key");
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer c"));
+        assert!(credential(&headers).is_none());
+    }
+}

@@ -1,0 +1,81 @@
+//! Whether the server lives, is ready, and what it has done: for load balancers and Prometheus.
+
+use std::fmt::Write as _;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+
+use crate::Server;
+use crate::extract::Who;
+use crate::problem::Problem;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    status: Status,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Status(u16);
+
+impl EncodeLabelValue for Status {
+    fn encode(&self, to: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        write!(to, "{}", self.0)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+/// What the server counts of itself.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+}
+
+impl Metrics {
+    pub(crate) fn count_request(&self, method: &'static str, status: StatusCode) {
+        self.requests.get_or_create(&RequestLabels { method, status: Status(status.as_u16()) }).inc();
+    }
+}
+
+/// `GET /health`: the process answers.
+pub(crate) async fn health() -> axum::Json<Value> {
+    axum::Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// `GET /ready`: what an answer needs is within reach.
+pub(crate) async fn ready(State(server): State<Server>) -> Response {
+    match server.app.db().ping().await {
+        Ok(()) => axum::Json(json!({ "status": "ready" })).into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, axum::Json(json!({ "status": "the database is out of reach" })))
+            .into_response(),
+    }
+}
+
+/// `GET /metrics`: the text format Prometheus scrapes.
+pub(crate) async fn metrics(State(server): State<Server>, who: Who) -> Result<Response, Problem> {
+    who.caller.must_be_operator()?;
+    who.caller.must(&server.app.world().policy.catalog, "metrics:read")?;
+    let verifications = Family::<OutcomeLabels, Counter>::default();
+    for (outcome, count) in server.app.verification_totals() {
+        verifications.get_or_create(&OutcomeLabels { outcome: outcome.code() }).inc_by(count);
+    }
+    let mut registry = Registry::with_prefix("keywright");
+    registry.register("verifications", "Verifications since the start, by outcome", verifications);
+    registry.register("http_requests", "Requests answered, by method and status", server.metrics.requests.clone());
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|_| Problem::new("INTERNAL", "the metrics could not be written"))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(CONTENT_TYPE, kind)], text).into_response())
+}

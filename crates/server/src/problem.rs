@@ -1,0 +1,147 @@
+//! Errors as RFC 9457 problem documents: the one translation of an error into a status for the native API.
+
+use std::convert::Infallible;
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use keywright_app::error::Error;
+use keywright_core::draft::FieldError;
+use keywright_core::time::Span;
+use serde::Serialize;
+
+use crate::request_id::{self, RequestId};
+
+/// Every code a problem can have, with its status and its title. They are stable.
+pub(crate) const CODES: [(&str, StatusCode, &str); 13] = [
+    ("INVALID_JSON", StatusCode::BAD_REQUEST, "The body is not JSON"),
+    ("UNAUTHENTICATED", StatusCode::UNAUTHORIZED, "The credential is missing or does not work"),
+    ("FORBIDDEN", StatusCode::FORBIDDEN, "The credential is not permitted this"),
+    ("NOT_FOUND", StatusCode::NOT_FOUND, "There is no such thing"),
+    ("METHOD_NOT_ALLOWED", StatusCode::METHOD_NOT_ALLOWED, "The path does not take this method"),
+    ("TIMED_OUT", StatusCode::REQUEST_TIMEOUT, "The request took too long to arrive"),
+    ("CONFLICT", StatusCode::CONFLICT, "The state of things does not allow it"),
+    ("TOO_LARGE", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+    ("NOT_JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON"),
+    ("INVALID", StatusCode::UNPROCESSABLE_ENTITY, "Fields of the request are wrong"),
+    ("RATE_LIMITED", StatusCode::TOO_MANY_REQUESTS, "Too many attempts"),
+    ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR, "A fault of the server"),
+    ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE, "A part of the service is out of reach"),
+];
+
+/// What went wrong with a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    code: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    retry_after: Option<Span>,
+}
+
+impl Problem {
+    pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Error::NotFound("page").into()
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    fn entry(&self) -> (&'static str, StatusCode, &'static str) {
+        let internal = ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR, "A fault of the server");
+        CODES.into_iter().find(|(code, ..)| *code == self.code).unwrap_or(internal)
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.entry().1
+    }
+
+    /// The whole answer.
+    pub(crate) fn answer(&self, request_id: &RequestId) -> http::Response<Bytes> {
+        let (code, status, title) = self.entry();
+        let document = Document {
+            kind: format!("/docs#{}", code.to_lowercase().replace('_', "-")),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            code,
+            request_id: &request_id.0,
+            errors: &self.errors,
+        };
+        let mut answer = http::Response::new(serde_json::to_vec(&document).unwrap_or_default().into());
+        *answer.status_mut() = status;
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(id) = HeaderValue::from_str(&request_id.0) {
+            headers.insert(request_id::HEADER, id);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"keywright\""));
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.seconds_up().max(1)));
+        } else if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from(1));
+        }
+        answer
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            Error::Unauthenticated => Self::new(
+                "UNAUTHENTICATED",
+                "send a working key in the header its kind asks for, as in `Authorization: Bearer kw_…`",
+            ),
+            Error::NotFound(_) => Self::new("NOT_FOUND", detail),
+            Error::Forbidden(_) => Self::new("FORBIDDEN", detail),
+            Error::Invalid(errors) => Self { errors, ..Self::new("INVALID", detail) },
+            Error::Conflict(_) => Self::new("CONFLICT", detail),
+            Error::Limited(wait) => Self { retry_after: Some(wait), ..Self::new("RATE_LIMITED", detail) },
+            Error::Unavailable(reason) => {
+                tracing::warn!(reason, "out of reach");
+                Self::new("UNAVAILABLE", "nothing was changed: try again in a moment")
+            }
+            Error::Internal(reason) => {
+                tracing::error!(reason, "internal error");
+                Self::new("INTERNAL", "the request_id finds it in the server's log")
+            }
+        }
+    }
+}
+
+impl From<Infallible> for Problem {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// A problem on its way out: the body is written where the request's id is known.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

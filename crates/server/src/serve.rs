@@ -1,0 +1,132 @@
+//! Running a server: connections, limits on them, and an end that drops no call.
+//!
+//! `POST /v1/keys/verify` is answered here, on hyper, before the router: it is the call that is made all the time.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use keywright_app::App;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+use crate::api::verify;
+use crate::extract::{Context, MOST_BYTES, read, who};
+use crate::problem::Problem;
+use crate::request_id::RequestId;
+use crate::router::{finish, routed};
+use crate::{Options, Server};
+
+/// Connections open at once; more wait to be accepted.
+const MOST_CONNECTIONS: usize = 10_000;
+/// How long the head of a request may take to arrive, idle time between requests included.
+const HEAD_TIME: Duration = Duration::from_secs(60);
+/// How long calls under way may still take once the server is to stop.
+const DRAIN_TIME: Duration = Duration::from_secs(30);
+/// How long to wait after the machine could not accept a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const VERIFY: &str = "/v1/keys/verify";
+
+type Answer = Response<Either<Full<Bytes>, Body>>;
+
+/// Answers calls until `stop`, then finishes those under way.
+///
+/// # Errors
+/// The listener is broken.
+pub async fn serve(
+    listener: TcpListener,
+    app: Arc<App>,
+    options: Options,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let server = Server::new(app, options);
+    let router = routed(server.clone());
+    let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &connections) => accepted,
+            () = &mut stop => break,
+        };
+        let Some((stream, peer, place)) = accepted else { continue };
+        let (server, router) = (server.clone(), router.clone());
+        let service = service_fn(move |request| {
+            let (server, router) = (server.clone(), router.clone());
+            async move { Ok::<_, std::convert::Infallible>(answer(server, router, peer, request).await) }
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke off");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
+        tracing::warn!("calls still under way after 30 seconds were cut off");
+    }
+    Ok(())
+}
+
+type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
+
+async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> Option<Accepted> {
+    let place = Arc::clone(connections).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => {
+            // Answers are small and whole: nothing is gained by holding them back.
+            stream.set_nodelay(true).ok()?;
+            Some((stream, peer, place))
+        }
+        Err(error) => {
+            // Out of files, or the client has gone already: neither is the end of serving.
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+async fn answer(server: Server, router: Router, peer: SocketAddr, request: Request<Incoming>) -> Answer {
+    let request_id = RequestId::of(request.headers());
+    let context = Context { peer: Some(peer.ip()), request_id, is_local: false };
+    if request.method() == Method::POST && request.uri().path() == VERIFY {
+        return verify_first(&server, &context, request).await.map(|bytes| Either::Left(Full::new(bytes)));
+    }
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(context);
+    let answered: Result<_, std::convert::Infallible> = router.oneshot(request).await;
+    match answered {
+        Ok(response) => response.map(Either::Right),
+        Err(never) => match never {},
+    }
+}
+
+async fn verify_first(server: &Server, context: &Context, request: Request<Incoming>) -> Response<Bytes> {
+    let (parts, body) = request.into_parts();
+    let verified = async {
+        let who = who(&parts.headers, context, server).await?;
+        let bytes = read(body, MOST_BYTES).await?;
+        verify::verify(server, &who, &parts.headers, &bytes).await
+    };
+    let mut response = verified.await.unwrap_or_else(|problem: Problem| problem.answer(&context.request_id));
+    finish(response.headers_mut(), &context.request_id);
+    server.metrics.count_request("POST", response.status());
+    response
+}
