@@ -75,10 +75,10 @@ pub(crate) fn refuse(wrongs: &[Wrong]) -> anyhow::Error {
     fail(Exit::Usage, lines.join("\n"))
 }
 
-/// Reads and checks a configuration file.
-pub(crate) fn load(file: &Path) -> Result<Config> {
+/// Reads and checks a configuration file. A data folder named elsewhere stands above its own.
+pub(crate) fn load(file: &Path, data_dir: Option<&Path>) -> Result<Config> {
     let text = read(file)?;
-    parse(file, &text).map_err(|wrongs| refuse(&wrongs))
+    parse(file, &text, data_dir).map_err(|wrongs| refuse(&wrongs))
 }
 
 /// Reads a file, and says how to come by one where there is none.
@@ -94,14 +94,14 @@ pub(crate) fn read(file: &Path) -> Result<String> {
 }
 
 /// Checks the text of a configuration file. Paths in it count from the folder it is in.
-pub(crate) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Wrong>> {
+pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<Config, Vec<Wrong>> {
     let raw: Raw = toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
         vec![Wrong { file: file.into(), line: line_of(text, start), message: error.message().replace('\n', ": ") }]
     })?;
     let mut check = Check { file, text, wrongs: Vec::new() };
     let base = file.parent().unwrap_or(Path::new(""));
-    let folder = Folder(base.join(raw.data_dir.unwrap_or_else(|| "data".into())));
+    let folder = Folder(data_dir.map_or_else(|| base.join(raw.data_dir.unwrap_or_else(|| "data".into())), Path::to_owned));
     let config = Config {
         listen: check.take(raw.listen, parse_listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8700))),
         options: Options {
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     fn wrongs(text: &str) -> Vec<(usize, String)> {
-        let wrongs = parse(Path::new("/etc/keywright/keywright.toml"), text).err().unwrap_or_default();
+        let wrongs = parse(Path::new("/etc/keywright/keywright.toml"), text, None).err().unwrap_or_default();
         wrongs.into_iter().map(|wrong| (wrong.line, wrong.message)).collect()
     }
 
@@ -203,12 +203,12 @@ mod tests {
     fn the_template_is_sound_and_states_the_defaults() {
         let file = Path::new("/etc/keywright/keywright.toml");
         let stated: String = TEMPLATE.lines().map(|line| line.strip_prefix("#=").unwrap_or(line)).flat_map(|line| [line, "\n"]).collect();
-        let as_written = parse(file, TEMPLATE).unwrap();
-        let stated = parse(file, &stated).unwrap();
+        let as_written = parse(file, TEMPLATE, None).unwrap();
+        let stated = parse(file, &stated, None).unwrap();
         // What has no default is stated as an example.
         let comparable = |config: &Config| format!("{:?} {:?} {:?} {:?}", config.listen, config.place, config.log, config.log_format);
         assert_eq!(comparable(&as_written), comparable(&stated));
-        let empty = parse(file, "").unwrap();
+        let empty = parse(file, "", None).unwrap();
         assert_eq!(comparable(&as_written), comparable(&empty));
         assert_eq!(as_written.place.folder.0, Path::new("/etc/keywright/data"));
     }

@@ -172,3 +172,18 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent)?.sync_all()
 }
+
+/// Puts a new master key in the place of the old, which is kept beside it for as long as backups need it.
+pub(crate) fn put_in_place(next: &Path, master_key: &Path) -> Result<Option<PathBuf>> {
+    let kept = (1..1_000).map(|count| {
+        let mut path = master_key.as_os_str().to_owned();
+        path.push(format!(".old-{count}"));
+        PathBuf::from(path)
+    });
+    let free = kept.into_iter().find(|path| !path.exists()).filter(|_| master_key.exists());
+    if let Some(kept) = &free {
+        std::fs::hard_link(master_key, kept).with_context(|| format!("{} cannot be made", kept.display()))?;
+    }
+    rename(next, master_key).with_context(|| format!("{} cannot be replaced", master_key.display()))?;
+    Ok(free)
+}

@@ -35,7 +35,8 @@ pub(crate) fn object(global: &Global, value: &Value) -> Result<()> {
 }
 
 /// Writes a page of things, and on standard error how to get the next.
-pub(crate) fn page(global: &Global, page: &Value, columns: &[Column], now: Time) -> Result<()> {
+pub(crate) fn page(global: &Global, page: &Value, columns: &[Column]) -> Result<()> {
+    let now = keywright_app::clock::Clock::System.now();
     match global.format() {
         Format::Json => json(page)?,
         Format::Table => {
