@@ -6,8 +6,8 @@
 use std::collections::HashSet;
 
 use keywright_core::audit::AuditEvent;
-use keywright_core::draft::Draft;
 use keywright_core::id::{AccountId, KeyId};
+use keywright_core::import::ImportRow;
 use keywright_core::key::{Key, Secret};
 use keywright_core::policy::Kind;
 use keywright_core::secret::{Digest, Form, Making};
@@ -23,17 +23,6 @@ use crate::{App, clock};
 pub const MOST_ROWS: usize = 1_000;
 /// The kind imported keys are of where nothing else is said.
 pub const IMPORTED_KIND: &str = "imported";
-
-/// A key to bring in.
-#[derive(Clone, Debug)]
-pub struct ImportRow {
-    /// The SHA-256 of the whole key's text.
-    pub sha256: [u8; 32],
-    /// The part of the key that may be shown, if known.
-    pub prefix: String,
-    /// What the key is to be.
-    pub draft: Draft,
-}
 
 /// What became of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,9 +104,6 @@ impl App {
         let world = self.world();
         let now = self.clock.now();
         let mut key = new_key(kind, account, row.draft, caller, now);
-        if row.prefix.len() > 40 || row.prefix.chars().any(char::is_control) {
-            return Err("prefix: is at most 40 bytes, none of them control characters".into());
-        }
         world.policy.admit(kind, &mut key, now).map_err(|errors| Error::Invalid(errors).to_string())?;
         key.id = KeyId::new(now, &mut clock::rng());
         key.prefix.clone_from(&row.prefix);

@@ -9,6 +9,7 @@ pub mod credits;
 pub mod draft;
 pub mod format;
 pub mod id;
+pub mod import;
 pub mod ip;
 pub mod key;
 pub mod limit;

@@ -1,1 +1,27 @@
-//! See ARCHITECTURE.md.
+//! Where Keywright keeps everything: SQLite or PostgreSQL behind one set of functions.
+//!
+//! SQL and drivers exist in this crate and nowhere else. A function that reads takes a [`Db`] or a [`Tx`], one that
+//! writes takes a [`Tx`] and says how many rows it expects to change; what it changed is in [`Tx::touched`].
+
+pub mod accounts;
+pub mod audit;
+pub mod credits;
+mod db;
+mod error;
+pub mod keyring;
+pub mod keys;
+mod migrations;
+mod read;
+pub mod replays;
+mod row;
+pub mod secrets;
+mod sql;
+mod tx;
+pub mod usage;
+pub mod users;
+mod value;
+
+pub use db::{Claim, Db};
+pub use error::StoreError;
+pub use read::Read;
+pub use tx::{Touched, Tx};

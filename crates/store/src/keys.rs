@@ -1,0 +1,301 @@
+//! Keys. A change names the version it read and loses to one that came before it.
+//!
+//! Credits and the last use change without a new version, for they change with every use; `credits.rs` and `usage.rs`
+//! write them, [`update_key`] does not.
+
+use keywright_core::id::{AccountId, KeyId};
+use keywright_core::key::{Key, LastUse, Refill, Status};
+use keywright_core::time::Time;
+
+use crate::error::StoreError;
+use crate::read::{Read, find, list};
+use crate::row::Row;
+use crate::secrets;
+use crate::sql::{Sql, statements};
+use crate::tx::{Rows, Tx};
+use crate::value::{Value, json, values};
+
+/// A key's columns in the order [`key`] reads them.
+macro_rules! key_columns {
+    () => {
+        "k.id, k.account, k.kind, k.name, k.description, k.environment, k.role, k.services, k.permissions, \
+         k.ip_allowlist, k.expires_ms, k.credits, k.refill_amount, k.refill_every_ms, k.refill_ms, k.ratelimits, \
+         k.metadata, k.enabled, k.revoked_ms, k.prefix, k.last_four, k.created_by, k.created_ms, k.updated_ms, \
+         k.rotated_ms, k.last_used_ms, k.last_used_ip, k.last_used_agent, k.version"
+    };
+}
+pub(crate) use key_columns;
+
+/// What both lists end with. `$1` is the cursor, `$2` the account or, where all are listed, the one left out.
+macro_rules! filters {
+    () => {
+        "and (cast($3 as text) is null or k.kind = $3) \
+         and (cast($4 as text) is null or k.environment = $4) \
+         and (cast($5 as text) is null or $5 = case \
+            when k.revoked_ms is not null then 'revoked' \
+            when k.expires_ms <= $6 then 'expired' \
+            when k.enabled = 1 then 'active' else 'disabled' end) \
+         and (cast($7 as bigint) is null or coalesce(k.last_used_ms, k.created_ms) < $7) \
+         and (cast($8 as bigint) is null or k.expires_ms < $8) \
+         and (cast($9 as bigint) is null or coalesce(k.rotated_ms, k.created_ms) < $9) \
+         and (cast($10 as text) is null or substr(k.prefix, 1, length($10)) = $10) \
+         order by k.id limit $11"
+    };
+}
+
+statements! {
+    /// Used by imports too, so `values` stands on its own.
+    INSERT_KEY = "insert into keys (id, account, kind, name, description, environment, role, services, permissions, \
+        ip_allowlist, expires_ms, credits, refill_amount, refill_every_ms, refill_ms, ratelimits, metadata, enabled, \
+        revoked_ms, prefix, last_four, created_by, created_ms, updated_ms, rotated_ms, last_used_ms, last_used_ip, \
+        last_used_agent, version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+        $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)";
+    UPDATE_KEY = "update keys set name = $3, description = $4, environment = $5, role = $6, services = $7, \
+        permissions = $8, ip_allowlist = $9, expires_ms = $10, refill_amount = $11, refill_every_ms = $12, \
+        ratelimits = $13, metadata = $14, enabled = $15, revoked_ms = $16, prefix = $17, last_four = $18, \
+        updated_ms = $19, rotated_ms = $20, version = version + 1 where id = $1 and version = $2";
+    FIND_KEY = concat!("select ", key_columns!(), " from keys k where k.id = $1");
+    LIST_KEYS = concat!("select ", key_columns!(), " from keys k where k.id > $1 and k.account <> $2 ", filters!());
+    LIST_KEYS_OF_ACCOUNT =
+        concat!("select ", key_columns!(), " from keys k where k.id > $1 and k.account = $2 ", filters!());
+    /// Stops counting at `$4`, so that an account with a million keys costs no more than its limit.
+    COUNT_LIVE_KEYS = "select count(*) from (select 1 from keys where account = $1 and kind = $2 \
+        and revoked_ms is null and (expires_ms is null or expires_ms > $3) limit $4) as live";
+}
+
+/// Which keys to list: those that fit everything given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFilter {
+    /// Of this account; the operator's own keys are listed where it is the operator's.
+    pub account: Option<AccountId>,
+    /// Whether a list of all accounts' keys has the operator's own among them.
+    pub include_operator: bool,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Of this environment.
+    pub environment: Option<String>,
+    /// In this state at `now`.
+    pub status: Option<Status>,
+    /// Last used before; a key never used counts from its creation.
+    pub unused_since: Option<Time>,
+    /// Expiring before, or expired.
+    pub expiring_before: Option<Time>,
+    /// With a live secret issued before.
+    pub issued_before: Option<Time>,
+    /// Whose shown part begins so.
+    pub prefix: Option<String>,
+    /// After this key: the last one of the page before.
+    pub after: Option<KeyId>,
+    /// At most so many.
+    pub limit: i64,
+    /// When it is.
+    pub now: Time,
+}
+
+impl KeyFilter {
+    /// Every key but the operator's own, the first `limit` of them.
+    #[must_use]
+    pub const fn all(limit: i64, now: Time) -> Self {
+        Self {
+            account: None,
+            include_operator: false,
+            kind: None,
+            environment: None,
+            status: None,
+            unused_since: None,
+            expiring_before: None,
+            issued_before: None,
+            prefix: None,
+            after: None,
+            limit,
+            now,
+        }
+    }
+
+    /// The statement and its parameters. One account's keys are found by its index, all keys by their own.
+    fn query(&self) -> (Sql, Vec<Value>) {
+        let (sql, account) = match self.account {
+            Some(account) => (LIST_KEYS_OF_ACCOUNT, account.to_string()),
+            None if self.include_operator => (LIST_KEYS, String::new()),
+            None => (LIST_KEYS, AccountId::OPERATOR.to_string()),
+        };
+        let values = values![
+            self.after.map(|id| id.to_string()).unwrap_or_default(),
+            account,
+            self.kind.as_ref(),
+            self.environment.as_ref(),
+            self.status.map(Status::name),
+            self.now,
+            self.unused_since,
+            self.expiring_before,
+            self.issued_before,
+            self.prefix.as_ref(),
+            self.limit,
+        ];
+        (sql, values)
+    }
+}
+
+pub(crate) fn key(row: &mut Row) -> Result<Key, StoreError> {
+    Ok(Key {
+        id: row.parsed()?,
+        account: row.parsed()?,
+        kind: row.text()?,
+        name: row.text()?,
+        description: row.text()?,
+        environment: row.maybe_text()?,
+        role: row.maybe_text()?,
+        services: row.json()?,
+        permissions: row.json()?,
+        ip_allowlist: row.parsed()?,
+        expires_at: row.maybe_time()?,
+        credits: row.maybe_int()?,
+        refill: refill(row)?,
+        refill_at: row.maybe_time()?,
+        ratelimits: row.json()?,
+        metadata: row.json()?,
+        enabled: row.flag()?,
+        revoked_at: row.maybe_time()?,
+        prefix: row.text()?,
+        last_four: row.text()?,
+        created_by: row.text()?,
+        created_at: row.time()?,
+        updated_at: row.time()?,
+        rotated_at: row.maybe_time()?,
+        last_use: last_use(row)?,
+        version: row.int()?,
+    })
+}
+
+pub(crate) fn refill(row: &mut Row) -> Result<Option<Refill>, StoreError> {
+    match (row.maybe_int()?, row.maybe_span()?) {
+        (Some(amount), Some(every)) => Ok(Some(Refill { amount, every })),
+        (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) => Err(StoreError::corrupt("a refill has an amount or an interval alone")),
+    }
+}
+
+fn last_use(row: &mut Row) -> Result<Option<LastUse>, StoreError> {
+    let (at, ip, user_agent) = (row.maybe_time()?, row.maybe_text()?, row.maybe_text()?);
+    Ok(at.map(|at| LastUse { at, ip, user_agent }))
+}
+
+fn insert_values(key: &Key) -> Result<Vec<Value>, StoreError> {
+    let last_use = key.last_use.as_ref();
+    Ok(values![
+        key.id,
+        key.account,
+        &key.kind,
+        &key.name,
+        &key.description,
+        key.environment.as_ref(),
+        key.role.as_ref(),
+        json(&key.services)?,
+        json(&key.permissions)?,
+        key.ip_allowlist.to_string(),
+        key.expires_at,
+        key.credits,
+        key.refill.map(|refill| refill.amount),
+        key.refill.map(|refill| refill.every.millis()),
+        key.refill_at,
+        json(&key.ratelimits)?,
+        json(&key.metadata)?,
+        key.enabled,
+        key.revoked_at,
+        &key.prefix,
+        &key.last_four,
+        &key.created_by,
+        key.created_at,
+        key.updated_at,
+        key.rotated_at,
+        last_use.map(|last| last.at),
+        last_use.and_then(|last| last.ip.as_ref()),
+        last_use.and_then(|last| last.user_agent.as_ref()),
+        key.version,
+    ])
+}
+
+/// Adds a key.
+///
+/// # Errors
+/// Conflict: its id is taken, or there is no such account.
+pub async fn insert_key(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
+    tx.write(INSERT_KEY, insert_values(key)?, Rows::One).await?;
+    tx.touched.keys.push(key.id);
+    Ok(())
+}
+
+/// Adds many keys.
+pub(crate) async fn insert_keys<'a>(tx: &mut Tx, keys: impl Iterator<Item = &'a Key>) -> Result<(), StoreError> {
+    let mut ids = Vec::new();
+    let rows = keys.map(|key| {
+        ids.push(key.id);
+        insert_values(key)
+    });
+    tx.write_bulk(INSERT_KEY, rows, Rows::Any).await?;
+    tx.touched.keys.extend(ids);
+    Ok(())
+}
+
+/// Writes a key's changes, all but credits, the next refill and the last use; its stored version grows by one.
+///
+/// # Errors
+/// Conflict: it has changed since this version, or is not there.
+pub async fn update_key(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
+    let values = values![
+        key.id,
+        key.version,
+        &key.name,
+        &key.description,
+        key.environment.as_ref(),
+        key.role.as_ref(),
+        json(&key.services)?,
+        json(&key.permissions)?,
+        key.ip_allowlist.to_string(),
+        key.expires_at,
+        key.refill.map(|refill| refill.amount),
+        key.refill.map(|refill| refill.every.millis()),
+        json(&key.ratelimits)?,
+        json(&key.metadata)?,
+        key.enabled,
+        key.revoked_at,
+        &key.prefix,
+        &key.last_four,
+        key.updated_at,
+        key.rotated_at,
+    ];
+    tx.write(UPDATE_KEY, values, Rows::One).await?;
+    secrets::touch_key(tx, key.id).await
+}
+
+/// Finds a key.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn find_key(on: &impl Read, id: KeyId) -> Result<Option<Key>, StoreError> {
+    find(on, FIND_KEY, values![id], key).await
+}
+
+/// Lists keys by id, which is by age, oldest first.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn list_keys(on: &impl Read, filter: &KeyFilter) -> Result<Vec<Key>, StoreError> {
+    let (sql, values) = filter.query();
+    list(on, sql, values, key).await
+}
+
+/// How many keys of a kind an account has that are neither revoked nor expired; counting stops at `up_to`.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn count_live_keys(
+    on: &impl Read,
+    account: AccountId,
+    kind: &str,
+    now: Time,
+    up_to: i64,
+) -> Result<i64, StoreError> {
+    let count = find(on, COUNT_LIVE_KEYS, values![account, kind, now, up_to], Row::int).await?;
+    count.ok_or_else(|| StoreError::corrupt("counting answered with no row"))
+}

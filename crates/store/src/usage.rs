@@ -1,0 +1,86 @@
+//! Usage: counts by key, hour, outcome and tag, and when a key was last used.
+//!
+//! Both are gathered in memory and written together, so a count is added to, never set, and a last use only moves
+//! forward. Neither touches a cache.
+
+use std::collections::BTreeMap;
+
+use keywright_core::id::KeyId;
+use keywright_core::key::LastUse;
+
+use crate::error::StoreError;
+use crate::read::{Read, list};
+use crate::sql::statements;
+use crate::tx::{Rows, Tx};
+use crate::value::values;
+
+statements! {
+    ADD_USAGE = "insert into usage (key_id, hour, outcome, tag, count) values ($1, $2, $3, $4, $5) \
+        on conflict (key_id, hour, outcome, tag) do update set count = usage.count + excluded.count";
+    LIST_USAGE = "select key_id, hour, outcome, tag, count from usage \
+        where key_id = $1 and hour >= $2 and hour < $3 order by hour, outcome, tag";
+    /// The casts tell PostgreSQL what the values are, which it cannot see from the columns they are compared with.
+    SET_LAST_USE = "with seen (id, at_ms, ip, agent) as (values \
+        (cast($1 as text), cast($2 as bigint), cast($3 as text), cast($4 as text))) \
+        update keys set last_used_ms = seen.at_ms, last_used_ip = seen.ip, last_used_agent = seen.agent from seen \
+        where keys.id = seen.id and (keys.last_used_ms is null or keys.last_used_ms < seen.at_ms)";
+}
+
+/// How often a key was verified with an outcome in an hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageRow {
+    /// The key.
+    pub key: KeyId,
+    /// The hour: whole hours since the Unix epoch.
+    pub hour: i64,
+    /// How the verifications ended.
+    pub outcome: String,
+    /// What the caller said they were for; empty where it said nothing.
+    pub tag: String,
+    /// How many there were.
+    pub count: i64,
+}
+
+/// Adds to the counts.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn add_usage(tx: &mut Tx, rows: &[UsageRow]) -> Result<(), StoreError> {
+    // One statement may not add to a row twice; and in the order of the index neighbours are written together.
+    let mut sums: BTreeMap<_, i64> = BTreeMap::new();
+    for row in rows {
+        let sum = sums.entry((row.key, row.hour, &row.outcome, &row.tag)).or_default();
+        *sum = sum.saturating_add(row.count);
+    }
+    let rows = sums.into_iter().map(|((key, hour, outcome, tag), sum)| Ok(values![key, hour, outcome, tag, sum]));
+    tx.write_bulk(ADD_USAGE, rows, Rows::Any).await.map(drop)
+}
+
+/// Notes when keys were last used. A later use that is already noted stays; a key that is not there is passed over.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn set_last_use(tx: &mut Tx, uses: &[(KeyId, LastUse)]) -> Result<(), StoreError> {
+    // One statement may not write a row twice.
+    let mut latest: BTreeMap<KeyId, &LastUse> = BTreeMap::new();
+    for (key, last) in uses {
+        let known = latest.entry(*key).or_insert(last);
+        if known.at < last.at {
+            *known = last;
+        }
+    }
+    let rows =
+        latest.into_iter().map(|(key, last)| Ok(values![key, last.at, last.ip.as_ref(), last.user_agent.as_ref()]));
+    tx.write_bulk(SET_LAST_USE, rows, Rows::Any).await.map(drop)
+}
+
+/// Lists a key's counts from one hour up to, and without, another.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn list_usage(on: &impl Read, key: KeyId, from_hour: i64, to_hour: i64) -> Result<Vec<UsageRow>, StoreError> {
+    list(on, LIST_USAGE, values![key, from_hour, to_hour], |row| {
+        Ok(UsageRow { key: row.parsed()?, hour: row.int()?, outcome: row.text()?, tag: row.text()?, count: row.int()? })
+    })
+    .await
+}
