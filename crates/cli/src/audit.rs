@@ -48,7 +48,7 @@ pub(crate) struct Filter {
     /// This was done, as in key.rotate
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
-    /// By this one: a key's id, or local
+    /// By this one: key:key_… or local
     #[arg(long, value_name = "ACTOR")]
     actor: Option<String>,
     #[command(flatten)]
