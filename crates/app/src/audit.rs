@@ -8,7 +8,7 @@ use crate::caller::{Caller, Reach};
 use crate::error::Error;
 
 /// Rows read at a time while the chain is followed.
-const PAGE: u32 = 1_000;
+const PAGE: i64 = 1_000;
 
 impl App {
     /// Rows the caller may see, newest first.

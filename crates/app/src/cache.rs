@@ -29,7 +29,8 @@ type Slot = [AtomicU64; 8];
 
 // A slot's words.
 const SEQUENCE: usize = 0;
-const TAG: [usize; 2] = [1, 2];
+const TAG_HIGH: usize = 1;
+const TAG_LOW: usize = 2;
 const DEADLINE: usize = 3;
 const INDEXES: usize = 4;
 const ACCOUNT: usize = 5;
@@ -121,7 +122,7 @@ struct Shard {
 /// Fresh pages of zeros: a slot costs memory only once it is used.
 #[cfg(not(feature = "shuttle"))]
 fn zeros(count: usize) -> Box<[AtomicU64]> {
-    bytemuck::zeroed_slice_box(count)
+    bytemuck::allocation::zeroed_slice_box(count)
 }
 
 #[cfg(feature = "shuttle")]
@@ -208,7 +209,7 @@ impl Cache {
     pub(crate) fn approach<'a>(&self, digests: impl Iterator<Item = &'a Digest>) {
         let touched = digests.fold(0, |sum, digest| {
             let (first, home) = self.place(tag(digest));
-            sum ^ self.slot(first + home).map_or(0, |slot| slot[TAG[0]].load(Relaxed))
+            sum ^ self.slot(first + home).map_or(0, |slot| slot[TAG_HIGH].load(Relaxed))
         });
         std::hint::black_box(touched);
     }
@@ -268,7 +269,7 @@ impl Cache {
         let uses = slot[USES].fetch_and(u64::MAX << 32, Relaxed);
         let Some(Some(record)) = shard.records.get(record as usize) else { return };
         let (count, key) = (uses as u32, record.id);
-        if count > 0 && slot[TAG[0]].load(Relaxed) > GONE {
+        if count > 0 && slot[TAG_HIGH].load(Relaxed) > GONE {
             shard.uses.push(Use { key, count, last: Time::from_millis(slot[LAST_USED].load(Relaxed) as i64) });
         }
     }
@@ -291,13 +292,13 @@ impl Cache {
         }
         let [deadline, indexes, account] = pack(facts, index);
         write(slot, |sequence| {
-            slot[TAG[1]].store(tag[1], Relaxed);
+            slot[TAG_LOW].store(tag[1], Relaxed);
             slot[DEADLINE].store(deadline, Relaxed);
             slot[INDEXES].store(indexes, Relaxed);
             slot[ACCOUNT].store(account, Relaxed);
             slot[LAST_USED].store(0, Relaxed);
             slot[USES].store(sequence << 32, Relaxed);
-            slot[TAG[0]].store(tag[0], Relaxed);
+            slot[TAG_HIGH].store(tag[0], Relaxed);
         });
     }
 
@@ -332,7 +333,7 @@ impl Cache {
             shard.generation += 1;
             shard.absent.fill([EMPTY; 2]);
             for slot in number * self.slots_each..(number + 1) * self.slots_each {
-                if self.slot(slot).is_some_and(|slot| slot[TAG[0]].load(Relaxed) > GONE) {
+                if self.slot(slot).is_some_and(|slot| slot[TAG_HIGH].load(Relaxed) > GONE) {
                     self.clear(&mut shard, slot);
                 }
             }
@@ -346,7 +347,7 @@ impl Cache {
         let mut oldest = (u64::MAX, first + home);
         for number in near {
             let Some(slot) = self.slot(number) else { continue };
-            if slot[TAG[0]].load(Relaxed) <= GONE {
+            if slot[TAG_HIGH].load(Relaxed) <= GONE {
                 return number;
             }
             oldest = oldest.min((slot[LAST_USED].load(Relaxed), number));
@@ -358,10 +359,13 @@ impl Cache {
     fn clear(&self, shard: &mut Shard, number: usize) {
         let Some(slot) = self.slot(number) else { return };
         self.take_uses(shard, number);
+        if let Some(word) = self.used.get(number / 64) {
+            word.fetch_and(!(1 << (number % 64)), Relaxed);
+        }
         let index = slot[INDEXES].load(Relaxed) as u32;
         write(slot, |sequence| {
             slot[USES].store(sequence << 32, Relaxed);
-            slot[TAG[0]].store(GONE, Relaxed);
+            slot[TAG_HIGH].store(GONE, Relaxed);
         });
         if let Some(record) = shard.records.get_mut(index as usize) {
             *record = None;
@@ -416,10 +420,10 @@ enum Seen {
 fn read(slot: &Slot, tag: [u64; 2]) -> Seen {
     loop {
         let sequence = slot[SEQUENCE].load(Acquire);
-        let seen = [slot[TAG[0]].load(Relaxed), slot[TAG[1]].load(Relaxed)];
+        let seen = [slot[TAG_HIGH].load(Relaxed), slot[TAG_LOW].load(Relaxed)];
         let words = [slot[DEADLINE].load(Relaxed), slot[INDEXES].load(Relaxed), slot[ACCOUNT].load(Relaxed)];
         fence(Acquire);
-        if sequence % 2 == 0 && slot[SEQUENCE].load(Relaxed) == sequence {
+        if sequence.is_multiple_of(2) && slot[SEQUENCE].load(Relaxed) == sequence {
             // Tags are keyed digests: how long they take to compare tells nothing about a key.
             return if (seen[0] ^ tag[0]) | (seen[1] ^ tag[1]) == 0 {
                 Seen::Match { sequence, words }

@@ -45,6 +45,13 @@ impl Clock {
     }
 }
 
+/// Milliseconds on a clock that is never set, as of its last tick.
+#[must_use]
+pub fn monotonic_ms() -> i64 {
+    let now = clock_gettime(ClockId::MonotonicCoarse);
+    now.tv_sec * 1_000 + now.tv_nsec / 1_000_000
+}
+
 /// A cryptographically secure generator, seeded by the operating system.
 pub fn rng() -> impl CryptoRng {
     rand::rng()

@@ -52,14 +52,14 @@ impl Keyring {
         Ok(Self { peppers, chain })
     }
 
-    async fn make(db: &Db, master: &MasterKey, now: Time) -> Result<Vec<stored::KeyringRow>, Error> {
+    async fn make(db: &Db, master: &MasterKey, now: Time) -> Result<Vec<stored::Sealed>, Error> {
         let made = [random(PEPPER, 1), random(CHAIN, 1)];
         let chain = ChainKey::new(&made[1].bytes);
-        let sealed = made.map(|secret| (secret.purpose, secret.version, secret.seal(master)));
+        let sealed = made.map(|secret| secret.seal(master, now));
         write_alone(db, &chain, now, move |tx| {
             Box::pin(async move {
-                for (purpose, version, sealed) in &sealed {
-                    stored::insert_keyring(tx, purpose, *version, sealed, now).await?;
+                for secret in &sealed {
+                    stored::insert_keyring(tx, secret).await?;
                 }
                 Ok(event("keyring.create", 1))
             })
@@ -83,14 +83,14 @@ impl Keyring {
             resealed.push((row.purpose, row.version, sealed));
         }
         let pepper = random(PEPPER, newest + 1);
-        let sealed = pepper.seal(to);
+        let sealed = pepper.seal(to, now);
         let chain = Self::open(db, from, now).await?.chain;
         write_alone(db, &chain, now, move |tx| {
             Box::pin(async move {
                 for (purpose, version, sealed) in resealed {
                     stored::update_sealed(tx, &purpose, version, &sealed).await?;
                 }
-                stored::insert_keyring(tx, pepper.purpose, pepper.version, &sealed, now).await?;
+                stored::insert_keyring(tx, &sealed).await?;
                 Ok(event("keyring.rekey", pepper.version))
             })
         })
@@ -129,8 +129,9 @@ struct Random {
 }
 
 impl Random {
-    fn seal(&self, master: &MasterKey) -> Vec<u8> {
-        master.seal(&aad(self.purpose, self.version), self.bytes.as_ref(), &mut clock::rng())
+    fn seal(&self, master: &MasterKey, now: Time) -> stored::Sealed {
+        let sealed = master.seal(&aad(self.purpose, self.version), self.bytes.as_ref(), &mut clock::rng());
+        stored::Sealed { purpose: self.purpose.into(), version: self.version, sealed, created_at: now }
     }
 }
 

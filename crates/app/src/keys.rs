@@ -330,7 +330,8 @@ async fn must_have_room(tx: &mut Tx, key: &Key, most: Option<u32>, now: Time) ->
         return Err(Error::NotFound("account"));
     }
     let Some(most) = most else { return Ok(()) };
-    if keys::count_live_keys(tx, key.account, &key.kind, now).await? < i64::from(most) {
+    let most = i64::from(most);
+    if keys::count_live_keys(tx, key.account, &key.kind, now, most).await? < most {
         return Ok(());
     }
     Err(Error::Conflict(format!(

@@ -65,7 +65,7 @@ impl Legacy {
 
     pub(crate) fn upgrade_later(&self, stored: Digest, current: Digest) {
         // A full queue is no loss: the key's next use asks again.
-        drop(self.upgrades.try_send((stored, current)));
+        let _ = self.upgrades.try_send((stored, current));
     }
 }
 

@@ -15,6 +15,7 @@ pub mod error;
 pub mod import;
 mod keyring;
 pub mod keys;
+mod lease;
 mod legacy;
 mod limits;
 mod lockouts;
@@ -55,6 +56,7 @@ pub struct App {
     lockouts: lockouts::Lockouts,
     usage: usage::Usage,
     legacy: legacy::Legacy,
+    lease: lease::Lease,
     writer: write::Writer,
 }
 

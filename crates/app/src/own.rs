@@ -139,7 +139,9 @@ impl App {
             let environment = ask.environment.map(|name| world.policy.environment(name).unwrap_or(u8::MAX));
             let query = Query { ip: ask.ip, need: Some(&need), environment };
             self.with_facts(&world, *facts, Some(record), |facts| {
-                verify::explain(facts, &query, now).for_each(|(outcome, passed)| drop(check(outcome, passed)));
+                for (outcome, passed) in verify::explain(facts, &query, now) {
+                    check(outcome, passed);
+                }
             });
             let more = record.more.as_ref();
             let limits = more.and_then(|more| more.limits.as_ref());

@@ -50,7 +50,10 @@ impl Replay {
 
     pub(crate) async fn keep(tx: &mut Tx, replay: Option<&Self>, target: &str, now: Time) -> Result<(), Error> {
         let Some(replay) = replay else { return Ok(()) };
-        Ok(replays::insert_replay(tx, &replay.caller, &replay.key, &replay.request, target, now).await?)
+        let Self { caller, key, request } = replay.clone();
+        let kept =
+            replays::Replay { caller, idem_key: key, request_hash: request, target: target.into(), created_at: now };
+        Ok(replays::insert_replay(tx, &kept).await?)
     }
 }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use keywright_core::secret::MasterKey;
-use keywright_store::Db;
+use keywright_store::{Claim, Db};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::keyring::Keyring;
+use crate::lease::Lease;
 use crate::legacy::{Legacy, Upgrades};
 use crate::world::World;
 use crate::{App, Settings, write};
@@ -26,7 +28,10 @@ const TIDY_EVERY: u32 = 60;
 pub struct Tasks {
     app: Arc<App>,
     writer: JoinHandle<()>,
-    others: Vec<JoinHandle<()>>,
+    flusher: JoinHandle<()>,
+    upgrader: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+    stopping: watch::Sender<bool>,
 }
 
 impl App {
@@ -36,6 +41,7 @@ impl App {
     /// The master key is not the database's, or the database is out of reach.
     pub async fn start(db: Db, master: &MasterKey, settings: Settings) -> Result<(Arc<Self>, Tasks), Error> {
         let Settings { policy, clock, cached_keys } = settings;
+        let (lease, claim) = Lease::take(&db).await?;
         let keyring = Keyring::open(&db, master, clock.now()).await?;
         let makings = keywright_store::secrets::list_makings(&db).await?;
         let (legacy, upgrades) = Legacy::new(makings, &keyring);
@@ -53,23 +59,31 @@ impl App {
             lockouts: crate::lockouts::Lockouts::default(),
             usage: crate::usage::Usage::default(),
             legacy,
+            lease,
             writer,
         });
         let writing = Arc::clone(&app);
+        let (stopping, stop) = watch::channel(false);
         let tasks = Tasks {
             writer: tokio::spawn(async move { writing.run_writer(queue).await }),
-            others: vec![tokio::spawn(flush(Arc::clone(&app))), tokio::spawn(upgrade(Arc::clone(&app), upgrades))],
+            flusher: tokio::spawn(flush(Arc::clone(&app), stop)),
+            keeper: tokio::spawn(keep(Arc::clone(&app), claim)),
+            upgrader: tokio::spawn(upgrade(Arc::clone(&app), upgrades)),
+            stopping,
             app: Arc::clone(&app),
         };
         Ok((app, tasks))
     }
 }
 
-async fn flush(app: Arc<App>) {
+async fn flush(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut every = tokio::time::interval(FLUSH_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for tick in 1u32.. {
-        every.tick().await;
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = stop.changed() => return,
+        }
         // It has been logged where it failed, and the next batch may do better.
         drop(app.flush_usage().await);
         if tick % TIDY_EVERY == 0 {
@@ -84,6 +98,10 @@ async fn flush(app: Arc<App>) {
     }
 }
 
+async fn keep(app: Arc<App>, claim: Claim) {
+    app.lease.keep(claim).await;
+}
+
 async fn upgrade(app: Arc<App>, queue: Upgrades) {
     app.run_upgrades(queue).await;
 }
@@ -94,12 +112,16 @@ impl Tasks {
     /// # Errors
     /// The database is out of reach.
     pub async fn stop(self) -> Result<(), Error> {
-        for task in &self.others {
-            task.abort();
-        }
+        // The flusher ends between two batches: one that was under way is written down whole.
+        self.stopping.send_replace(true);
+        let broken = |_| Error::Internal("a task was gone before its time".into());
+        self.flusher.await.map_err(broken)?;
+        self.upgrader.abort();
         self.app.flush_usage().await?;
         self.app.return_credits().await?;
         self.app.close_writer();
-        self.writer.await.map_err(|_| Error::Internal("the writer was gone before its time".into()))
+        self.writer.await.map_err(broken)?;
+        self.keeper.abort();
+        Ok(())
     }
 }

@@ -32,6 +32,9 @@ struct From {
     user_agent: Option<String>,
 }
 
+/// What is written down at once.
+type Batch = (Vec<UsageRow>, Vec<(KeyId, LastUse)>);
+
 /// What has been counted since the last batch.
 #[derive(Default)]
 pub(crate) struct Usage {
@@ -41,6 +44,8 @@ pub(crate) struct Usage {
     loaded: Mutex<Vec<Use>>,
     /// Where the first use since the last batch came from.
     from: Mutex<HashMap<KeyId, From>>,
+    /// Batches that could not be written down.
+    unwritten: Mutex<Batch>,
     /// Every verification since the start, by outcome.
     totals: [AtomicU64; Outcome::ALL.len()],
 }
@@ -80,6 +85,15 @@ impl Usage {
         }
     }
 
+    /// Takes back a batch that could not be written down.
+    fn keep(&self, batch: Batch) {
+        let mut unwritten = lock(&self.unwritten);
+        if unwritten.0.len() < MOST {
+            unwritten.0.extend(batch.0);
+            unwritten.1.extend(batch.1);
+        }
+    }
+
     /// Every verification since the start, by outcome; uses up to a second late.
     pub(crate) fn totals(&self) -> Vec<(Outcome, u64)> {
         Outcome::ALL
@@ -89,7 +103,7 @@ impl Usage {
             .collect()
     }
 
-    fn rows(&self, uses: &[Use], now: Time) -> (Vec<UsageRow>, Vec<(KeyId, LastUse)>) {
+    fn batch(&self, uses: &[Use], now: Time) -> Batch {
         let counts = mem::take(&mut *lock(&self.counts));
         let mut from = mem::take(&mut *lock(&self.from));
         let row = |key, outcome: Outcome, tag, count| UsageRow {
@@ -99,9 +113,8 @@ impl Usage {
             tag,
             count,
         };
-        let mut rows: Vec<UsageRow> =
-            counts.into_iter().map(|((key, outcome, tag), count)| row(key, outcome, tag, count)).collect();
-        let mut last = Vec::with_capacity(uses.len());
+        let (mut rows, mut last) = mem::take(&mut *lock(&self.unwritten));
+        rows.extend(counts.into_iter().map(|((key, outcome, tag), count)| row(key, outcome, tag, count)));
         for used in uses {
             rows.push(row(used.key, Outcome::Valid, String::new(), i64::from(used.count)));
             let from = from.remove(&used.key).unwrap_or_default();
@@ -118,17 +131,17 @@ impl App {
     /// Writes down what was counted since the last time.
     ///
     /// # Errors
-    /// The database is out of reach; the counts of this batch are then lost, and said to be.
+    /// The database is out of reach. The counts are then kept for the next batch, as far as there is room.
     pub async fn flush_usage(&self) -> Result<(), Error> {
         let mut uses = self.cache.drain_uses();
         uses.append(&mut lock(&self.usage.loaded));
         let valid = uses.iter().map(|used| u64::from(used.count)).sum();
         self.usage.count_total(Outcome::Valid, valid);
-        let (rows, last) = self.usage.rows(&uses, self.clock.now());
+        let (rows, last) = self.usage.batch(&uses, self.clock.now());
         if rows.is_empty() {
             return Ok(());
         }
-        let lost = rows.len();
+        let kept = (rows.clone(), last.clone());
         let written = self
             .meter(move |tx| {
                 Box::pin(async move {
@@ -138,8 +151,9 @@ impl App {
                 })
             })
             .await;
-        if written.is_err() {
-            tracing::warn!(rows = lost, "counts of uses were lost: the database is out of reach");
+        if let Err(error) = &written {
+            tracing::warn!(%error, "counts of uses could not be written down, and are kept for the next batch");
+            self.usage.keep(kept);
         }
         written
     }
@@ -150,7 +164,7 @@ impl App {
     /// The key is not the caller's to see.
     pub async fn list_usage(&self, caller: &Caller, key: KeyId, from: Time, to: Time) -> Result<Vec<UsageRow>, Error> {
         self.get_key(caller, key).await?;
-        Ok(keywright_store::usage::list_usage(&self.db, key, from.hour(), to.hour()).await?)
+        Ok(keywright_store::usage::list_usage(&self.db, key, from.hour(), to.hour() + 1).await?)
     }
 
     /// Every verification since the start, by outcome.

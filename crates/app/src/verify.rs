@@ -109,6 +109,9 @@ impl App {
     /// This is the whole verification for whoever embeds Keywright: it counts the use and spends what it costs.
     #[must_use]
     pub fn verify_cached(&self, key: &[u8], ask: &Ask<'_>) -> Option<Outcome> {
+        if !self.lease.holds() {
+            return None;
+        }
         let world = self.world.load();
         let now = self.clock.now();
         match self.begin(&world, key, ask, now) {
@@ -123,6 +126,9 @@ impl App {
     /// Verifies several keys as [`App::verify_cached`] does; their memory is fetched side by side.
     #[must_use]
     pub fn verify_cached_batch(&self, keys: &[&[u8]], ask: &Ask<'_>) -> Vec<Option<Outcome>> {
+        if !self.lease.holds() {
+            return vec![None; keys.len()];
+        }
         let world = self.world.load();
         let now = self.clock.now();
         let digests: Vec<Option<Digest>> = keys.iter().map(|key| self.digest(&world, key)).collect();
@@ -142,6 +148,7 @@ impl App {
     /// # Errors
     /// The database has to be asked and is out of reach. A denial is no error.
     pub async fn verify(&self, key: &[u8], ask: &Ask<'_>) -> Result<Verdict, Error> {
+        self.lease.must_hold()?;
         let now = self.clock.now();
         for _ in 0..RETRIES {
             let world = self.world.load_full();
@@ -212,7 +219,7 @@ impl App {
         let Some(digest) = digest else { return Step::Refused(Outcome::Malformed, None) };
         match self.cache.find(&digest) {
             Lookup::Known(hit) => Step::Found(hit),
-            lookup => self.step_beyond(key, digest, lookup),
+            lookup @ (Lookup::Absent | Lookup::Unknown(_)) => self.step_beyond(key, digest, lookup),
         }
     }
 

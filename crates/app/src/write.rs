@@ -79,7 +79,7 @@ where
     fn answer(self: Box<Self>, outcome: Result<(), Error>) {
         let value = self.value.ok_or_else(|| Error::Internal("a change left no value".into()));
         // A caller that has gone away needs no answer.
-        drop(self.caller.send(outcome.and_then(|()| value)));
+        drop(self.caller.send(outcome.and(value)));
     }
 }
 
@@ -187,8 +187,9 @@ impl App {
         let touched = tx.touched.clone();
         let mut standings = Vec::new();
         for account in &touched.accounts {
-            standings.extend(keywright_store::accounts::find_account(&mut tx, *account).await?);
+            standings.extend(keywright_store::accounts::find_account(&tx, *account).await?);
         }
+        self.lease.must_hold()?;
         // A commit may have happened even where its answer is lost, so what it touched is evicted either way.
         let committed = tx.commit().await;
         touched.digests.iter().for_each(|digest| self.cache.evict(digest));

@@ -24,18 +24,6 @@ pub(crate) enum Exit {
     Partly = 7,
 }
 
-/// The codes as the help shows them.
-pub(crate) const TABLE: &str = "\
-Exit codes:
-  0  done
-  1  failed, or a check found something wrong
-  2  the command, a field or the configuration is wrong
-  3  there is no such thing
-  4  not permitted, or not confirmed
-  5  the server or the database is out of reach
-  6  keys verify: the key does not pass
-  7  keys import: some lines were refused";
-
 /// A failure that knows its exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -84,7 +72,7 @@ mod tests {
     #[test]
     fn the_help_lists_every_code() {
         for exit in [Exit::Done, Exit::Failed, Exit::Usage, Exit::NotFound, Exit::Refused, Exit::Unreachable, Exit::Denied, Exit::Partly] {
-            assert!(TABLE.contains(&format!("\n  {}  ", exit as u8)), "{exit:?} is missing");
+            assert!(crate::AFTER_HELP.contains(&format!("\n  {}  ", exit as u8)), "{exit:?} is missing");
         }
     }
 }

@@ -10,7 +10,7 @@ use keywright_app::error::Error;
 use keywright_app::{App, Keyring, Settings, Tasks};
 use keywright_core::policy::{Policy, PolicyError};
 use keywright_core::secret::MasterKey;
-use keywright_store::{Claim, Db};
+use keywright_store::Db;
 
 use crate::config::{self, Config, Wrong};
 use crate::exit::{Exit, fail};
@@ -60,7 +60,6 @@ pub(crate) struct House {
     pub(crate) name: String,
     pub(crate) app: Arc<App>,
     pub(crate) tasks: Tasks,
-    pub(crate) claim: Claim,
     pub(crate) lock: Lock,
 }
 
@@ -145,21 +144,21 @@ impl Place {
     /// Opens everything.
     pub(crate) async fn open(&self, lock: Lock) -> Result<House> {
         let policy = self.load_policy()?;
-        let (db, claim) = self.open_database().await?;
+        let db = self.open_database().await?;
         let master = self.find_master_key(&db).await?;
         let settings = Settings { policy, clock: Clock::System, cached_keys: self.cached_keys };
         let (app, tasks) = App::start(db, &master, settings).await.map_err(|error| self.explain(&error))?;
-        Ok(House { name: self.shown_database(), app, tasks, claim, lock })
+        Ok(House { name: self.shown_database(), app, tasks, lock })
     }
 
-    /// Opens the database as the one process that writes to it.
-    pub(crate) async fn open_database(&self) -> Result<(Db, Claim)> {
-        let reach = |error: keywright_store::StoreError| {
-            fail(Exit::Unreachable, format!("the database {} cannot be used: {error}", self.shown_database()))
-        };
-        let db = Db::open(&self.database).await.map_err(reach)?;
-        let claim = db.claim().await.map_err(reach)?;
-        Ok((db, claim))
+    /// Opens the database, and brings its schema up to date.
+    pub(crate) async fn open_database(&self) -> Result<Db> {
+        Db::open(&self.database).await.map_err(|error| self.out_of_reach(&error.to_string()))
+    }
+
+    /// Why the database cannot be used.
+    pub(crate) fn out_of_reach(&self, reason: &str) -> anyhow::Error {
+        fail(Exit::Unreachable, format!("the database {} cannot be used: {reason}", self.shown_database()))
     }
 
     /// Where `rekey` keeps the next master key until it is the one.
@@ -208,7 +207,7 @@ impl Place {
     fn explain(&self, error: &Error) -> anyhow::Error {
         match error {
             Error::Internal(text) if text.contains("master key") => self.wrong_master_key(),
-            Error::Unavailable(_) => fail(Exit::Unreachable, error.to_string()),
+            Error::Unavailable(reason) => self.out_of_reach(reason),
             error => anyhow!("{error}"),
         }
     }
@@ -238,9 +237,9 @@ pub(crate) fn load_config(global: &Global, file: &Path) -> Result<Config> {
 impl House {
     /// Closes everything, after what was acknowledged is written down.
     pub(crate) async fn close(self) -> Result<()> {
-        let Self { app, tasks, claim, lock, .. } = self;
+        let Self { app, tasks, lock, .. } = self;
         tasks.stop().await?;
-        drop((app, claim, lock));
+        drop((app, lock));
         Ok(())
     }
 }

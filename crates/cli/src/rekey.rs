@@ -35,7 +35,8 @@ pub(crate) async fn run(global: &Global, rekey: Rekey) -> Result<Exit> {
     let place = Place::find(global)?;
     let lock = place.folder.take_alone("stop it first, then run this again").await?;
     rekey.yes.confirm(&format!("The master key {} is replaced; backups made until now need the old one.", place.master_key.display()))?;
-    let (db, claim) = place.open_database().await?;
+    let db = place.open_database().await?;
+    let claim = db.claim().await.map_err(|error| place.out_of_reach(&error.to_string()))?;
     let old = place.find_master_key(&db).await?;
     let next = place.next_master_key();
     let new = folder::create_master_key(&next)?;

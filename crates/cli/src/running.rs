@@ -1,28 +1,20 @@
-//! A server under way, `dev`'s and `serve`'s alike: signals, the policy's reload, the claim on the database, and an end
-//! that loses nothing.
+//! A server under way, `dev`'s and `serve`'s alike: signals, the policy's reload, and an end that loses
+//! nothing.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use keywright_app::App;
 use keywright_server::Options;
-use keywright_store::{Claim, Db};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Mutex, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 
 use crate::exit::{Exit, fail};
 use crate::folder::ServerNote;
 use crate::place::{House, Place, PolicySource};
-
-/// How often it is made sure that the database is still ours.
-const CLAIM_EVERY: Duration = Duration::from_secs(5);
-/// How often a lost claim is tried for again before the server stops.
-const CLAIM_TRIES: u32 = 6;
 
 /// Listens.
 pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, String)> {
@@ -57,29 +49,29 @@ pub(crate) async fn run(
     options: Options,
     ready: impl FnOnce(&str) -> Result<()>,
 ) -> Result<()> {
-    let House { app, tasks, claim, lock, .. } = house;
+    let House { app, tasks, lock, .. } = house;
     // Caught before anybody is told that we run.
     let signals = Signals::catch().context("signals cannot be caught")?;
     place.folder.note_server(&ServerNote { pid: std::process::id(), url: url.clone() })?;
     ready(&url)?;
     let (stop, stopping) = watch::channel(false);
-    let claim = Arc::new(Mutex::new(claim));
-    let beside = [
-        tokio::spawn(signals.obey(place.clone(), Arc::clone(&app), stop.clone())),
-        tokio::spawn(keep_claim(Arc::clone(&claim), app.db().clone(), stop)),
-    ];
-    let served = keywright_server::serve(listener, app, options, stopped(stopping)).await;
+    let obeying = tokio::spawn(signals.obey(place.clone(), Arc::clone(&app), stop));
+    let served = keywright_server::serve(listener, Arc::clone(&app), options, stopped(stopping, &app)).await;
     place.folder.forget_server();
     tasks.stop().await.context("what was counted last could not be written down")?;
-    beside.iter().for_each(JoinHandle::abort);
+    obeying.abort();
     tracing::info!("stopped; nothing that was acknowledged is lost");
-    drop((claim, lock));
+    drop(lock);
     served.context("the listener broke")
 }
 
-async fn stopped(mut stopping: watch::Receiver<bool>) {
-    // The other end is gone only when the process is about to be.
-    drop(stopping.wait_for(|stop| *stop).await);
+/// Waits until the server is to stop: told to, or no longer the one that may use the database.
+async fn stopped(mut stopping: watch::Receiver<bool>, app: &App) {
+    tokio::select! {
+        // The other end is gone only when the process is about to be.
+        _ = stopping.wait_for(|stop| *stop) => {}
+        () = app.claim_lost() => tracing::error!("stopping: another process may use the database by now"),
+    }
 }
 
 struct Signals {
@@ -139,35 +131,6 @@ fn reload(place: &Place, app: &App) {
                 tracing::error!("{wrong}");
             }
             tracing::error!("the policy stays as it was: mend the file and send SIGHUP again");
-        }
-    }
-}
-
-/// Makes sure that no other process takes the database over. Where the claim is lost and cannot be had again, this
-/// process must not go on: another may be writing by now.
-async fn keep_claim(claim: Arc<Mutex<Claim>>, db: Db, stop: watch::Sender<bool>) {
-    let mut lost = 0;
-    loop {
-        tokio::time::sleep(CLAIM_EVERY).await;
-        let mut held = claim.lock().await;
-        if held.renew().await.is_ok() {
-            continue;
-        }
-        match db.claim().await {
-            Ok(again) => {
-                *held = again;
-                lost = 0;
-                tracing::warn!("the claim on the database was lost and had again");
-            }
-            Err(error) => {
-                lost += 1;
-                tracing::error!(%error, "the claim on the database is lost");
-            }
-        }
-        if lost >= CLAIM_TRIES {
-            tracing::error!("stopping: another process may use the database by now");
-            stop.send_replace(true);
-            return;
         }
     }
 }

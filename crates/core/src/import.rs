@@ -33,7 +33,8 @@ impl ImportRow {
             Some(_) => Err(format!("{name}: is a text")),
         };
         let hash = text("hash")?.ok_or("hash: is required: the SHA-256 of the whole key, in hexadecimal or base64")?;
-        let sha256 = read_sha256(&hash).ok_or("hash: is not a SHA-256: 64 hexadecimal digits, or 44 characters of base64")?;
+        let sha256 =
+            read_sha256(&hash).ok_or("hash: is not a SHA-256: 64 hexadecimal digits, or 44 characters of base64")?;
         let prefix = text("prefix")?.unwrap_or_default();
         if prefix.len() > LONGEST_PREFIX || prefix.chars().any(char::is_control) {
             return Err(format!("prefix: is at most {LONGEST_PREFIX} bytes, none of them control characters"));

@@ -18,6 +18,7 @@ use keywright_app::error::Error;
 use keywright_app::verify::Ask;
 use keywright_core::id::KeyId;
 use keywright_core::policy::{HeaderRule, Policy};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
@@ -174,7 +175,7 @@ where
 }
 
 /// Decodes JSON; what does not fit is told by its field.
-pub(crate) fn json<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn json<'de, T: Deserialize<'de>>(headers: &HeaderMap, bytes: &'de [u8]) -> Result<T, Problem> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     if bytes != b"{}" && !is_json(headers) {
         return Err(Problem::new("NOT_JSON", "send the header `Content-Type: application/json`"));
@@ -209,7 +210,9 @@ mod tests {
 
     fn from(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
-        forwarded.iter().for_each(|line| drop(headers.append("x-forwarded-for", HeaderValue::from_str(line).unwrap())));
+        for line in forwarded {
+            headers.append("x-forwarded-for", HeaderValue::from_str(line).unwrap());
+        }
         let trusted_proxies = trusted.iter().map(|net| net.parse().unwrap()).collect();
         address(&headers, peer.parse().ok(), &Options { trusted_proxies, ..Options::default() }).unwrap().to_string()
     }

@@ -9,6 +9,7 @@ mod health;
 mod problem;
 mod request_id;
 mod router;
+mod scrub;
 mod serve;
 
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use keywright_core::time::Span;
 use serde::Serialize;
 
 use crate::request_id::{self, RequestId};
+use crate::scrub::scrub;
 
 /// Every code a problem can have, with its status and its title. They are stable.
 pub(crate) const CODES: [(&str, StatusCode, &str); 13] = [
@@ -48,10 +49,6 @@ impl Problem {
         Error::NotFound("page").into()
     }
 
-    pub(crate) fn detail(&self) -> &str {
-        &self.detail
-    }
-
     fn entry(&self) -> (&'static str, StatusCode, &'static str) {
         let internal = ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR, "A fault of the server");
         CODES.into_iter().find(|(code, ..)| *code == self.code).unwrap_or(internal)
@@ -64,14 +61,16 @@ impl Problem {
     /// The whole answer.
     pub(crate) fn answer(&self, request_id: &RequestId) -> http::Response<Bytes> {
         let (code, status, title) = self.entry();
+        let scrubbed = |error: &FieldError| FieldError { field: scrub(&error.field), reason: scrub(&error.reason) };
+        let errors: Vec<FieldError> = self.errors.iter().map(scrubbed).collect();
         let document = Document {
             kind: format!("/docs#{}", code.to_lowercase().replace('_', "-")),
             title,
             status: status.as_u16(),
-            detail: &self.detail,
+            detail: scrub(&self.detail),
             code,
             request_id: &request_id.0,
-            errors: &self.errors,
+            errors,
         };
         let mut answer = http::Response::new(serde_json::to_vec(&document).unwrap_or_default().into());
         *answer.status_mut() = status;
@@ -99,11 +98,11 @@ struct Document<'a> {
     kind: String,
     title: &'a str,
     status: u16,
-    detail: &'a str,
+    detail: String,
     code: &'a str,
     request_id: &'a str,
-    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
-    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
 }
 
 impl From<Error> for Problem {

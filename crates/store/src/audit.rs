@@ -80,8 +80,8 @@ pub async fn append_audit(tx: &mut Tx, rows: &[AuditRow], head: (i64, [u8; 32]))
         return Err(StoreError::corrupt("audit rows to be added do not follow each other"));
     }
     tx.write(MOVE_HEAD, values![head.0, &head.1, first.seq - 1], Rows::One).await?;
-    let rows = rows.iter().map(|row| {
-        Ok(values![
+    let row = |row: &AuditRow| {
+        values![
             row.seq,
             row.at,
             &row.actor,
@@ -91,9 +91,9 @@ pub async fn append_audit(tx: &mut Tx, rows: &[AuditRow], head: (i64, [u8; 32]))
             row.request_id.as_ref(),
             &row.detail,
             &row.link,
-        ])
-    });
-    tx.write_bulk(INSERT_AUDIT, rows, Rows::Any).await.map(drop)
+        ]
+    };
+    tx.write_bulk(INSERT_AUDIT, rows.iter().map(row).collect(), Rows::Any).await.map(drop)
 }
 
 /// The last row's place and link; zeros before the first row.

@@ -2,9 +2,8 @@
 //!
 //! [`update_balance`] names the balance it read, so of two takers at the same balance one loses.
 
+use keywright_core::credits::Balance;
 use keywright_core::id::KeyId;
-use keywright_core::key::Refill;
-use keywright_core::time::Time;
 
 use crate::error::StoreError;
 use crate::keys;
@@ -23,17 +22,6 @@ statements! {
         where id = $1";
 }
 
-/// What a key has left, and how it comes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Balance {
-    /// Units left; `None` where they are not counted.
-    pub credits: Option<i64>,
-    /// How they come back.
-    pub refill: Option<Refill>,
-    /// When they next do.
-    pub refill_at: Option<Time>,
-}
-
 /// Finds a key's balance.
 ///
 /// # Errors
@@ -49,14 +37,8 @@ pub async fn find_balance(on: &impl Read, key: KeyId) -> Result<Option<Balance>,
 ///
 /// # Errors
 /// Conflict: it is not what was read any more, or there is no such key.
-pub async fn update_balance(
-    tx: &mut Tx,
-    key: KeyId,
-    from: &Balance,
-    to_credits: Option<i64>,
-    to_refill_at: Option<Time>,
-) -> Result<(), StoreError> {
-    let values = values![key, from.credits, from.refill_at, to_credits, to_refill_at];
+pub async fn update_balance(tx: &mut Tx, key: KeyId, from: &Balance, to: &Balance) -> Result<(), StoreError> {
+    let values = values![key, from.credits, from.refill_at, to.credits, to.refill_at];
     tx.write(UPDATE_BALANCE, values, Rows::One).await.map(drop)
 }
 
@@ -72,13 +54,8 @@ pub async fn add_credits(tx: &mut Tx, key: KeyId, units: i64) -> Result<(), Stor
 ///
 /// # Errors
 /// Conflict: there is no such key.
-pub async fn set_balance(
-    tx: &mut Tx,
-    key: KeyId,
-    credits: Option<i64>,
-    refill: Option<Refill>,
-    refill_at: Option<Time>,
-) -> Result<(), StoreError> {
+pub async fn set_balance(tx: &mut Tx, key: KeyId, balance: &Balance) -> Result<(), StoreError> {
+    let Balance { credits, refill, refill_at } = *balance;
     let (amount, every) = (refill.map(|refill| refill.amount), refill.map(|refill| refill.every.millis()));
     tx.write(SET_BALANCE, values![key, credits, amount, every, refill_at], Rows::One).await?;
     secrets::touch_key(tx, key).await

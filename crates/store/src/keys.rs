@@ -226,14 +226,10 @@ pub async fn insert_key(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
 }
 
 /// Adds many keys.
-pub(crate) async fn insert_keys<'a>(tx: &mut Tx, keys: impl Iterator<Item = &'a Key>) -> Result<(), StoreError> {
-    let mut ids = Vec::new();
-    let rows = keys.map(|key| {
-        ids.push(key.id);
-        insert_values(key)
-    });
+pub(crate) async fn insert_keys(tx: &mut Tx, keys: &[&Key]) -> Result<(), StoreError> {
+    let rows = keys.iter().map(|key| insert_values(key)).collect::<Result<_, _>>()?;
     tx.write_bulk(INSERT_KEY, rows, Rows::Any).await?;
-    tx.touched.keys.extend(ids);
+    tx.touched.keys.extend(keys.iter().map(|key| key.id));
     Ok(())
 }
 

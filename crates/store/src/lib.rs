@@ -16,6 +16,8 @@ pub mod replays;
 mod row;
 pub mod secrets;
 mod sql;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tx;
 pub mod usage;
 pub mod users;

@@ -132,8 +132,9 @@ pub async fn insert_secret(tx: &mut Tx, secret: &Secret) -> Result<(), StoreErro
 /// # Errors
 /// Conflict: one of the ids or digests is taken, or an account is missing.
 pub async fn insert_imported(tx: &mut Tx, imported: &[(Key, Secret)]) -> Result<(), StoreError> {
-    keys::insert_keys(tx, imported.iter().map(|(key, _)| key)).await?;
-    let rows = imported.iter().map(|(_, secret)| Ok(insert_values(secret)));
+    let keys: Vec<&Key> = imported.iter().map(|(key, _)| key).collect();
+    keys::insert_keys(tx, &keys).await?;
+    let rows = imported.iter().map(|(_, secret)| insert_values(secret)).collect();
     tx.write_bulk(INSERT_SECRET, rows, Rows::Any).await?;
     tx.touched.digests.extend(imported.iter().map(|(_, secret)| secret.digest));
     Ok(())

@@ -205,14 +205,14 @@ impl Tx {
     pub(crate) async fn write_bulk(
         &mut self,
         sql: Sql,
-        rows: impl IntoIterator<Item = Result<Vec<Value>, StoreError>>,
+        rows: Vec<Vec<Value>>,
         expect: Rows,
     ) -> Result<u64, StoreError> {
         let whole = sql.repeated(CHUNK)?;
         let mut changed = 0;
         let (mut values, mut held) = (Vec::new(), 0);
         for row in rows {
-            values.extend(row?);
+            values.extend(row);
             held += 1;
             if held == CHUNK {
                 changed += self.open.get_mut().execute(whole.clone(), std::mem::take(&mut values), expect).await?;

@@ -52,7 +52,7 @@ pub async fn add_usage(tx: &mut Tx, rows: &[UsageRow]) -> Result<(), StoreError>
         let sum = sums.entry((row.key, row.hour, &row.outcome, &row.tag)).or_default();
         *sum = sum.saturating_add(row.count);
     }
-    let rows = sums.into_iter().map(|((key, hour, outcome, tag), sum)| Ok(values![key, hour, outcome, tag, sum]));
+    let rows = sums.into_iter().map(|((key, hour, outcome, tag), sum)| values![key, hour, outcome, tag, sum]).collect();
     tx.write_bulk(ADD_USAGE, rows, Rows::Any).await.map(drop)
 }
 
@@ -69,8 +69,10 @@ pub async fn set_last_use(tx: &mut Tx, uses: &[(KeyId, LastUse)]) -> Result<(), 
             *known = last;
         }
     }
-    let rows =
-        latest.into_iter().map(|(key, last)| Ok(values![key, last.at, last.ip.as_ref(), last.user_agent.as_ref()]));
+    let rows = latest
+        .into_iter()
+        .map(|(key, last)| values![key, last.at, last.ip.as_ref(), last.user_agent.as_ref()])
+        .collect();
     tx.write_bulk(SET_LAST_USE, rows, Rows::Any).await.map(drop)
 }
 

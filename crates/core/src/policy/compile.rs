@@ -6,10 +6,11 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use toml::Spanned;
 
-use super::raw::{Names, RawKind, RawPolicy};
+use super::raw::{Names, RawKind, RawLockout, RawPolicy};
 use super::{DEFAULT_KIND, HeaderRule, Kind, MANAGEMENT, OPERATOR_KIND, Policy, PolicyError};
 use crate::format::Format;
 use crate::limit;
+use crate::lockout::Rule;
 use crate::permission::{Catalog, check_name, check_pattern};
 use crate::time::Span;
 
@@ -171,6 +172,7 @@ fn kind(name: &Spanned<String>, raw: &RawKind, policy: &Policy, check: &mut Chec
     if let Some(refill) = &raw.refill {
         check.take(refill, crate::draft::check_refill(refill.get_ref(), raw.credits.is_some()));
     }
+    let lockout = raw.lockout.unwrap_or_else(|| RawLockout { key: None, ip: usual_lockout() });
     Some(Kind {
         name: name.get_ref().clone(),
         about: raw.about.clone(),
@@ -187,8 +189,8 @@ fn kind(name: &Spanned<String>, raw: &RawKind, policy: &Policy, check: &mut Chec
         expires_in: raw.expiry.default,
         longest_life: raw.expiry.longest,
         live_keys_per_account: raw.limit.live_keys_per_account,
-        key_lockout: raw.lockout.key,
-        ip_lockout: raw.lockout.ip,
+        key_lockout: lockout.key,
+        ip_lockout: lockout.ip,
         ratelimits: raw.ratelimits.as_ref().map(|limits| limits.get_ref().clone()).unwrap_or_default(),
         credits: raw.credits.as_ref().map(|credits| *credits.get_ref()),
         refill: raw.refill.as_ref().map(|refill| *refill.get_ref()),
@@ -323,6 +325,12 @@ fn check_word(text: &str) -> Result<(), String> {
     }
 }
 
+/// When guessing from one address locks it, where the kind does not say. No guess at 128 random bits succeeds; this keeps
+/// the guessing from costing much, and a customer whose one client is misconfigured from being locked out for long.
+fn usual_lockout() -> Option<Rule> {
+    Some(Rule { failures: 100, within: Span::minutes(1), lasts: Span::minutes(1) })
+}
+
 /// The kind of the operators' own keys: always there, whatever the policy says.
 fn operator_kind() -> Kind {
     // The template is a constant and compiles; its tests say so.
@@ -345,7 +353,7 @@ fn operator_kind() -> Kind {
         longest_life: None,
         live_keys_per_account: Some(1_000),
         key_lockout: None,
-        ip_lockout: "20 in 5m for 15m".parse().ok(),
+        ip_lockout: usual_lockout(),
         ratelimits: Vec::new(),
         credits: None,
         refill: None,

@@ -75,8 +75,7 @@ pub(super) struct RawKind {
     pub(super) expiry: RawExpiry,
     #[serde(default)]
     pub(super) limit: RawLimit,
-    #[serde(default)]
-    pub(super) lockout: RawLockout,
+    pub(super) lockout: Option<RawLockout>,
     pub(super) ratelimits: Option<Spanned<Vec<RateLimit>>>,
     pub(super) credits: Option<Spanned<i64>>,
     pub(super) refill: Option<Spanned<Refill>>,
@@ -106,7 +105,7 @@ pub(super) struct RawLimit {
     pub(super) live_keys_per_account: Option<u32>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLockout {
     pub(super) key: Option<Rule>,

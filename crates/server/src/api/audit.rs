@@ -32,7 +32,7 @@ pub(crate) async fn list(
     let limit = limit(asked.limit)?;
     let before = cursor(asked.cursor.as_deref())?;
     let ListQuery { account_id, target, action, actor, .. } = asked;
-    let filter = AuditFilter { account: account_id, target, action, actor, before, limit: limit + 1 };
+    let filter = AuditFilter { account: account_id, target, action, actor, before, limit: i64::from(limit) + 1 };
     let rows = server.app.list_audit(&who.caller, filter).await?;
     Ok(axum::Json(Page::of(rows, limit, |row| row.seq.to_string(), Into::into)))
 }

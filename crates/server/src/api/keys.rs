@@ -13,6 +13,7 @@ use keywright_core::time::{Span, Time};
 use keywright_store::keys::KeyFilter;
 use keywright_store::usage::UsageRow;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::page::{Page, When, cursor, limit, query};
 use super::view::{KeyView, KeyWithPlaintext, KeyWithSecrets};
@@ -25,20 +26,14 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Says that an answer repeats an earlier one.
 const REPLAYED: &str = "idempotent-replayed";
 
-#[derive(Deserialize)]
-struct Create {
-    account_id: Option<AccountId>,
-    kind: Option<String>,
-    #[serde(flatten)]
-    draft: serde_json::Map<String, serde_json::Value>,
-}
-
 /// `POST /v1/keys`
 pub(crate) async fn create(State(server): State<Server>, who: Who, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let bytes = read(body, MOST_BYTES).await?;
-    let Create { account_id, kind, draft } = json(&parts.headers, &bytes)?;
-    let draft: Draft = from_value(draft.into())?;
+    let mut fields: Map<String, Value> = json(&parts.headers, &bytes)?;
+    let account_id: Option<AccountId> = take(&mut fields, "account_id")?;
+    let kind: Option<String> = take(&mut fields, "kind")?;
+    let draft: Draft = from_value(fields.into())?;
     let idempotency_key = parts.headers.get(IDEMPOTENCY_KEY).map(|value| value.to_str().unwrap_or_default());
     let replay = idempotency_key.map(|key| Replay::new(&who.caller, key, &bytes)).transpose()?;
     let created = server.app.create_key(&who.caller, account_id, kind.as_deref(), draft, replay).await?;
@@ -57,8 +52,14 @@ pub(crate) async fn create(State(server): State<Server>, who: Who, request: Requ
     Ok(response)
 }
 
-/// Fields of a JSON object into a shape; what does not fit is told by its field.
-pub(crate) fn from_value<T: for<'de> Deserialize<'de>>(value: serde_json::Value) -> Result<T, Problem> {
+/// One field of a JSON object.
+fn take<T: for<'de> Deserialize<'de>>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, Problem> {
+    let value = fields.remove(name).unwrap_or(Value::Null);
+    Option::deserialize(value).map_err(|error| Error::invalid(name, error.to_string()).into())
+}
+
+/// The other fields into a shape; what does not fit is told by its field.
+fn from_value<T: for<'de> Deserialize<'de>>(value: Value) -> Result<T, Problem> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let field = error.path().to_string();
         let reason = error.into_inner().to_string();
@@ -102,7 +103,7 @@ pub(crate) async fn list(
         prefix: asked.prefix,
         include_operator: true,
         after: cursor(asked.cursor.as_deref())?,
-        limit: limit + 1,
+        limit: i64::from(limit) + 1,
         now,
     };
     let keys = server.app.list_keys(&who.caller, filter).await?;

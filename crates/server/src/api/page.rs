@@ -38,8 +38,8 @@ pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
 
 /// A cursor from an earlier page.
 pub(crate) fn cursor<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<T>, Problem> {
-    let wrong = |_| Error::invalid("cursor", "is not one: take it from next_cursor of the page before").into();
-    text.map(str::parse).transpose().map_err(|error: T::Err| wrong(drop(error)))
+    let wrong = || Error::invalid("cursor", "is not one: take it from next_cursor of the page before").into();
+    text.map(|text| text.parse().map_err(|_| wrong())).transpose()
 }
 
 /// A query string of the right shape.

@@ -1,1 +1,48 @@
-//! x
+//! One suite for both engines: every test here runs on SQLite and on PostgreSQL.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and a measurement prints"
+)]
+
+mod accounts;
+mod audit;
+mod bulk;
+mod credits;
+mod faults;
+mod keyring;
+mod keys;
+mod postgres_only;
+mod replays;
+mod samples;
+mod schema;
+mod secrets;
+mod tx;
+mod usage;
+mod users;
+
+/// Makes of each function `async fn name(fresh: &Fresh)` a test per engine. One that is left out is dead code, which
+/// the lints refuse.
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&keywright_store::testing::sqlite().await).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                if let Some(fresh) = keywright_store::testing::postgres().await {
+                    super::$name(&fresh).await;
+                }
+            })+
+        }
+    };
+}
+pub(crate) use on_both_engines;

@@ -1,0 +1,77 @@
+//! Accounts.
+
+use keywright_core::account::Standing;
+use keywright_core::id::AccountId;
+use keywright_store::StoreError;
+use keywright_store::accounts::{find_account, insert_account, list_accounts, update_account};
+use keywright_store::testing::Fresh;
+
+use crate::on_both_engines;
+use crate::samples::{account, account_id, at, metadata, with_accounts};
+
+on_both_engines! {
+    an_account_reads_back_as_written,
+    the_operator_account_is_there_from_the_start,
+    an_id_is_taken_once,
+    a_change_names_its_version,
+    pages_follow_each_other,
+}
+
+async fn an_account_reads_back_as_written(fresh: &Fresh) {
+    let mut tx = fresh.db.begin().await.unwrap();
+    insert_account(&mut tx, &account(1)).await.unwrap();
+    assert_eq!(find_account(&tx, account_id(1)).await.unwrap(), Some(account(1)), "inside its own transaction");
+    assert_eq!(tx.touched.accounts, [account_id(1)]);
+    tx.commit().await.unwrap();
+    assert_eq!(find_account(&fresh.db, account_id(1)).await.unwrap(), Some(account(1)));
+    assert_eq!(find_account(&fresh.db, account_id(2)).await.unwrap(), None);
+}
+
+async fn the_operator_account_is_there_from_the_start(fresh: &Fresh) {
+    let operator = find_account(&fresh.db, AccountId::OPERATOR).await.unwrap().unwrap();
+    assert_eq!((operator.name.as_str(), operator.standing), ("operator", Standing::Active));
+}
+
+async fn an_id_is_taken_once(fresh: &Fresh) {
+    with_accounts(&fresh.db, 1).await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    assert_eq!(insert_account(&mut tx, &account(1)).await, Err(StoreError::Conflict));
+}
+
+async fn a_change_names_its_version(fresh: &Fresh) {
+    with_accounts(&fresh.db, 2).await;
+    let mut changed = account(1);
+    changed.name = "renamed".into();
+    changed.standing = Standing::Suspended;
+    changed.metadata = metadata("{}");
+    changed.updated_at = at(50);
+
+    let mut tx = fresh.db.begin().await.unwrap();
+    update_account(&mut tx, &changed).await.unwrap();
+    assert_eq!(tx.touched.accounts, [account_id(1)]);
+    tx.commit().await.unwrap();
+
+    let stored = find_account(&fresh.db, account_id(1)).await.unwrap().unwrap();
+    assert_eq!(stored, keywright_core::account::Account { version: 2, ..changed.clone() });
+    assert_eq!(find_account(&fresh.db, account_id(2)).await.unwrap(), Some(account(2)), "the other is as it was");
+
+    let mut tx = fresh.db.begin().await.unwrap();
+    assert_eq!(update_account(&mut tx, &changed).await, Err(StoreError::Conflict), "an old version");
+    tx.rollback().await.unwrap();
+    let mut tx = fresh.db.begin().await.unwrap();
+    assert_eq!(update_account(&mut tx, &account(3)).await, Err(StoreError::Conflict), "no such account");
+}
+
+async fn pages_follow_each_other(fresh: &Fresh) {
+    with_accounts(&fresh.db, 5).await;
+    let mut seen = Vec::new();
+    let mut after = Some(AccountId::OPERATOR);
+    loop {
+        let page = list_accounts(&fresh.db, after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        seen.extend(page.into_iter().map(|account| account.id.bits()));
+    }
+    assert_eq!(seen, [1, 2, 3, 4, 5]);
+    assert_eq!(list_accounts(&fresh.db, None, 1).await.unwrap()[0].id, AccountId::OPERATOR);
+}

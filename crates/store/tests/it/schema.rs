@@ -1,0 +1,76 @@
+//! Statements and the schema they are for.
+
+use keywright_store::testing::{Fresh, statements};
+use keywright_store::{Db, StoreError};
+
+use crate::on_both_engines;
+use crate::samples::with_key;
+
+on_both_engines! {
+    every_statement_prepares_and_takes_only_the_three_types,
+    a_database_opens_again_with_its_data,
+    a_newer_schema_is_refused,
+    a_changed_history_is_refused,
+}
+
+async fn every_statement_prepares_and_takes_only_the_three_types(fresh: &Fresh) {
+    let statements = statements();
+    for (name, sql) in &statements {
+        let types = fresh.db.prepare(*sql).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        for kind in &types {
+            assert!(["INT8", "TEXT", "BYTEA"].contains(&kind.as_str()), "{name} has a parameter of type {kind}");
+        }
+    }
+}
+
+#[test]
+fn every_file_with_statements_is_prepared() {
+    let listed: Vec<_> = statements().iter().map(|(name, _)| *name).collect();
+    let mut unique = listed.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), listed.len(), "two statements share a name");
+
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
+        let path = entry.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        // A name, ` = `, and a text or what makes one: a line of `statements!`.
+        let in_macro = source.split("\nstatements! {").nth(1).and_then(|rest| rest.split("\n}\n").next());
+        for line in in_macro.unwrap_or_default().lines() {
+            let name = line.strip_prefix("    ").unwrap_or_default().split(" =").next().unwrap_or_default();
+            if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
+                assert!(listed.contains(&name), "{name} of {} is not prepared", path.display());
+            }
+        }
+        let makers = source.matches("Sql::new(").count();
+        if !path.ends_with("sql.rs") {
+            assert_eq!(makers, 0, "{} makes a statement outside `statements!`", path.display());
+        }
+    }
+}
+
+async fn a_database_opens_again_with_its_data(fresh: &Fresh) {
+    let key = with_key(&fresh.db).await;
+    let again = Db::open(&fresh.url).await.unwrap();
+    assert_eq!(keywright_store::keys::find_key(&again, key.id).await.unwrap(), Some(key));
+}
+
+async fn a_newer_schema_is_refused(fresh: &Fresh) {
+    fresh
+        .db
+        .run_raw(
+            "insert into _sqlx_migrations (version, description, success, checksum, execution_time) \
+             select 9999, 'later', success, checksum, 0 from _sqlx_migrations where version = 1",
+        )
+        .await
+        .unwrap();
+    match Db::open(&fresh.url).await.unwrap_err() {
+        StoreError::Unavailable(reason) => assert!(reason.contains("schema 9999") && reason.contains("newer")),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn a_changed_history_is_refused(fresh: &Fresh) {
+    fresh.db.run_raw("update _sqlx_migrations set checksum = link from audit_head where version = 1").await.unwrap();
+    assert!(matches!(Db::open(&fresh.url).await, Err(StoreError::Corrupt(_))));
+}

@@ -1,0 +1,45 @@
+//! People and memberships.
+
+use keywright_store::StoreError;
+use keywright_store::testing::Fresh;
+use keywright_store::users::{find_user_by_email, insert_member, insert_user};
+
+use crate::on_both_engines;
+use crate::samples::{account_id, at, user, with_accounts};
+
+on_both_engines! {
+    a_person_is_found_by_address,
+    an_address_is_taken_once,
+    a_membership_needs_both_ends_and_is_made_once,
+}
+
+async fn a_person_is_found_by_address(fresh: &Fresh) {
+    let mut tx = fresh.db.begin().await.unwrap();
+    insert_user(&mut tx, &user(1), "$argon2id$x").await.unwrap();
+    tx.commit().await.unwrap();
+    let found = find_user_by_email(&fresh.db, "person1@example.com").await.unwrap();
+    assert_eq!(found, Some((user(1), "$argon2id$x".into())));
+    assert_eq!(find_user_by_email(&fresh.db, "person2@example.com").await.unwrap(), None);
+}
+
+async fn an_address_is_taken_once(fresh: &Fresh) {
+    let mut tx = fresh.db.begin().await.unwrap();
+    insert_user(&mut tx, &user(1), "a").await.unwrap();
+    let mut other = user(2);
+    other.email = user(1).email;
+    assert_eq!(insert_user(&mut tx, &other, "b").await, Err(StoreError::Conflict));
+}
+
+async fn a_membership_needs_both_ends_and_is_made_once(fresh: &Fresh) {
+    with_accounts(&fresh.db, 1).await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    insert_user(&mut tx, &user(1), "a").await.unwrap();
+    insert_member(&mut tx, account_id(1), user(1).id, "owner", at(1)).await.unwrap();
+    for (account, person) in [(1, 1), (2, 1), (1, 2)] {
+        tx.savepoint().await.unwrap();
+        let refused = insert_member(&mut tx, account_id(account), user(person).id, "viewer", at(2)).await;
+        assert_eq!(refused, Err(StoreError::Conflict), "{account} {person}");
+        tx.rollback_to_savepoint().await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
