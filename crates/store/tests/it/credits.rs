@@ -1,9 +1,10 @@
 //! Credits.
 
+use keywright_core::credits::Balance;
 use keywright_core::key::Refill;
 use keywright_core::time::Span;
 use keywright_store::StoreError;
-use keywright_store::credits::{Balance, add_credits, find_balance, set_balance, update_balance};
+use keywright_store::credits::{add_credits, find_balance, set_balance, update_balance};
 use keywright_store::keys::find_key;
 use keywright_store::testing::Fresh;
 
@@ -19,6 +20,7 @@ on_both_engines! {
 }
 
 const KEY: u128 = 1;
+const NONE: Balance = Balance { credits: None, refill: None, refill_at: None };
 
 fn refill() -> Option<Refill> {
     Some(Refill { amount: 500, every: Span::days(30) })
@@ -31,15 +33,15 @@ async fn a_balance_moves_on_only_from_what_was_read(fresh: &Fresh) {
     assert_eq!(find_balance(&fresh.db, key_id(2)).await, Ok(None));
 
     let mut tx = fresh.db.begin().await.unwrap();
-    update_balance(&mut tx, key_id(KEY), &read, Some(90), read.refill_at).await.unwrap();
-    tx.commit().await.unwrap();
     let now = Balance { credits: Some(90), ..read };
+    update_balance(&mut tx, key_id(KEY), &read, &now).await.unwrap();
+    tx.commit().await.unwrap();
     assert_eq!(find_balance(&fresh.db, key_id(KEY)).await, Ok(Some(now)));
 
     let elsewhere = Balance { refill_at: None, ..now };
     for stale in [read, elsewhere] {
         let mut tx = fresh.db.begin().await.unwrap();
-        let lost = update_balance(&mut tx, key_id(KEY), &stale, Some(80), None).await;
+        let lost = update_balance(&mut tx, key_id(KEY), &stale, &Balance { credits: Some(80), ..stale }).await;
         assert_eq!(lost, Err(StoreError::Conflict));
         tx.rollback().await.unwrap();
     }
@@ -52,8 +54,9 @@ async fn a_balance_moves_on_between_counted_and_not(fresh: &Fresh) {
     let mut read = find_balance(&fresh.db, key_id(KEY)).await.unwrap().unwrap();
     let mut tx = fresh.db.begin().await.unwrap();
     for (credits, refill_at) in [(None, None), (Some(0), Some(at(1))), (Some(500), Some(at(2)))] {
-        update_balance(&mut tx, key_id(KEY), &read, credits, refill_at).await.unwrap();
-        read = Balance { credits, refill_at, ..read };
+        let next = Balance { credits, refill_at, ..read };
+        update_balance(&mut tx, key_id(KEY), &read, &next).await.unwrap();
+        read = next;
         assert_eq!(find_balance(&tx, key_id(KEY)).await, Ok(Some(read)));
     }
 }
@@ -63,7 +66,7 @@ async fn units_come_back_where_they_are_counted(fresh: &Fresh) {
     let mut tx = fresh.db.begin().await.unwrap();
     add_credits(&mut tx, key_id(KEY), 7).await.unwrap();
     assert_eq!(find_balance(&tx, key_id(KEY)).await.unwrap().unwrap().credits, Some(107));
-    set_balance(&mut tx, key_id(KEY), None, None, None).await.unwrap();
+    set_balance(&mut tx, key_id(KEY), &NONE).await.unwrap();
     add_credits(&mut tx, key_id(KEY), 7).await.unwrap();
     add_credits(&mut tx, key_id(2), 7).await.unwrap();
     assert_eq!(find_balance(&tx, key_id(KEY)).await.unwrap().unwrap().credits, None);
@@ -73,14 +76,14 @@ async fn an_administrator_sets_all_of_it(fresh: &Fresh) {
     with_key(&fresh.db).await;
     let refill = Some(Refill { amount: 5, every: Span::days(1) });
     let mut tx = fresh.db.begin().await.unwrap();
-    set_balance(&mut tx, key_id(KEY), Some(5), refill, Some(at(9))).await.unwrap();
     let set = Balance { credits: Some(5), refill, refill_at: Some(at(9)) };
+    set_balance(&mut tx, key_id(KEY), &set).await.unwrap();
     assert_eq!(find_balance(&tx, key_id(KEY)).await, Ok(Some(set)));
     assert_eq!(
         (tx.touched.keys.as_slice(), tx.touched.digests.as_slice()),
         ([key_id(KEY)].as_slice(), [digest(1)].as_slice())
     );
-    assert_eq!(set_balance(&mut tx, key_id(2), None, None, None).await, Err(StoreError::Conflict));
+    assert_eq!(set_balance(&mut tx, key_id(2), &NONE).await, Err(StoreError::Conflict));
 }
 
 async fn two_takers_never_take_the_same_units(fresh: &Fresh) {
@@ -92,8 +95,8 @@ async fn two_takers_never_take_the_same_units(fresh: &Fresh) {
             for _ in 0..10 {
                 let mut tx = db.begin().await.unwrap();
                 let read = find_balance(&tx, key_id(KEY)).await.unwrap().unwrap();
-                let left = read.credits.unwrap() - 3;
-                match update_balance(&mut tx, key_id(KEY), &read, Some(left), read.refill_at).await {
+                let left = Balance { credits: read.credits.map(|credits| credits - 3), ..read };
+                match update_balance(&mut tx, key_id(KEY), &read, &left).await {
                     Ok(()) => {
                         tx.commit().await.unwrap();
                         taken += 3;
