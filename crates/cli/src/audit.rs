@@ -30,7 +30,9 @@ const COLUMNS: [Column; 6] = [
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List what was changed, newest first; -o json has the details
-    #[command(after_help = "Examples:\n  keywright audit list --action key.revoke\n  keywright audit list --target key_… -o json")]
+    #[command(
+        after_help = "Examples:\n  keywright audit list --action key.revoke\n  keywright audit list --target key_… -o json"
+    )]
     List(Filter),
     /// Follow the chain and find a changed, missing or reordered row; exit code 1 where there is one
     Verify,
@@ -73,7 +75,9 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
             if verified.get("intact").and_then(Value::as_bool) == Some(true) {
                 return Ok(Exit::Done);
             }
-            say::note("The audit log is not what was written: find out who can write to the database, and keep a copy as it is.");
+            say::note(
+                "The audit log is not what was written: find out who can write to the database, and keep a copy as it is.",
+            );
             Ok(Exit::Failed)
         }
     }

@@ -37,13 +37,15 @@ pub(crate) struct Backup {
 pub(crate) async fn run(global: &Global, backup: Backup) -> Result<Exit> {
     let place = Place::find(global)?;
     let Some(from) = place.database_file() else {
-        let text = format!("PostgreSQL brings its own tool: pg_dump --format=custom --file={} DATABASE", backup.to.display());
+        let text =
+            format!("PostgreSQL brings its own tool: pg_dump --format=custom --file={} DATABASE", backup.to.display());
         return Err(fail(Exit::Usage, text));
     };
     if backup.to.exists() {
         return Err(fail(Exit::Usage, format!("{} exists already: choose another name", backup.to.display())));
     }
-    let size = std::fs::metadata(from).map_err(|error| fail(Exit::NotFound, format!("{}: {error}", from.display())))?.len();
+    let size =
+        std::fs::metadata(from).map_err(|error| fail(Exit::NotFound, format!("{}: {error}", from.display())))?.len();
     let mut draft = backup.to.as_os_str().to_owned();
     draft.push(".partial");
     let draft = PathBuf::from(draft);
@@ -53,7 +55,10 @@ pub(crate) async fn run(global: &Global, backup: Backup) -> Result<Exit> {
     folder::rename(&draft, &backup.to).with_context(|| format!("{} cannot be made", backup.to.display()))?;
     let bytes = std::fs::metadata(&backup.to)?.len();
     output::object(global, &json!({ "file": backup.to, "bytes": bytes }))?;
-    say::note(&format!("The copy needs {} to be of use: keep that as well, apart from it.", place.master_key.display()));
+    say::note(&format!(
+        "The copy needs {} to be of use: keep that as well, apart from it.",
+        place.master_key.display()
+    ));
     Ok(Exit::Done)
 }
 

@@ -93,21 +93,15 @@ impl Reply {
         let mut problem = said.map_or_else(|| format!("the server answered {}", self.status), one_line);
         for error in self.body.get("errors").and_then(Value::as_array).into_iter().flatten() {
             let part = |name| error.get(name).and_then(Value::as_str).unwrap_or_default();
-            drop(write!(problem, "\n  {}: {}", one_line(part("field")), one_line(part("reason"))));
+            let _ = write!(problem, "\n  {}: {}", one_line(part("field")), one_line(part("reason")));
         }
         if self.status == 401 {
             problem.push_str("\n  hint: KEYWRIGHT_API_KEY is to hold a working operator key");
         }
         if let Some(id) = text("request_id").filter(|_| self.status >= 500) {
-            drop(write!(problem, "\n  request {id}"));
+            let _ = write!(problem, "\n  request {id}");
         }
         problem
-    }
-
-    /// The fields a problem names.
-    pub(crate) fn wrong_fields(&self) -> Vec<&str> {
-        let errors = self.body.get("errors").and_then(Value::as_array).into_iter().flatten();
-        errors.filter_map(|error| error.get("field").and_then(Value::as_str)).collect()
     }
 }
 
@@ -123,7 +117,7 @@ pub(crate) fn escape(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             escaped.push(char::from(byte));
         } else {
-            drop(write!(escaped, "%{byte:02X}"));
+            let _ = write!(escaped, "%{byte:02X}");
         }
     }
     escaped
@@ -137,7 +131,8 @@ mod tests {
 
     #[test]
     fn parameters_are_escaped_and_absent_ones_left_out() {
-        let call = Call::get("/v1/keys").query("prefix", Some("a&b=é")).query("kind", None::<String>).query("limit", Some(5));
+        let call =
+            Call::get("/v1/keys").query("prefix", Some("a&b=é")).query("kind", None::<String>).query("limit", Some(5));
         assert_eq!(call.path, "/v1/keys?prefix=a%26b%3D%C3%A9&limit=5");
     }
 

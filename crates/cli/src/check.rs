@@ -14,7 +14,9 @@ use crate::say;
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Check the configuration and the policy; every mistake is printed as file:line: what to write
-    #[command(after_help = "Examples:\n  keywright config check --config /etc/keywright/keywright.toml && kill -HUP $(pidof keywright)")]
+    #[command(
+        after_help = "Examples:\n  keywright config check --config /etc/keywright/keywright.toml && kill -HUP $(pidof keywright)"
+    )]
     Check,
 }
 

@@ -86,7 +86,8 @@ pub(crate) fn read(file: &Path) -> Result<String> {
     match std::fs::read_to_string(file) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let text = format!("{} does not exist: `keywright init` writes one, --config names another", file.display());
+            let text =
+                format!("{} does not exist: `keywright init` writes one, --config names another", file.display());
             Err(fail(Exit::NotFound, text))
         }
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", file.display())),
@@ -101,15 +102,22 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
     })?;
     let mut check = Check { file, text, wrongs: Vec::new() };
     let base = file.parent().unwrap_or(Path::new(""));
-    let folder = Folder(data_dir.map_or_else(|| base.join(raw.data_dir.unwrap_or_else(|| "data".into())), Path::to_owned));
+    let folder =
+        Folder(data_dir.map_or_else(|| base.join(raw.data_dir.unwrap_or_else(|| "data".into())), Path::to_owned));
     let config = Config {
         listen: check.take(raw.listen, parse_listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8700))),
         options: Options {
-            trusted_proxies: raw.trusted_proxies.into_iter().filter_map(|text| check.take(Some(text), parse_net)).collect(),
+            trusted_proxies: raw
+                .trusted_proxies
+                .into_iter()
+                .filter_map(|text| check.take(Some(text), parse_net))
+                .collect(),
             public_url: check.take(raw.public_url, parse_url),
         },
         place: Place {
-            database: check.take(raw.database, |text| parse_database(text, base)).unwrap_or_else(|| sqlite(&folder.database())),
+            database: check
+                .take(raw.database, |text| parse_database(text, base))
+                .unwrap_or_else(|| sqlite(&folder.database())),
             master_key: base.join(raw.master_key.unwrap_or_else(|| "master.key".into())),
             policy: PolicySource::File(base.join(raw.policy.unwrap_or_else(|| "policy.toml".into()))),
             cached_keys: check.take(raw.cached_keys, parse_cached_keys).unwrap_or(CACHED_KEYS),
@@ -152,18 +160,26 @@ pub(crate) fn sqlite(path: &Path) -> String {
 }
 
 fn parse_listen(text: String) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("listen: `{text}` is not an address and port: write 127.0.0.1:8700, or 0.0.0.0:8700 for every interface"))
+    text.parse().map_err(|_| {
+        format!(
+            "listen: `{text}` is not an address and port: write 127.0.0.1:8700, or 0.0.0.0:8700 for every interface"
+        )
+    })
 }
 
 fn parse_net(text: String) -> Result<IpNet, String> {
     let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    net.map(|net| net.trunc()).map_err(|_| format!("trusted_proxies: `{text}` is neither an address nor a network: write 10.0.0.7 or 10.0.0.0/8"))
+    net.map(|net| net.trunc()).map_err(|_| {
+        format!("trusted_proxies: `{text}` is neither an address nor a network: write 10.0.0.7 or 10.0.0.0/8")
+    })
 }
 
 fn parse_url(text: String) -> Result<String, String> {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match host.map(|host| host.trim_end_matches('/')) {
-        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => Ok(text.trim_end_matches('/').to_owned()),
+        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
         _ => Err(format!("public_url: `{text}` is not the address of a server: write https://keys.example.com")),
     }
 }
@@ -180,7 +196,11 @@ fn parse_database(text: String, base: &Path) -> Result<String, String> {
 }
 
 fn parse_cached_keys(count: usize) -> Result<usize, String> {
-    if (1_000..=100_000_000).contains(&count) { Ok(count) } else { Err("cached_keys: is from 1000 to 100000000".into()) }
+    if (1_000..=100_000_000).contains(&count) {
+        Ok(count)
+    } else {
+        Err("cached_keys: is from 1000 to 100000000".into())
+    }
 }
 
 fn parse_log(text: String) -> Result<String, String> {
@@ -202,11 +222,17 @@ mod tests {
     #[test]
     fn the_template_is_sound_and_states_the_defaults() {
         let file = Path::new("/etc/keywright/keywright.toml");
-        let stated: String = TEMPLATE.lines().map(|line| line.strip_prefix("#=").unwrap_or(line)).flat_map(|line| [line, "\n"]).collect();
+        let stated: String = TEMPLATE
+            .lines()
+            .map(|line| line.strip_prefix("#=").unwrap_or(line))
+            .flat_map(|line| [line, "\n"])
+            .collect();
         let as_written = parse(file, TEMPLATE, None).unwrap();
         let stated = parse(file, &stated, None).unwrap();
         // What has no default is stated as an example.
-        let comparable = |config: &Config| format!("{:?} {:?} {:?} {:?}", config.listen, config.place, config.log, config.log_format);
+        let comparable = |config: &Config| {
+            format!("{:?} {:?} {:?} {:?}", config.listen, config.place, config.log, config.log_format)
+        };
         assert_eq!(comparable(&as_written), comparable(&stated));
         let empty = parse(file, "", None).unwrap();
         assert_eq!(comparable(&as_written), comparable(&empty));

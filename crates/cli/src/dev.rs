@@ -117,7 +117,8 @@ pub(crate) fn operator_key(folder: &Folder) -> Option<Zeroizing<String>> {
 
 fn read(folder: &Folder) -> Result<Credentials> {
     let path = folder.dev_credentials();
-    let text = std::fs::read(&path).map(Zeroizing::new).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text =
+        std::fs::read(&path).map(Zeroizing::new).with_context(|| format!("{} cannot be read", path.display()))?;
     serde_json::from_slice(&text)
         .map_err(|_| anyhow!("{} is not what `keywright dev` wrote: delete the folder to begin anew", path.display()))
 }
@@ -128,7 +129,11 @@ fn prepare(place: &Place) -> Result<bool> {
     let (mark, database) = (folder.dev_unfinished(), folder.database());
     if folder.dev_credentials().exists() {
         if !database.exists() {
-            let text = format!("{} is gone, and with it the keys: delete {} to begin anew", database.display(), folder.0.display());
+            let text = format!(
+                "{} is gone, and with it the keys: delete {} to begin anew",
+                database.display(),
+                folder.0.display()
+            );
             return Err(fail(Exit::Failed, text));
         }
         drop(std::fs::remove_file(mark));
@@ -145,10 +150,16 @@ fn prepare(place: &Place) -> Result<bool> {
             }
         }
     } else if database.exists() || place.master_key.exists() {
-        let text = format!("{} holds data that `keywright dev` did not make: name another folder with --data-dir", folder.0.display());
+        let text = format!(
+            "{} holds data that `keywright dev` did not make: name another folder with --data-dir",
+            folder.0.display()
+        );
         return Err(fail(Exit::Failed, text));
     } else {
-        folder::write_private(&mark, b"The first start of `keywright dev` is under way, or died half-way: the next one begins anew.\n")?;
+        folder::write_private(
+            &mark,
+            b"The first start of `keywright dev` is under way, or died half-way: the next one begins anew.\n",
+        )?;
     }
     if !place.master_key.exists() {
         folder::create_master_key(&place.master_key)?;
@@ -174,9 +185,14 @@ async fn make(place: &Place, local: &Local) -> Result<Credentials> {
         text(&local.call(Call::post("/v1/keys", body)).await?, "key")
     };
     let keys = Keys {
-        wayscloud_storage: issue("Demo storage", json!({ "kind": "wayscloud-service", "services": ["storage"] })).await?,
+        wayscloud_storage: issue("Demo storage", json!({ "kind": "wayscloud-service", "services": ["storage"] }))
+            .await?,
         wayscloud_llm: issue("Demo inference", json!({ "kind": "wayscloud-service", "services": ["llm"] })).await?,
-        wayscloud_pat: issue("Demo access token", json!({ "kind": "wayscloud-pat", "permissions": all("wayscloud-pat") })).await?,
+        wayscloud_pat: issue(
+            "Demo access token",
+            json!({ "kind": "wayscloud-pat", "permissions": all("wayscloud-pat") }),
+        )
+        .await?,
         wavis: issue("Demo developer", json!({ "kind": "wavis", "environment": "live", "role": "developer" })).await?,
         cloudheed: issue("Demo databases", json!({ "kind": "cloudheed", "permissions": all("cloudheed") })).await?,
         default: issue("Demo", json!({ "permissions": ["documents:read", "documents:write"] })).await?,

@@ -12,10 +12,11 @@ pub(crate) fn screen(place: &Place, url: &str, credentials: &Credentials, colour
     let mut text = String::new();
     let folder = place.folder.0.display();
     let title = bold(&format!("Keywright is running at {url}"), colours);
-    drop(writeln!(text, "\n{title}\n"));
+    let _ = writeln!(text, "\n{title}\n");
     let mut rows = |rows: &[(&str, String)]| {
         for (name, value) in rows {
-            drop(writeln!(text, "  {}{}{value}", dim(name, colours), " ".repeat(20_usize.saturating_sub(name.len()))));
+            let _ =
+                writeln!(text, "  {}{}{value}", dim(name, colours), " ".repeat(20_usize.saturating_sub(name.len())));
         }
         text.push('\n');
     };
@@ -36,14 +37,19 @@ pub(crate) fn screen(place: &Place, url: &str, credentials: &Credentials, colour
         ("cloudheed", keys.cloudheed.clone()),
     ]);
     let verify = format!(r#"{{"key":"{}","permissions":["storage:read"]}}"#, keys.wayscloud_storage);
-    let create = format!(r#"{{"account_id":"{account_id}","name":"My first key","permissions":["documents:read"],"expires_in":"90d"}}"#);
+    let create = format!(
+        r#"{{"account_id":"{account_id}","name":"My first key","permissions":["documents:read"],"expires_in":"90d"}}"#
+    );
     let commands = [
-        ("Verify a key: may it read from storage?", curl(operator_key, &format!("{url}/v1/keys/verify"), Some(&verify))),
+        (
+            "Verify a key: may it read from storage?",
+            curl(operator_key, &format!("{url}/v1/keys/verify"), Some(&verify)),
+        ),
         ("Create a key", curl(operator_key, &format!("{url}/v1/keys"), Some(&create))),
         ("List the account's keys", curl(operator_key, &format!("{url}/v1/keys?account_id={account_id}"), None)),
     ];
     for (what, command) in commands {
-        drop(writeln!(text, "{}\n{command}\n", dim(&format!("# {what}"), colours)));
+        let _ = writeln!(text, "{}\n{command}\n", dim(&format!("# {what}"), colours));
     }
     text.push_str("Ctrl-C ends it. `keywright keys list` in this folder speaks to it, too.\n");
     text
@@ -53,7 +59,7 @@ pub(crate) fn screen(place: &Place, url: &str, credentials: &Credentials, colour
 fn curl(key: &str, url: &str, body: Option<&str>) -> String {
     let mut command = format!("curl -sS '{url}' \\\n  -H 'Authorization: Bearer {key}'");
     if let Some(body) = body {
-        drop(write!(command, " \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'"));
+        let _ = write!(command, " \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'");
     }
     command
 }

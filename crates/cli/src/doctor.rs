@@ -76,7 +76,11 @@ pub(crate) async fn run(global: &Global, _: Doctor) -> Result<Exit> {
     if let Some(place) = find_place(global, &mut found) {
         match place.load_policy() {
             Ok(policy) => found.ok("policy", format!("{} kinds of key", policy.kinds().len())),
-            Err(error) => found.wrong("policy", format!("{error:#}"), "write what the line says; `keywright config check` checks again"),
+            Err(error) => found.wrong(
+                "policy",
+                format!("{error:#}"),
+                "write what the line says; `keywright config check` checks again",
+            ),
         }
         files::check(&place, &mut found);
         machine::check(&place, &mut found);
@@ -102,7 +106,11 @@ fn find_place(global: &Global, found: &mut Findings) -> Option<Place> {
     match loaded {
         Ok(place) => Some(place),
         Err(error) => {
-            found.wrong("configuration", format!("{error:#}"), "write what the line says, or name another with --config");
+            found.wrong(
+                "configuration",
+                format!("{error:#}"),
+                "write what the line says, or name another with --config",
+            );
             None
         }
     }
@@ -116,30 +124,56 @@ async fn holder(place: &Place, found: &mut Findings) {
             database(place, found).await;
             drop(lock);
         }
-        Ok(Holder::Server(note)) => match tokio::net::TcpStream::connect(note.url.trim_start_matches("http://")).await {
-            Ok(_) => found.ok("server", format!("process {} answers at {}; stop it to have the database looked into", note.pid, note.url)),
-            Err(error) => {
-                let detail = format!("process {} holds the folder and does not answer at {}: {error}", note.pid, note.url);
-                found.wrong("server", detail, "read its log; if it hangs, end it: nothing that was acknowledged is lost");
+        Ok(Holder::Server(note)) => {
+            match tokio::net::TcpStream::connect(note.url.trim_start_matches("http://")).await {
+                Ok(_) => found.ok(
+                    "server",
+                    format!("process {} answers at {}; stop it to have the database looked into", note.pid, note.url),
+                ),
+                Err(error) => {
+                    let detail =
+                        format!("process {} holds the folder and does not answer at {}: {error}", note.pid, note.url);
+                    found.wrong(
+                        "server",
+                        detail,
+                        "read its log; if it hangs, end it: nothing that was acknowledged is lost",
+                    );
+                }
             }
-        },
-        Err(error) => found.wrong("lock", format!("{error:#}"), "see which process has the file `lock` open, as with fuser"),
+        }
+        Err(error) => {
+            found.wrong("lock", format!("{error:#}"), "see which process has the file `lock` open, as with fuser")
+        }
     }
 }
 
 async fn database(place: &Place, found: &mut Findings) {
     if place.database_file().is_some_and(|file| !file.exists()) {
-        found.warn("database", format!("{} does not exist", place.shown_database()), "the first start makes it; if there was one, restore its backup");
+        found.warn(
+            "database",
+            format!("{} does not exist", place.shown_database()),
+            "the first start makes it; if there was one, restore its backup",
+        );
         return;
     }
     match Db::find_schema(&place.database).await {
-        Ok((Some(found_at), newest)) if found_at == newest => found.ok("schema", format!("{newest}, the one this version knows")),
+        Ok((Some(found_at), newest)) if found_at == newest => {
+            found.ok("schema", format!("{newest}, the one this version knows"))
+        }
         Ok((Some(found_at), newest)) if found_at < newest => {
-            found.warn("schema", format!("{found_at}; the next start brings it to {newest}"), "make a backup before: an older version cannot read the new one");
+            found.warn(
+                "schema",
+                format!("{found_at}; the next start brings it to {newest}"),
+                "make a backup before: an older version cannot read the new one",
+            );
             return;
         }
         Ok((Some(found_at), newest)) => {
-            found.wrong("schema", format!("{found_at}, and this version knows {newest}"), "run the newer version, or restore the backup made before it");
+            found.wrong(
+                "schema",
+                format!("{found_at}, and this version knows {newest}"),
+                "run the newer version, or restore the backup made before it",
+            );
             return;
         }
         Ok((None, _)) => {
@@ -147,7 +181,11 @@ async fn database(place: &Place, found: &mut Findings) {
             return;
         }
         Err(error) => {
-            found.wrong("database", format!("{}: {error}", place.shown_database()), "start it, and check the address, user and password");
+            found.wrong(
+                "database",
+                format!("{}: {error}", place.shown_database()),
+                "start it, and check the address, user and password",
+            );
             return;
         }
     }
@@ -164,7 +202,11 @@ async fn database(place: &Place, found: &mut Findings) {
 async fn sealed(place: &Place, db: &Db, found: &mut Findings) {
     const MEND: &str = "put the right one back from its backup: without it nothing in the database is of use";
     if place.next_master_key().exists() {
-        found.warn("master key", format!("a rekey was cut off: {} exists", place.next_master_key().display()), "start the server: it finishes it or takes it back");
+        found.warn(
+            "master key",
+            format!("a rekey was cut off: {} exists", place.next_master_key().display()),
+            "start the server: it finishes it or takes it back",
+        );
         return;
     }
     let Ok(master) = folder::read_master_key(&place.master_key) else { return };
@@ -184,11 +226,15 @@ async fn sealed(place: &Place, db: &Db, found: &mut Findings) {
 
 /// Whether the log ends where it was last written. `keywright audit verify` follows all of it.
 async fn audit(db: &Db, found: &mut Findings) {
-    let newest = AuditFilter { limit: 1, ..AuditFilter::default() };
+    let newest = AuditFilter { account: None, target: None, action: None, actor: None, before: None, limit: 1 };
     let (head, rows) = match (audit_head(db).await, list_audit(db, &newest).await) {
         (Ok(head), Ok(rows)) => (head, rows),
         (Err(error), _) | (_, Err(error)) => {
-            found.wrong("audit log", error.to_string(), "keep a copy of the database as it is, and restore the last good backup");
+            found.wrong(
+                "audit log",
+                error.to_string(),
+                "keep a copy of the database as it is, and restore the last good backup",
+            );
             return;
         }
     };
@@ -197,7 +243,11 @@ async fn audit(db: &Db, found: &mut Findings) {
         found.ok("audit log", format!("{} rows, and ends where it was last written", head.0));
     } else {
         let detail = format!("ends with row {}, but row {} was written last", last.seq, head.0);
-        found.wrong("audit log", detail, "see `keywright audit verify`; find out who can write to the database, and keep a copy as it is");
+        found.wrong(
+            "audit log",
+            detail,
+            "see `keywright audit verify`; find out who can write to the database, and keep a copy as it is",
+        );
     }
     let now = Clock::System.now();
     if last.at > now.after(Span::minutes(1)) {

@@ -71,7 +71,16 @@ mod tests {
 
     #[test]
     fn the_help_lists_every_code() {
-        for exit in [Exit::Done, Exit::Failed, Exit::Usage, Exit::NotFound, Exit::Refused, Exit::Unreachable, Exit::Denied, Exit::Partly] {
+        for exit in [
+            Exit::Done,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::NotFound,
+            Exit::Refused,
+            Exit::Unreachable,
+            Exit::Denied,
+            Exit::Partly,
+        ] {
             assert!(crate::AFTER_HELP.contains(&format!("\n  {}  ", exit as u8)), "{exit:?} is missing");
         }
     }

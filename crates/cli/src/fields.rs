@@ -49,7 +49,9 @@ pub(crate) struct Fields {
 impl Fields {
     /// The fields that were given, as the API takes them. An empty text in a list clears it.
     pub(crate) fn into_json(self) -> Map<String, Value> {
-        let list = |items: Option<Vec<String>>| items.map(|items| items.into_iter().filter(|item| !item.is_empty()).collect::<Vec<_>>());
+        let list = |items: Option<Vec<String>>| {
+            items.map(|items| items.into_iter().filter(|item| !item.is_empty()).collect::<Vec<_>>())
+        };
         let fields = [
             ("name", self.name.map(Value::from)),
             ("description", self.description.map(Value::from)),
@@ -69,8 +71,10 @@ impl Fields {
 
 /// `1000/30d`
 pub(crate) fn parse_refill(text: &str) -> Result<Value, String> {
-    let parts = text.split_once('/').and_then(|(amount, every)| Some((amount.trim().parse::<i64>().ok()?, every.trim())));
-    let (amount, every) = parts.ok_or_else(|| format!("`{text}` is no refill: write 1000/30d for a balance of 1000 every 30 days"))?;
+    let parts =
+        text.split_once('/').and_then(|(amount, every)| Some((amount.trim().parse::<i64>().ok()?, every.trim())));
+    let (amount, every) =
+        parts.ok_or_else(|| format!("`{text}` is no refill: write 1000/30d for a balance of 1000 every 30 days"))?;
     Ok(json!({ "amount": amount, "every": every }))
 }
 
@@ -106,7 +110,10 @@ mod tests {
     #[test]
     fn short_forms_become_the_apis_own() {
         assert_eq!(parse_refill("1000/30d").unwrap(), json!({ "amount": 1000, "every": "30d" }));
-        assert_eq!(parse_ratelimit("requests=100/1m").unwrap(), json!({ "name": "requests", "limit": 100, "window": "1m" }));
+        assert_eq!(
+            parse_ratelimit("requests=100/1m").unwrap(),
+            json!({ "name": "requests", "limit": 100, "window": "1m" })
+        );
         for wrong in ["1000", "x/30d", "=1/1m", "a=b/1m", "a=1"] {
             assert!(parse_refill(wrong).is_err() && parse_ratelimit(wrong).is_err(), "{wrong} was taken");
         }

@@ -81,7 +81,10 @@ impl Folder {
             }
         });
         waited.await.unwrap_or_else(|_| {
-            let text = format!("another keywright command has been using {} for {PATIENCE:?}: try again when it is done", self.0.display());
+            let text = format!(
+                "another keywright command has been using {} for {PATIENCE:?}: try again when it is done",
+                self.0.display()
+            );
             Err(fail(Exit::Failed, text))
         })
     }
@@ -101,7 +104,9 @@ impl Folder {
     fn try_take(&self) -> Result<Option<Holder>> {
         let path = self.0.join("lock");
         let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let file = opened.with_context(|| format!("{} cannot be written: keywright needs a data folder of its own", path.display()))?;
+        let file = opened.with_context(|| {
+            format!("{} cannot be written: keywright needs a data folder of its own", path.display())
+        })?;
         match file.try_lock() {
             Ok(()) => {
                 // Whoever wrote it did not live to take it away.
@@ -109,9 +114,9 @@ impl Folder {
                 Ok(Some(Holder::Us(Lock(file))))
             }
             Err(TryLockError::WouldBlock) => Ok(self.find_server().map(Holder::Server)),
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("{} cannot be locked: the data folder has to be on a local disk", path.display()))
-            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| {
+                format!("{} cannot be locked: the data folder has to be on a local disk", path.display())
+            }),
         }
     }
 
@@ -136,7 +141,10 @@ pub(crate) fn read_master_key(path: &Path) -> Result<MasterKey> {
     let text = std::fs::read_to_string(path).map(Zeroizing::new);
     let text = text.with_context(|| format!("the master key {} cannot be read", path.display()))?;
     MasterKey::parse(&text).ok_or_else(|| {
-        let text = format!("{} is no master key: it has to hold 64 hexadecimal digits. Restore it from its backup", path.display());
+        let text = format!(
+            "{} is no master key: it has to hold 64 hexadecimal digits. Restore it from its backup",
+            path.display()
+        );
         fail(Exit::Usage, text)
     })
 }

@@ -85,8 +85,12 @@ pub(crate) async fn run(global: &Global, import: Import) -> Result<Exit> {
         let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
         fail(exit, format!("{} cannot be read: {error}", import.file.display()))
     })?;
-    let header = rows::read_header(BufReader::new(&file), format)?;
-    let header = header.map_err(|reason| fail(Exit::Usage, format!("{}:1: {reason}", import.file.display())))?;
+    let header = match format {
+        FileFormat::Jsonl => None,
+        FileFormat::Csv => Some(rows::read_header(BufReader::new(&file))?),
+    };
+    let header =
+        header.transpose().map_err(|reason| fail(Exit::Usage, format!("{}:1: {reason}", import.file.display())))?;
     let done = session::with(global, async |session| {
         let (to, meta) = (session.describe(), file.metadata()?);
         let job = Job::new(to, &import.account, import.kind.as_deref(), import.report.as_deref(), &meta);
@@ -94,10 +98,15 @@ pub(crate) async fn run(global: &Global, import: Import) -> Result<Exit> {
         if let Some(kept) = &kept {
             say::note(&format!("Going on after line {}, where the import was cut off.", kept.line));
         }
-        let begin = header.as_ref().map_or((0, 0), |(_, end)| (*end, 1));
+        let begin = header.as_ref().map_or((0, 0), |header| (header.end, 1));
         let state = kept.unwrap_or(Checkpoint { job, at: begin.0, line: begin.1, ..Checkpoint::default() });
         file.seek(SeekFrom::Start(state.at))?;
-        let rows = Rows::new(BufReader::new(&file), state.at, state.line, header.as_ref().map(|(columns, _)| columns.clone()));
+        let rows = Rows::new(
+            BufReader::new(&file),
+            state.at,
+            state.line,
+            header.as_ref().map(|header| header.columns.clone()),
+        );
         let report = import.report.as_deref().map(|path| open_report(path, state.report_bytes)).transpose()?;
         let bar = progress::bytes(meta.len(), "importing");
         let mut run = Run { session, import: &import, state, report, bar };

@@ -54,7 +54,9 @@ pub(crate) async fn run(global: &Global, init: Init) -> Result<Exit> {
     }
     let key = made?;
     if global.output == Some(Format::Json) {
-        output::json(&json!({ "operator_key": key, "config": file, "policy": policy, "master_key": place.master_key }))?;
+        output::json(
+            &json!({ "operator_key": key, "config": file, "policy": policy, "master_key": place.master_key }),
+        )?;
     } else {
         say::data(&key)?;
     }

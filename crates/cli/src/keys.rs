@@ -48,7 +48,10 @@ pub(crate) enum Command {
         keywright keys list --unused-since 30d --all -o json | jq -r '.data[].id'")]
     List(Filter),
     /// Show a key and the secrets of it that work
-    Get { #[command(flatten)] key: One },
+    Get {
+        #[command(flatten)]
+        key: One,
+    },
     /// Change what a key is; its secret stays
     #[command(after_help = "Examples:\n  \
         keywright keys update key_… --name 'CI' --permission documents:read,documents:write\n  \
@@ -64,9 +67,15 @@ pub(crate) enum Command {
         keywright keys list --unused-since 1y --all -o json | jq -r '.data[].id' | xargs keywright keys revoke --yes")]
     Revoke(Revoke),
     /// Switch a key on again
-    Enable { #[command(flatten)] key: One },
+    Enable {
+        #[command(flatten)]
+        key: One,
+    },
     /// Switch a key off; `enable` undoes it
-    Disable { #[command(flatten)] key: One },
+    Disable {
+        #[command(flatten)]
+        key: One,
+    },
     /// Verify a key, read from standard input or KEYWRIGHT_VERIFY_KEY; exit code 6 where it does not pass
     #[command(after_help = "Examples:\n  \
         keywright keys verify --permission documents:read < key.txt\n  \
@@ -225,8 +234,12 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
             output::object(global, &call(global, Call::post(key.path("/grace"), json!({ "grace": grace }))).await?)?;
         }
         Command::Revoke(revoke) => session::with(global, async |session| self::revoke(session, revoke).await).await?,
-        Command::Enable { key } => output::object(global, &call(global, Call::post(key.path("/enable"), json!({}))).await?)?,
-        Command::Disable { key } => output::object(global, &call(global, Call::post(key.path("/disable"), json!({}))).await?)?,
+        Command::Enable { key } => {
+            output::object(global, &call(global, Call::post(key.path("/enable"), json!({}))).await?)?
+        }
+        Command::Disable { key } => {
+            output::object(global, &call(global, Call::post(key.path("/disable"), json!({}))).await?)?
+        }
         Command::Verify(presented) => return verify::verify(global, presented).await,
         Command::Explain(presented) => verify::explain(global, presented).await?,
         Command::Usage(Usage { key, from, to }) => {
@@ -251,7 +264,11 @@ impl Create {
 impl Update {
     fn into_call(self: Box<Self>) -> Result<Call> {
         let mut body: Map<String, Value> = self.fields.into_json();
-        let cleared = [("expires_in", self.no_expiry), ("credits", self.no_credits), ("refill", self.no_refill || self.no_credits)];
+        let cleared = [
+            ("expires_in", self.no_expiry),
+            ("credits", self.no_credits),
+            ("refill", self.no_refill || self.no_credits),
+        ];
         body.extend(cleared.into_iter().filter(|(_, clear)| *clear).map(|(name, _)| (name.to_owned(), Value::Null)));
         must_change(&body)?;
         Ok(Call::patch(self.key.path(""), body.into()))
@@ -289,7 +306,11 @@ async fn revoke(session: &Session, revoke: Revoke) -> Result<()> {
             say::note(&describe(&session.call(Call::get(path(id, ""))).await?));
         }
     }
-    let what = if several { format!("{} keys end", revoke.ids.len()) } else { format!("The key {} ends", revoke.ids.join("")) };
+    let what = if several {
+        format!("{} keys end", revoke.ids.len())
+    } else {
+        format!("The key {} ends", revoke.ids.join(""))
+    };
     revoke.yes.confirm(&format!("{what} for ever; this cannot be undone."))?;
     for id in &revoke.ids {
         session.call(Call::delete(path(id, ""))).await?;
@@ -301,7 +322,9 @@ async fn revoke(session: &Session, revoke: Revoke) -> Result<()> {
 /// A key in a line, with what somebody about to end it should know.
 fn describe(key: &Value) -> String {
     let now = keywright_app::clock::Clock::System.now();
-    let used = text(key, "last_used_at").parse().map_or_else(|_| "never used".into(), |at| format!("last used {}", distance(at, now)));
+    let used = text(key, "last_used_at")
+        .parse()
+        .map_or_else(|_| "never used".into(), |at| format!("last used {}", distance(at, now)));
     let from = key.get("last_used_ip").and_then(Value::as_str).map(|ip| format!(" from {}", one_line(ip)));
     let shown = [text(key, "id"), one_line(text(key, "name")).as_str(), text(key, "status")].join(" · ");
     format!("{shown} · {used}{}", from.unwrap_or_default())

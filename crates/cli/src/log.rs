@@ -30,10 +30,14 @@ pub(crate) fn check(filter: &str) -> Result<(), String> {
 
 /// Begins to log. `KEYWRIGHT_LOG` and `RUST_LOG` stand above `filter`.
 pub(crate) fn start(filter: &str, format: LogFormat) -> Result<()> {
-    let from_environment = ["KEYWRIGHT_LOG", "RUST_LOG"].iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
+    let from_environment =
+        ["KEYWRIGHT_LOG", "RUST_LOG"].iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
     let filter = from_environment.as_deref().unwrap_or(filter);
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| anyhow!("the log filter `{filter}` cannot be read: {error}"))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(say::colours_notes());
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|error| anyhow!("the log filter `{filter}` cannot be read: {error}"))?;
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(say::colours_notes());
     match format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),

@@ -19,7 +19,14 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "DIR", env = "KEYWRIGHT_DATA_DIR", help_heading = "Where it goes")]
     pub(crate) data_dir: Option<PathBuf>,
     /// How data is written [default: table on a terminal, json elsewhere]
-    #[arg(long, short, global = true, value_name = "FORMAT", env = "KEYWRIGHT_OUTPUT", help_heading = "How it answers")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FORMAT",
+        env = "KEYWRIGHT_OUTPUT",
+        help_heading = "How it answers"
+    )]
     pub(crate) output: Option<Format>,
 }
 

@@ -56,8 +56,20 @@ pub(crate) fn json(value: &Value) -> Result<()> {
 }
 
 /// What a person looks for comes first; the rest follows in order of the alphabet.
-const FIRST: [&str; 12] =
-    ["key", "valid", "code", "id", "key_id", "account_id", "kind", "name", "description", "status", "prefix", "last_four"];
+const FIRST: [&str; 12] = [
+    "key",
+    "valid",
+    "code",
+    "id",
+    "key_id",
+    "account_id",
+    "kind",
+    "name",
+    "description",
+    "status",
+    "prefix",
+    "last_four",
+];
 
 fn fields(value: &Value, colours: bool) -> String {
     let Some(object) = value.as_object() else { return cell(value) };
@@ -68,7 +80,7 @@ fn fields(value: &Value, colours: bool) -> String {
     for (name, value) in ordered {
         let shown = cell(value);
         let shown = if name == "status" { state(&shown, colours) } else { shown };
-        drop(writeln!(text, "{}{}  {shown}", say::dim(name, colours), " ".repeat(wide - name.chars().count())));
+        let _ = writeln!(text, "{}{}  {shown}", say::dim(name, colours), " ".repeat(wide - name.chars().count()));
     }
     text
 }
@@ -77,7 +89,8 @@ fn fields(value: &Value, colours: bool) -> String {
 fn table(rows: &[Value], columns: &[Column], now: Time, colours: bool) -> String {
     let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|column| column.0.to_owned()).collect()];
     lines.extend(rows.iter().map(|row| columns.iter().map(|column| look(row, column, now)).collect()));
-    let width = |at: usize| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width =
+        |at: usize| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let mut text = String::new();
     for (number, line) in lines.iter().enumerate() {
@@ -100,7 +113,9 @@ fn look(row: &Value, column: &Column, now: Time) -> String {
     let value = row.get(column.1).unwrap_or(&Value::Null);
     match column.2 {
         Look::Plain | Look::Status => cell(value),
-        Look::Ago => value.as_str().and_then(|text| text.parse().ok()).map_or_else(|| "-".into(), |at| distance(at, now)),
+        Look::Ago => {
+            value.as_str().and_then(|text| text.parse().ok()).map_or_else(|| "-".into(), |at| distance(at, now))
+        }
         Look::Key => match row.get("last_four").and_then(Value::as_str).filter(|last| !last.is_empty()) {
             Some(last_four) => format!("{}…{}", cell(value), one_line(last_four)),
             None => cell(value),
@@ -114,7 +129,9 @@ fn cell(value: &Value) -> String {
         Value::String(text) if text.is_empty() => "-".into(),
         Value::String(text) => one_line(text),
         Value::Array(items) if items.is_empty() => "-".into(),
-        Value::Array(items) if items.iter().all(Value::is_string) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            items.iter().map(cell).collect::<Vec<_>>().join(", ")
+        }
         Value::Object(fields) if fields.is_empty() => "-".into(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => one_line(&value.to_string()),
     }
@@ -173,7 +190,9 @@ mod tests {
     #[test]
     fn distances_are_short() {
         let now = Time::from_millis(1_000_000_000_000);
-        for (millis, text) in [(-3_000, "3 s ago"), (-180_000, "3 min ago"), (90_000_000, "in 25 h"), (-864_000_000, "10 days ago")] {
+        for (millis, text) in
+            [(-3_000, "3 s ago"), (-180_000, "3 min ago"), (90_000_000, "in 25 h"), (-864_000_000, "10 days ago")]
+        {
             assert_eq!(distance(Time::from_millis(now.millis() + millis), now), text);
         }
     }

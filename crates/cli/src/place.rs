@@ -89,7 +89,9 @@ impl Place {
         }
         let shown = place.folder.0.display();
         Err(if named {
-            let text = format!("{shown} has neither a keywright.toml nor what `keywright dev` makes: name the configuration with --config");
+            let text = format!(
+                "{shown} has neither a keywright.toml nor what `keywright dev` makes: name the configuration with --config"
+            );
             fail(Exit::Usage, text)
         } else {
             let text = "there is neither a ./keywright.toml nor a ./.keywright: name a server with --server or KEYWRIGHT_BASE_URL, \
@@ -208,7 +210,13 @@ impl Place {
         match error {
             Error::Internal(text) if text.contains("master key") => self.wrong_master_key(),
             Error::Unavailable(reason) => self.out_of_reach(reason),
-            error => anyhow!("{error}"),
+            Error::Unauthenticated
+            | Error::NotFound(_)
+            | Error::Forbidden(_)
+            | Error::Invalid(_)
+            | Error::Conflict(_)
+            | Error::Limited(_)
+            | Error::Internal(_) => anyhow!("{error}"),
         }
     }
 }

@@ -34,13 +34,18 @@ pub(crate) struct Rekey {
 pub(crate) async fn run(global: &Global, rekey: Rekey) -> Result<Exit> {
     let place = Place::find(global)?;
     let lock = place.folder.take_alone("stop it first, then run this again").await?;
-    rekey.yes.confirm(&format!("The master key {} is replaced; backups made until now need the old one.", place.master_key.display()))?;
+    rekey.yes.confirm(&format!(
+        "The master key {} is replaced; backups made until now need the old one.",
+        place.master_key.display()
+    ))?;
     let db = place.open_database().await?;
     let claim = db.claim().await.map_err(|error| place.out_of_reach(&error.to_string()))?;
     let old = place.find_master_key(&db).await?;
     let next = place.next_master_key();
     let new = folder::create_master_key(&next)?;
-    Keyring::rekey(&db, &old, &new, Clock::System.now()).await.map_err(|error| anyhow!("nothing was changed: {error}"))?;
+    Keyring::rekey(&db, &old, &new, Clock::System.now())
+        .await
+        .map_err(|error| anyhow!("nothing was changed: {error}"))?;
     let kept = folder::put_in_place(&next, &place.master_key)?;
     drop((claim, lock));
     say::note(&format!("The data is sealed under a new master key, {}: back it up.", place.master_key.display()));

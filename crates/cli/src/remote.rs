@@ -59,10 +59,18 @@ impl Remote {
     }
 }
 
-fn exchange(agent: &ureq::Agent, request: http::Request<Vec<u8>>, url: &str, patience: std::time::Duration) -> Result<Reply> {
+fn exchange(
+    agent: &ureq::Agent,
+    request: http::Request<Vec<u8>>,
+    url: &str,
+    patience: std::time::Duration,
+) -> Result<Reply> {
     let configured = agent.configure_request(request).timeout_recv_response(Some(patience)).build();
     let unreachable = |error: &ureq::Error| {
-        fail(Exit::Unreachable, format!("{url} cannot be reached: {error}. Is the server running, and is this its address?"))
+        fail(
+            Exit::Unreachable,
+            format!("{url} cannot be reached: {error}. Is the server running, and is this its address?"),
+        )
     };
     let mut response = agent.run(configured).map_err(|error| unreachable(&error))?;
     let status = response.status().as_u16();
@@ -70,7 +78,8 @@ fn exchange(agent: &ureq::Agent, request: http::Request<Vec<u8>>, url: &str, pat
         let to = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or("elsewhere");
         return Err(fail(Exit::Usage, format!("{url} sends us to {to}: use that address, the key is not taken along")));
     }
-    let body = response.body_mut().with_config().limit(MOST_BYTES).read_to_vec().map_err(|error| unreachable(&error))?;
+    let body =
+        response.body_mut().with_config().limit(MOST_BYTES).read_to_vec().map_err(|error| unreachable(&error))?;
     Ok(Reply { status, body: read_body(&body) })
 }
 
@@ -80,5 +89,8 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn not_a_url(url: &str) -> anyhow::Error {
-    fail(Exit::Usage, format!("`{url}` is not the address of a server: write https://keys.example.com or http://127.0.0.1:8700"))
+    fail(
+        Exit::Usage,
+        format!("`{url}` is not the address of a server: write https://keys.example.com or http://127.0.0.1:8700"),
+    )
 }

@@ -19,12 +19,24 @@ use crate::place::{House, Place, PolicySource};
 /// Listens.
 pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, String)> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
-        let help = match error.kind() {
-            ErrorKind::AddrInUse => "another program listens there: end it, or choose another with --listen; port 0 takes a free one",
-            ErrorKind::PermissionDenied => "ports under 1024 need a right of their own: choose a higher one with --listen",
-            ErrorKind::AddrNotAvailable => "this machine has no such address: write 127.0.0.1:8700, or 0.0.0.0:8700 for every interface",
-            _ => "choose another with --listen",
-        };
+        let helps = [
+            (
+                ErrorKind::AddrInUse,
+                "another program listens there: end it, or choose another with --listen; port 0 takes a free one",
+            ),
+            (
+                ErrorKind::PermissionDenied,
+                "ports under 1024 need a right of their own: choose a higher one with --listen",
+            ),
+            (
+                ErrorKind::AddrNotAvailable,
+                "this machine has no such address: write 127.0.0.1:8700, or 0.0.0.0:8700 for all it has",
+            ),
+        ];
+        let help = helps
+            .iter()
+            .find(|(kind, _)| *kind == error.kind())
+            .map_or("choose another with --listen", |(_, help)| help);
         fail(Exit::Failed, format!("cannot listen on {address} ({error}): {help}"))
     })?;
     let url = format!("http://{}", reachable(listener.local_addr().context("the listener has no address")?));

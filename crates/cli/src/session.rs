@@ -42,7 +42,10 @@ impl Session {
     /// Finds the way: the server that was named, the one that runs on the data folder, or the data folder itself.
     pub(crate) async fn open(global: &Global) -> Result<Self> {
         if let Some(url) = &global.server {
-            return Ok(Self::Remote(Remote::new(url, api_key().or_else(|| own_key_for(global, url)).ok_or_else(|| no_key(url))?)?));
+            return Ok(Self::Remote(Remote::new(
+                url,
+                api_key().or_else(|| own_key_for(global, url)).ok_or_else(|| no_key(url))?,
+            )?));
         }
         let place = Place::find(global)?;
         match place.folder.take().await? {
@@ -116,7 +119,7 @@ impl Local {
     /// The routes over an open house.
     pub(crate) fn new(house: House) -> Self {
         let router = keywright_server::router(std::sync::Arc::clone(&house.app), keywright_server::Options::default());
-        let ask = move |request| -> Answer {
+        let ask = move |request: http::Request<Full<Bytes>>| -> Answer {
             let answered = router.clone().oneshot(request);
             Box::pin(async move {
                 let response = answered.await.context("the routes did not answer")?;
@@ -176,7 +179,8 @@ pub(crate) fn request(call: &Call, base: &str) -> Result<http::Request<Vec<u8>>>
 pub(crate) fn show_key(request: &mut http::Request<Vec<u8>>, key: &str) -> Result<()> {
     let bearer = Zeroizing::new(format!("Bearer {key}"));
     let value = http::HeaderValue::from_str(&bearer);
-    let mut value = value.map_err(|_| fail(Exit::Usage, "KEYWRIGHT_API_KEY is not a key: it has characters no header can carry"))?;
+    let mut value = value
+        .map_err(|_| fail(Exit::Usage, "KEYWRIGHT_API_KEY is not a key: it has characters no header can carry"))?;
     value.set_sensitive(true);
     request.headers_mut().insert(AUTHORIZATION, value);
     Ok(())
@@ -187,5 +191,6 @@ pub(crate) fn read_body(bytes: &[u8]) -> Value {
     if bytes.is_empty() {
         return Value::Null;
     }
-    serde_json::from_slice(bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).chars().take(500).collect()))
+    serde_json::from_slice(bytes)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).chars().take(500).collect()))
 }

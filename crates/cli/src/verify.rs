@@ -18,8 +18,11 @@ use crate::session::call;
 /// The longest text that is taken for a key.
 const MOST_BYTES: u64 = 4_096;
 
-const CHECKS: [Column; 3] =
-    [Column("CHECK", "check", Look::Plain), Column("PASSED", "passed", Look::Plain), Column("DETAIL", "detail", Look::Plain)];
+const CHECKS: [Column; 3] = [
+    Column("CHECK", "check", Look::Plain),
+    Column("PASSED", "passed", Look::Plain),
+    Column("DETAIL", "detail", Look::Plain),
+];
 
 /// What is asked about a key.
 #[derive(Args)]

@@ -12,7 +12,11 @@ pub(super) fn check(place: &Place, found: &mut Findings) {
     let folder = &place.folder.0;
     match std::fs::metadata(folder) {
         Ok(meta) if !meta.is_dir() => {
-            found.wrong("data folder", format!("{} is no folder", folder.display()), "name one with --data-dir or data_dir");
+            found.wrong(
+                "data folder",
+                format!("{} is no folder", folder.display()),
+                "name one with --data-dir or data_dir",
+            );
         }
         Ok(meta) if meta.mode() & 0o077 != 0 => {
             let detail = format!("{} is open to others (mode {:o})", folder.display(), meta.mode() & 0o777);
@@ -20,11 +24,19 @@ pub(super) fn check(place: &Place, found: &mut Findings) {
         }
         Ok(_) => found.ok("data folder", format!("{} is its owner's alone", folder.display())),
         Err(error) => {
-            found.warn("data folder", format!("{}: {error}", folder.display()), "the first start makes it; if there was one, restore its backup");
+            found.warn(
+                "data folder",
+                format!("{}: {error}", folder.display()),
+                "the first start makes it; if there was one, restore its backup",
+            );
         }
     }
     if let Err(error) = folder::read_master_key(&place.master_key) {
-        found.wrong("master key", format!("{error:#}"), "restore it from its backup; `keywright init` makes a first one");
+        found.wrong(
+            "master key",
+            format!("{error:#}"),
+            "restore it from its backup; `keywright init` makes a first one",
+        );
     }
     let mut secret = vec![place.master_key.clone(), place.next_master_key(), place.folder.dev_credentials()];
     if let Some(database) = place.database_file() {
@@ -35,7 +47,11 @@ pub(super) fn check(place: &Place, found: &mut Findings) {
         found.ok("file modes", "what is secret is its owner's alone");
     }
     for path in exposed {
-        found.wrong("file modes", format!("{} can be read by others", path.display()), format!("chmod 600 {}", path.display()));
+        found.wrong(
+            "file modes",
+            format!("{} can be read by others", path.display()),
+            format!("chmod 600 {}", path.display()),
+        );
     }
 }
 

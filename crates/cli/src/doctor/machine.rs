@@ -28,7 +28,11 @@ pub(super) fn check(place: &Place, found: &mut Findings) {
     match getrlimit(Resource::Nofile).current {
         Some(files) if files < FILES => {
             let detail = format!("at most {files}, fewer than the 10000 connections a server takes");
-            found.warn("open files", detail, "raise the limit for the server: ulimit -n 65536, or LimitNOFILE=65536 in its systemd unit");
+            found.warn(
+                "open files",
+                detail,
+                "raise the limit for the server: ulimit -n 65536, or LimitNOFILE=65536 in its systemd unit",
+            );
         }
         _ => found.ok("open files", "enough for every connection"),
     }

@@ -6,8 +6,20 @@ use crate::fields::{parse_object, parse_ratelimit, parse_refill};
 
 /// The columns there are.
 pub(super) const COLUMNS: [&str; 14] = [
-    "hash", "prefix", "name", "description", "environment", "role", "services", "permissions", "ip_allowlist", "expires_in", "credits",
-    "refill", "ratelimits", "metadata",
+    "hash",
+    "prefix",
+    "name",
+    "description",
+    "environment",
+    "role",
+    "services",
+    "permissions",
+    "ip_allowlist",
+    "expires_in",
+    "credits",
+    "refill",
+    "ratelimits",
+    "metadata",
 ];
 
 /// Checks a header.

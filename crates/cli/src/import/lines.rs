@@ -80,12 +80,17 @@ mod tests {
     fn all(text: &[u8]) -> Vec<(u64, Vec<u8>, bool, u64)> {
         // A small buffer, so that lines span several.
         let mut lines = Lines::new(io::BufReader::with_capacity(3, text), 0, 0);
-        std::iter::from_fn(|| lines.next().unwrap()).map(|line| (line.number, line.bytes, line.too_long, line.end)).collect()
+        std::iter::from_fn(|| lines.next().unwrap())
+            .map(|line| (line.number, line.bytes, line.too_long, line.end))
+            .collect()
     }
 
     #[test]
     fn lines_know_their_numbers_and_ends() {
-        assert_eq!(all(b"a\r\n\nlast"), [(1, b"a".to_vec(), false, 3), (2, vec![], false, 4), (3, b"last".to_vec(), false, 8)]);
+        assert_eq!(
+            all(b"a\r\n\nlast"),
+            [(1, b"a".to_vec(), false, 3), (2, vec![], false, 4), (3, b"last".to_vec(), false, 8)]
+        );
         assert!(all(b"").is_empty());
     }
 

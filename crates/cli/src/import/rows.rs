@@ -5,8 +5,8 @@ use std::io::{self, BufRead};
 
 use serde_json::{Map, Value};
 
+use super::cells;
 use super::lines::{Line, Lines, MOST_BYTES};
-use super::{FileFormat, cells};
 
 /// Lines one CSV record may span.
 const MOST_LINES: usize = 32;
@@ -21,6 +21,21 @@ pub(super) struct Row {
     pub(super) end: u64,
     /// Its fields, or why it is none.
     pub(super) fields: Result<Map<String, Value>, String>,
+}
+
+/// What the first line of a CSV file says.
+pub(super) struct Header {
+    /// The names of its columns.
+    pub(super) columns: Vec<String>,
+    /// The byte after it.
+    pub(super) end: u64,
+}
+
+/// The text of a CSV record and where it ends.
+struct Record {
+    text: Vec<u8>,
+    last_line: u64,
+    end: u64,
 }
 
 /// Reads rows.
@@ -55,50 +70,46 @@ impl<R: BufRead> Rows<R> {
         if self.columns.is_none() {
             return Ok(Row { line: number, last_line: number, end, fields: object(&first.bytes) });
         }
-        let Some((text, last)) = self.record(first)? else {
+        let Some(Record { text, last_line, end }) = self.record(first)? else {
             return Ok(refuse("a quote is opened and never closed".into()));
         };
         let columns = self.columns.as_deref().unwrap_or_default();
         let fields = split(&text).and_then(|values| cells::fields(columns, &values));
-        Ok(Row { line: number, last_line: last.0, end: last.1, fields })
+        Ok(Row { line: number, last_line, end, fields })
     }
 
     /// The whole text of the record that begins on this line, and where it ends. A quoted field may hold line ends; a
     /// quote that is not closed soon was meant for none, and the lines after it are read on their own.
-    fn record(&mut self, first: Line) -> io::Result<Option<(Vec<u8>, (u64, u64))>> {
-        let mut text = first.bytes;
-        let mut last = (first.number, first.end);
+    fn record(&mut self, first: Line) -> io::Result<Option<Record>> {
+        let mut record = Record { text: first.bytes, last_line: first.number, end: first.end };
         let mut taken = Vec::new();
-        while has_open_quote(&text) {
+        while has_open_quote(&record.text) {
             let next = if taken.len() < MOST_LINES { self.lines.next()? } else { None };
-            let fits = next.as_ref().is_some_and(|line| !line.too_long && text.len() + line.bytes.len() < MOST_BYTES);
             let Some(line) = next else {
                 self.lines.give_back(taken);
                 return Ok(None);
             };
-            text.push(b'\n');
-            text.extend(&line.bytes);
-            last = (line.number, line.end);
+            let fits = !line.too_long && record.text.len() + line.bytes.len() < MOST_BYTES;
+            record.text.push(b'\n');
+            record.text.extend(&line.bytes);
+            (record.last_line, record.end) = (line.number, line.end);
             taken.push(line);
             if !fits {
                 self.lines.give_back(taken);
                 return Ok(None);
             }
         }
-        Ok(Some((text, last)))
+        Ok(Some(record))
     }
 }
 
-/// The columns a CSV file's header names, and the byte after it.
-pub(super) fn read_header(from: impl BufRead, format: FileFormat) -> io::Result<Result<Option<(Vec<String>, u64)>, String>> {
-    if format == FileFormat::Jsonl {
-        return Ok(Ok(None));
-    }
+/// What a CSV file's header says, or why it is none.
+pub(super) fn read_header(from: impl BufRead) -> io::Result<Result<Header, String>> {
     let Some(line) = Lines::new(from, 0, 0).next()? else { return Ok(Err("the file is empty".into())) };
     // What Excel puts in front of UTF-8.
     let text = line.bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line.bytes);
-    let columns = split(text).and_then(|columns| cells::check(columns.iter().map(|name| name.trim().to_ascii_lowercase()).collect()));
-    Ok(columns.map(|columns| Some((columns, line.end))))
+    let names = split(text).map(|columns| columns.iter().map(|name| name.trim().to_ascii_lowercase()).collect());
+    Ok(names.and_then(cells::check).map(|columns| Header { columns, end: line.end }))
 }
 
 /// In a sound record quotes come in pairs, those that stand for themselves included (RFC 4180).
@@ -107,7 +118,8 @@ fn has_open_quote(text: &[u8]) -> bool {
 }
 
 fn split(text: &[u8]) -> Result<Vec<String>, String> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(1_024).from_reader(text);
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(1_024).from_reader(text);
     let mut record = csv::StringRecord::new();
     match reader.read_record(&mut record) {
         Ok(_) => Ok(record.iter().map(str::to_owned).collect()),
@@ -125,16 +137,19 @@ fn object(text: &[u8]) -> Result<Map<String, Value>, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::FileFormat;
     use super::*;
 
     fn rows(text: &str, format: FileFormat) -> Vec<(u64, u64, Result<String, String>)> {
-        let header = read_header(text.as_bytes(), format).unwrap().unwrap();
-        let at = header.as_ref().map_or(0, |(_, end)| *end);
+        let header = (format == FileFormat::Csv).then(|| read_header(text.as_bytes()).unwrap().unwrap());
+        let at = header.as_ref().map_or(0, |header| header.end);
         let lines = u64::from(header.is_some());
         let from = &text.as_bytes()[usize::try_from(at).unwrap()..];
-        let mut rows = Rows::new(from, at, lines, header.map(|(columns, _)| columns));
+        let mut rows = Rows::new(from, at, lines, header.map(|header| header.columns));
         let next = || rows.next().unwrap();
-        std::iter::from_fn(next).map(|row| (row.line, row.last_line, row.fields.map(|fields| Value::from(fields).to_string()))).collect()
+        std::iter::from_fn(next)
+            .map(|row| (row.line, row.last_line, row.fields.map(|fields| Value::from(fields).to_string())))
+            .collect()
     }
 
     #[test]
