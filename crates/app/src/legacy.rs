@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use keywright_core::audit::AuditEvent;
 use keywright_core::secret::{Digest, Form, Making};
+use keywright_store::secrets::{Found, MAX_DIGESTS, find_secret};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -70,6 +71,16 @@ impl Legacy {
 }
 
 impl App {
+    /// The secret stored under one of these digests: one statement, unless there are very many ways of storing in use.
+    pub(crate) async fn find_secret(&self, digests: &[Digest]) -> Result<Option<Found>, Error> {
+        for some in digests.chunks(MAX_DIGESTS) {
+            if let Some(found) = find_secret(&self.db, some).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
     /// Stores used secrets anew under the current pepper, until the app is gone.
     pub(crate) async fn run_upgrades(&self, mut queue: Upgrades) {
         while let Some((stored, current)) = queue.0.recv().await {
@@ -85,8 +96,7 @@ impl App {
         let Some(making) = self.keyring.making() else { return Ok(()) };
         self.write(Author::system(), move |tx| {
             Box::pin(async move {
-                let found =
-                    keywright_store::secrets::find_secret(tx, &[stored]).await?.ok_or(Error::NotFound("secret"))?;
+                let found = find_secret(tx, &[stored]).await?.ok_or(Error::NotFound("secret"))?;
                 keywright_store::secrets::replace_digest(tx, &stored, &current, making).await?;
                 let detail = json!({ "from_pepper": found.secret.making.pepper, "to_pepper": making.pepper });
                 let account = Some(found.key.account);

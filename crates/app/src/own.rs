@@ -110,7 +110,7 @@ impl App {
         }
         let current = self.keyring.current().map(|pepper| pepper.digest(token));
         let digests: Vec<_> = current.into_iter().chain(self.legacy.digests(&self.keyring, token)).collect();
-        Ok(keywright_store::secrets::find_secret(&self.db, &digests).await?.map(|found| found.key.id))
+        Ok(self.find_secret(&digests).await?.map(|found| found.key.id))
     }
 
     /// Every check of a verification and its result. Nothing is counted, spent or locked by it.

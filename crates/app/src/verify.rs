@@ -357,7 +357,7 @@ impl App {
         let older = self.legacy.digests(&self.keyring, key);
         let tickets: Vec<(Digest, Lookup)> = older.iter().map(|stored| (*stored, self.cache.find(stored))).collect();
         let digests: Vec<Digest> = std::iter::once(*digest).chain(older).collect();
-        let Some(found) = keywright_store::secrets::find_secret(&self.db, &digests).await? else {
+        let Some(found) = self.find_secret(&digests).await? else {
             self.cache.insert_absent(ticket, digest);
             return Ok(None);
         };

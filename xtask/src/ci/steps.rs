@@ -66,6 +66,12 @@ pub(super) const STEPS: &[Step] = &[
         ..PLAIN
     },
     Step {
+        name: "interleavings",
+        says: "revocation against verification, in every order a scheduler comes up with",
+        run: |ci| ci.cargo(&["test", "-p", "keywright-app", "--lib", "--features", "shuttle", "interleavings"]),
+        ..PLAIN
+    },
+    Step {
         name: "release",
         says: "the binary as it ships builds and starts",
         run: |ci| ci.cargo(&["run", "--release", "-p", "keywright", "--", "--version"]),

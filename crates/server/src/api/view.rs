@@ -33,7 +33,7 @@ pub(crate) struct KeyView {
     metadata: Metadata,
     enabled: bool,
     status: Status,
-    rotation_due: bool,
+    pub(crate) rotation_due: bool,
     created_by: String,
     created_at: Time,
     updated_at: Time,
