@@ -180,7 +180,8 @@ impl Db {
             let path = Path::new(path.strip_prefix("//").unwrap_or(path));
             applied(&mut limited(as_it_is(path).connect()).await?).await
         } else {
-            let wrong = |_| StoreError::unavailable("the database URL is not of the form postgres://user:password@host/db");
+            let wrong =
+                |_| StoreError::unavailable("the database URL is not of the form postgres://user:password@host/db");
             let options = PgConnectOptions::from_str(url).map_err(wrong)?.disable_statement_logging();
             applied(&mut limited(options.connect()).await?).await
         };
