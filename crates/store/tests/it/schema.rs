@@ -64,10 +64,9 @@ async fn a_newer_schema_is_refused(fresh: &Fresh) {
         )
         .await
         .unwrap();
-    match Db::open(&fresh.url).await.unwrap_err() {
-        StoreError::Unavailable(reason) => assert!(reason.contains("schema 9999") && reason.contains("newer")),
-        other => panic!("{other:?}"),
-    }
+    let refused = Db::open(&fresh.url).await.unwrap_err();
+    let StoreError::Unavailable(reason) = &refused else { panic!("{refused:?}") };
+    assert!(reason.contains("schema 9999") && reason.contains("newer"), "{reason}");
 }
 
 async fn a_changed_history_is_refused(fresh: &Fresh) {
