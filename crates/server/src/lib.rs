@@ -17,6 +17,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use keywright_app::App;
 
+pub use docs::openapi_json;
 pub use extract::LocalOperator;
 pub use router::{Needs, ROUTES, router};
 pub use serve::serve;

@@ -26,6 +26,8 @@ const QUEUE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for PostgreSQL's side, which ends the statement rather than the connection, so it has to be first.
 const STATEMENT_MS: &str = "25000";
+/// Where the driver keeps which migrations were applied.
+const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 const READERS: u32 = 4;
 const POSTGRES_WRITERS: u32 = 4;
 /// What the advisory lock of a serving process is called: "keywrght" in ASCII.
@@ -121,6 +123,20 @@ impl Db {
         self.reader().await?.rows("select 1".into(), Vec::new()).await.map(drop)
     }
 
+    /// Closes every connection, once its work is done; SQLite then folds its log into the file.
+    pub async fn close(&self) {
+        match &self.0 {
+            Engine::Sqlite { writer, readers, .. } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Engine::Postgres { writers, readers, .. } => {
+                readers.close().await;
+                writers.close().await;
+            }
+        }
+    }
+
     /// Writes a consistent copy to `path`, which must not exist, while the database is in use.
     ///
     /// # Errors
@@ -132,6 +148,19 @@ impl Db {
                 return Err(StoreError::unavailable("PostgreSQL is backed up with its own tool: run pg_dump"));
             }
         };
+        Self::copy(options, path).await
+    }
+
+    /// [`Db::backup_to`] of an SQLite file that another process has open: nothing of it is created or changed, its
+    /// schema included.
+    ///
+    /// # Errors
+    /// Unavailable: there is no such file, or the copy cannot be written.
+    pub async fn copy_file(from: &Path, to: &Path) -> Result<(), StoreError> {
+        Self::copy(&as_it_is(from), to).await
+    }
+
+    async fn copy(options: &SqliteConnectOptions, path: &Path) -> Result<(), StoreError> {
         let target = path.to_str().ok_or_else(|| StoreError::unavailable("the backup's path is not UTF-8"))?;
         if path.exists() {
             return Err(StoreError::unavailable(format!("{target} exists already: choose another name")));
@@ -153,6 +182,24 @@ impl Db {
             let _ = std::fs::remove_file(path);
         }
         result
+    }
+
+    /// The schema a database is at, where it has one, and the one this Keywright knows. Nothing is created or changed.
+    ///
+    /// # Errors
+    /// Unavailable: the database cannot be reached.
+    pub async fn find_schema(url: &str) -> Result<(Option<i64>, i64), StoreError> {
+        let newest = MIGRATIONS.last().map_or(0, |migration| migration.version);
+        let found = if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+            applied(&mut limited(as_it_is(path).connect()).await?).await
+        } else {
+            let wrong =
+                |_| StoreError::unavailable("the database URL is not of the form postgres://user:password@host/db");
+            let options = PgConnectOptions::from_str(url).map_err(wrong)?.disable_statement_logging();
+            applied(&mut limited(options.connect()).await?).await
+        };
+        Ok((found, newest))
     }
 
     /// Makes this process the only one that serves the database. On SQLite it always succeeds: its file's folder is
@@ -269,7 +316,8 @@ impl Connection {
     }
 
     /// Runs `begin`, `commit` and the like: no parameters, nothing prepared.
-    pub(crate) async fn control(&mut self, sql: &'static str) -> Result<(), StoreError> {
+    pub(crate) async fn control(&mut self, sql: impl Into<Cow<'static, str>>) -> Result<(), StoreError> {
+        let sql = AssertSqlSafe(sql.into());
         match self {
             Self::Sqlite(connection) => limited(sqlx::raw_sql(sql).execute(&mut **connection)).await.map(drop),
             Self::Postgres(connection) => limited(sqlx::raw_sql(sql).execute(&mut **connection)).await.map(drop),
@@ -401,6 +449,18 @@ async fn migrate<C: sqlx::migrate::Migrate>(
     })
 }
 
+/// An SQLite file, opened by somebody who is not to change it.
+fn as_it_is(path: &Path) -> SqliteConnectOptions {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(false);
+    options.busy_timeout(QUEUE).pragma("temp_store", "memory").disable_statement_logging()
+}
+
+/// The newest migration a database has seen; where none was ever applied there is no table of them.
+async fn applied<C: sqlx::migrate::Migrate>(connection: &mut C) -> Option<i64> {
+    let applied = connection.list_applied_migrations(MIGRATIONS_TABLE).await.ok()?;
+    applied.iter().map(|migration| migration.version).max()
+}
+
 /// Nothing waits for a database without a limit.
 async fn limited<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T, StoreError> {
     match tokio::time::timeout(PATIENCE, work).await {
@@ -459,13 +519,7 @@ impl Db {
     /// # Errors
     /// As everything else here.
     pub async fn run_raw(&self, sql: &str) -> Result<(), StoreError> {
-        let sql = AssertSqlSafe(sql.to_owned());
-        match self.writer().await? {
-            Connection::Sqlite(mut connection) => limited(sqlx::raw_sql(sql).execute(&mut *connection)).await.map(drop),
-            Connection::Postgres(mut connection) => {
-                limited(sqlx::raw_sql(sql).execute(&mut *connection)).await.map(drop)
-            }
-        }
+        self.writer().await?.control(sql.to_owned()).await
     }
 
     /// Prepares a statement, and names the types PostgreSQL gives its parameters.

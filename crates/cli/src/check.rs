@@ -1,0 +1,58 @@
+//! `keywright config check`: whether a server would start with this configuration and this policy.
+
+use anyhow::Result;
+use clap::Subcommand;
+use keywright_core::policy::Policy;
+
+use crate::config::{self, Wrong};
+use crate::exit::Exit;
+use crate::options::Global;
+use crate::place::{Place, config_file};
+use crate::say;
+
+/// What can be done with the configuration.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Check the configuration and the policy; every mistake is printed as file:line: what to write
+    #[command(
+        after_help = "Examples:\n  keywright config check --config /etc/keywright/keywright.toml && kill -HUP $(pidof keywright)"
+    )]
+    Check,
+}
+
+/// Does what was asked.
+pub(crate) fn run(global: &Global, command: &Command) -> Result<Exit> {
+    match command {
+        Command::Check => check(global),
+    }
+}
+
+fn check(global: &Global) -> Result<Exit> {
+    let found = match config_file(global) {
+        None if Place::find(global).is_ok() => Ok(Place::find(global)?),
+        found => {
+            let file = found.unwrap_or_else(|| config::FILE.into());
+            let text = config::read(&file)?;
+            config::parse(&file, &text, None).map(|config| config.place)
+        }
+    };
+    let checked = match found {
+        Ok(place) => {
+            let text = place.read_policy()?;
+            Policy::parse(&text).map_err(|errors| place.policy_wrongs(errors))
+        }
+        Err(wrongs) => Err(wrongs),
+    };
+    match checked {
+        Ok(policy) => {
+            let kinds: Vec<&str> = policy.kinds().iter().map(|kind| kind.name.as_str()).collect();
+            say::note(&format!("Both are sound. Kinds of key: {}.", kinds.join(", ")));
+            Ok(Exit::Done)
+        }
+        Err(wrongs) => {
+            let lines: Vec<String> = wrongs.iter().map(Wrong::to_string).collect();
+            say::data(&lines.join("\n"))?;
+            Ok(Exit::Usage)
+        }
+    }
+}

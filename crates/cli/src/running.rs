@@ -1,0 +1,148 @@
+//! A server under way, `dev`'s and `serve`'s alike: signals, the policy's reload, and an end that loses
+//! nothing.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use keywright_app::App;
+use keywright_server::Options;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::exit::{Exit, fail};
+use crate::folder::ServerNote;
+use crate::place::{House, Place, PolicySource};
+
+/// Listens.
+pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let helps = [
+            (
+                ErrorKind::AddrInUse,
+                "another program listens there: end it, or choose another with --listen; port 0 takes a free one",
+            ),
+            (
+                ErrorKind::PermissionDenied,
+                "ports under 1024 need a right of their own: choose a higher one with --listen",
+            ),
+            (
+                ErrorKind::AddrNotAvailable,
+                "this machine has no such address: write 127.0.0.1:8700, or 0.0.0.0:8700 for all it has",
+            ),
+        ];
+        let help = helps
+            .iter()
+            .find(|(kind, _)| *kind == error.kind())
+            .map_or("choose another with --listen", |(_, help)| help);
+        fail(Exit::Failed, format!("cannot listen on {address} ({error}): {help}"))
+    })?;
+    let url = format!("http://{}", reachable(listener.local_addr().context("the listener has no address")?));
+    Ok((listener, url))
+}
+
+/// The address a client on this machine takes.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    address
+}
+
+/// Serves until it is told to stop. `ready` is called once connections are taken.
+pub(crate) async fn run(
+    place: &Place,
+    house: House,
+    (listener, url): (TcpListener, String),
+    options: Options,
+    ready: impl FnOnce(&str) -> Result<()>,
+) -> Result<()> {
+    let House { app, tasks, lock, .. } = house;
+    // Caught before anybody is told that we run.
+    let signals = Signals::catch().context("signals cannot be caught")?;
+    place.folder.note_server(&ServerNote { pid: std::process::id(), url: url.clone() })?;
+    ready(&url)?;
+    let (stop, stopping) = watch::channel(false);
+    let obeying = tokio::spawn(signals.obey(place.clone(), Arc::clone(&app), stop));
+    let served = keywright_server::serve(listener, Arc::clone(&app), options, stopped(stopping, &app)).await;
+    place.folder.forget_server();
+    tasks.stop().await.context("what was counted last could not be written down")?;
+    obeying.abort();
+    tracing::info!("stopped; nothing that was acknowledged is lost");
+    drop(lock);
+    served.context("the listener broke")
+}
+
+/// Waits until the server is to stop: told to, or no longer the one that may use the database.
+async fn stopped(mut stopping: watch::Receiver<bool>, app: &App) {
+    tokio::select! {
+        // The other end is gone only when the process is about to be.
+        _ = stopping.wait_for(|stop| *stop) => {}
+        () = app.claim_lost() => tracing::error!("stopping: another process may use the database by now"),
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// SIGTERM and SIGINT end the server once calls under way are answered, a second one at once; SIGHUP reloads.
+    async fn obey(mut self, place: Place, app: Arc<App>, stop: watch::Sender<bool>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+                _ = self.hang_up.recv() => match &place.policy {
+                    PolicySource::File(_) => {
+                        reload(&place, &app);
+                        continue;
+                    }
+                    // There is nothing to reload; the terminal was closed.
+                    PolicySource::BuiltIn => {}
+                }
+            }
+            if *stop.borrow() {
+                // What was acknowledged is on disk already; only counts of the last second are given up.
+                tracing::warn!("told to stop twice: calls under way are cut off");
+                std::process::exit(i32::from(Exit::Failed as u8));
+            }
+            tracing::info!("stopping: calls under way are answered first");
+            stop.send_replace(true);
+        }
+    }
+}
+
+/// Puts the policy file in force, or keeps the policy there is where the file is wrong.
+fn reload(place: &Place, app: &App) {
+    let text = match place.read_policy() {
+        Ok(text) => text,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the policy stays as it was");
+            return;
+        }
+    };
+    match app.reload_policy(&text) {
+        Ok(()) => tracing::info!("the policy was reloaded"),
+        Err(errors) => {
+            for wrong in place.policy_wrongs(errors) {
+                tracing::error!("{wrong}");
+            }
+            tracing::error!("the policy stays as it was: mend the file and send SIGHUP again");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `keywright serve`: a server by its configuration.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::config;
+use crate::exit::Exit;
+use crate::log::{self, LogFormat};
+use crate::options::Global;
+use crate::place::{config_file, load_config};
+use crate::running;
+
+/// What the help says beneath the options.
+pub(crate) const HELP: &str = "\
+SIGTERM and SIGINT end it once the calls under way are answered. SIGHUP reloads the policy; a wrong one is logged by file and
+line, and the one before stays in force.
+
+Examples:
+  keywright serve --config /etc/keywright/keywright.toml --log-format json
+  kill -HUP $(pidof keywright)";
+
+/// `serve`
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Where to listen, whatever the configuration says; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// How to write the log, whatever the configuration says
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+/// Serves until it is told to stop.
+pub(crate) async fn run(global: &Global, serve: Serve) -> Result<Exit> {
+    let file = config_file(global).unwrap_or_else(|| config::FILE.into());
+    let config = load_config(global, &file)?;
+    log::start(&config.log, serve.log_format.unwrap_or(config.log_format))?;
+    let place = config.place;
+    place.folder.create()?;
+    let lock = place.folder.take_alone("stop it first, or begin another with a configuration of its own").await?;
+    let listening = running::listen(serve.listen.unwrap_or(config.listen)).await?;
+    let house = place.open(lock).await?;
+    let ready = |url: &str| {
+        tracing::info!(url, database = place.shown_database(), config = %file.display(), "listening");
+        Ok(())
+    };
+    running::run(&place, house, listening, config.options, ready).await?;
+    Ok(Exit::Done)
+}
