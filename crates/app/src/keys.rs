@@ -1,5 +1,7 @@
 //! Use cases on keys: create, read, change, rotate, revoke. All doors come through here.
 
+use std::sync::Arc;
+
 use keywright_core::audit::AuditEvent;
 use keywright_core::credits::Balance;
 use keywright_core::draft::{Change, Draft};
@@ -142,7 +144,7 @@ impl App {
     /// # Errors
     /// The change is wrong, wider than its caller, or the key is revoked.
     pub async fn update_key(&self, caller: &Caller, id: KeyId, change: Change) -> Result<Key, Error> {
-        let world = self.world();
+        let world = Arc::clone(self.world());
         caller.must(&world.policy.catalog, "keys:write")?;
         let pool = self.pools.find(id);
         let now = self.clock.now();
@@ -202,7 +204,7 @@ impl App {
         let mut successor_key = seen.clone();
         let (plain, successor) = self.issue(kind, &mut successor_key, now)?;
         let author = caller.clone();
-        let world_in = std::sync::Arc::clone(&world);
+        let world_in = Arc::clone(world);
         let (key, old_prefix, old_expires_at) = self
             .write(caller, move |tx| {
                 Box::pin(async move {

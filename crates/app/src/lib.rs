@@ -39,7 +39,7 @@ pub use record::{Access, Record};
 pub use tasks::Tasks;
 pub use world::World;
 
-use arc_swap::ArcSwap;
+
 use keywright_store::Db;
 
 use clock::Clock;
@@ -48,7 +48,7 @@ use clock::Clock;
 pub struct App {
     db: Db,
     clock: Clock,
-    world: ArcSwap<World>,
+    worlds: world::Worlds,
     keyring: Keyring,
     cache: cache::Cache,
     accounts: record::AccountStates,

@@ -57,7 +57,7 @@ impl App {
             AccountId::OPERATOR => Reach::Everything,
             account => Reach::Account(account),
         };
-        let world = self.world.load();
+        let world = self.world();
         let environment = key.environment().and_then(|number| world.policy.environment_at(number)).map(str::to_owned);
         let grant = key.access(self)?.grant.clone();
         Some((Caller { actor: keywright_core::audit::Actor::Key(id), reach, grant, environment, request_id }, id))

@@ -12,7 +12,7 @@ impl App {
     #[doc(hidden)]
     #[must_use]
     pub fn preload(&self, plain: &[u8], key: &Key) -> bool {
-        let world = self.world.load();
+        let world = self.world();
         let (Some(pepper), Some(making)) = (self.keyring.current(), self.keyring.making()) else { return false };
         let digest = pepper.digest(plain);
         let Lookup::Unknown(ticket) = self.cache.find(&digest) else { return false };

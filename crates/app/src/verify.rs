@@ -112,7 +112,7 @@ impl App {
         if !self.lease.holds() {
             return None;
         }
-        let world = self.world.load();
+        let world = self.world();
         let now = self.clock.now();
         match self.begin(&world, key, ask, now) {
             Step::Refused(outcome, _) => Some(self.refuse(&world, key, ask, outcome, now)),
@@ -129,7 +129,7 @@ impl App {
         if !self.lease.holds() {
             return vec![None; keys.len()];
         }
-        let world = self.world.load();
+        let world = self.world();
         let now = self.clock.now();
         let digests: Vec<Option<Digest>> = keys.iter().map(|key| self.digest(&world, key)).collect();
         self.cache.approach(digests.iter().flatten());
@@ -151,7 +151,7 @@ impl App {
         self.lease.must_hold()?;
         let now = self.clock.now();
         for _ in 0..RETRIES {
-            let world = self.world.load_full();
+            let world = self.world();
             let (facts, record, hit) = match self.begin(&world, key, ask, now) {
                 Step::Refused(outcome, retry_after) => {
                     let outcome = self.refuse(&world, key, ask, outcome, now);
@@ -162,7 +162,7 @@ impl App {
                     None => continue,
                 },
                 // Beyond this check, a reload of the policy comes after the ticket and spoils it.
-                Step::Load(..) if self.world.load().epoch != world.epoch => continue,
+                Step::Load(..) if self.world().epoch != world.epoch => continue,
                 Step::Load(digest, ticket) => match self.load(&world, key, &digest, ticket).await? {
                     Some((facts, record)) => (facts, record, None),
                     None => {
@@ -190,7 +190,7 @@ impl App {
 
     /// Brings near what verifying these keys will need, so that its memory is fetched side by side.
     pub fn approach<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
-        let world = self.world.load();
+        let world = self.world();
         let digests: Vec<Digest> = keys.filter_map(|key| self.digest(&world, key)).collect();
         self.cache.approach(digests.iter());
     }
