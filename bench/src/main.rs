@@ -2,8 +2,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "measuring is reading the clock; the rule protects the product")]
 
+mod client;
+mod create;
 mod house;
+mod http;
 mod report;
+mod server;
+mod start;
 mod verify;
 
 use std::io::Write;
@@ -21,7 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Part = fn(&Scale, &mut Table, &mut Figures) -> Result<()>;
 
 /// Everything that can be measured by name.
-const PARTS: &[(&str, Part)] = &[("verify", verify::run)];
+const PARTS: &[(&str, Part)] = &[("verify", verify::run), ("http", http::run), ("create", create::run), ("start", start::run)];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -35,6 +40,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &[String]) -> Result<()> {
+    if args.first().is_some_and(|arg| arg == server::BARE) {
+        return server::serve_bare();
+    }
     let (flags, names): (Vec<&String>, Vec<&String>) = args.iter().partition(|arg| arg.starts_with('-'));
     let scale = match flags.as_slice() {
         [] => Scale::FULL,

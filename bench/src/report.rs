@@ -13,11 +13,13 @@ pub(crate) struct Scale {
     pub(crate) million: usize,
     /// Random keys that nobody has.
     pub(crate) random: usize,
+    /// HTTP requests a slice makes.
+    pub(crate) requests: usize,
 }
 
 impl Scale {
-    pub(crate) const FULL: Self = Self { rounds: 31, million: 1_000_000, random: 1_000_000 };
-    pub(crate) const QUICK: Self = Self { rounds: 9, million: 100_000, random: 20_000 };
+    pub(crate) const FULL: Self = Self { rounds: 31, million: 1_000_000, random: 1_000_000, requests: 8_000 };
+    pub(crate) const QUICK: Self = Self { rounds: 9, million: 100_000, random: 20_000, requests: 4_000 };
 }
 
 /// A table of ratios.
