@@ -178,11 +178,12 @@ impl Db {
         let newest = MIGRATIONS.last().map_or(0, |migration| migration.version);
         let found = if let Some(path) = url.strip_prefix("sqlite:") {
             let path = Path::new(path.strip_prefix("//").unwrap_or(path));
-            applied(&mut limited(as_it_is(path).connect()).await?).await
+            applied(&mut limited(as_it_is(path).connect()).await?).await?
         } else {
-            let wrong = |_| StoreError::unavailable("the database URL is not of the form postgres://user:password@host/db");
+            let wrong =
+                |_| StoreError::unavailable("the database URL is not of the form postgres://user:password@host/db");
             let options = PgConnectOptions::from_str(url).map_err(wrong)?.disable_statement_logging();
-            applied(&mut limited(options.connect()).await?).await
+            applied(&mut limited(options.connect()).await?).await?
         };
         Ok((found, newest))
     }
@@ -440,9 +441,15 @@ fn as_it_is(path: &Path) -> SqliteConnectOptions {
 }
 
 /// The newest migration a database has seen; where none was ever applied there is no table of them.
-async fn applied<C: sqlx::migrate::Migrate>(connection: &mut C) -> Option<i64> {
-    let applied = connection.list_applied_migrations(MIGRATIONS_TABLE).await.ok()?;
-    applied.iter().map(|migration| migration.version).max()
+async fn applied<C: sqlx::migrate::Migrate>(connection: &mut C) -> Result<Option<i64>, StoreError> {
+    // SQLITE_ERROR, which a statement without parameters gets for nothing else, and undefined_table.
+    let is_missing = |code: Option<Cow<'_, str>>| matches!(code.as_deref(), Some("1" | "42P01"));
+    match connection.list_applied_migrations(MIGRATIONS_TABLE).await {
+        Ok(applied) => Ok(applied.iter().map(|migration| migration.version).max()),
+        Err(MigrateError::Execute(sqlx::Error::Database(error))) if is_missing(error.code()) => Ok(None),
+        Err(MigrateError::Execute(error)) => Err(translate(error)),
+        Err(error) => Err(StoreError::unavailable(format!("the schema cannot be read: {error}"))),
+    }
 }
 
 /// Nothing waits for a database without a limit.
