@@ -44,7 +44,6 @@ fn live(desk: &mut Desk) {
     assert_eq!(made["ratelimits"], json!([{ "name": "requests", "limit": 100, "window": "1m" }]));
     assert_eq!(made["refill"], json!({ "amount": 5, "every": "30d" }));
 
-    let here = ["--ip", "10.1.2.3"];
     assert_eq!(code(desk, &key, &["--permission", "documents:read", "--ip", "10.1.2.3"]), "VALID");
     assert_eq!(code(desk, &key, &["--permission", "documents:delete", "--ip", "10.1.2.3"]), "INSUFFICIENT_PERMISSIONS");
     assert_eq!(code(desk, &key, &["--ip", "192.0.2.1"]), "IP_NOT_ALLOWED");
@@ -74,27 +73,42 @@ fn live(desk: &mut Desk) {
     );
     assert_eq!(changed["ip_allowlist"], json!([]));
 
-    let rotated = desk.json(&["keys", "rotate", &id, "--grace", "24h"]);
+    let new = rotate(desk, &id, &key);
+    switch_off_and_on(desk, &account, &id, &new);
+    end(desk, &account, &id, &new);
+}
+
+const HERE: [&str; 2] = ["--ip", "10.1.2.3"];
+
+/// Rotates a key, and returns its new secret.
+fn rotate(desk: &mut Desk, id: &str, key: &str) -> String {
+    let rotated = desk.json(&["keys", "rotate", id, "--grace", "24h"]);
     let new = text(&rotated, "key").to_owned();
-    assert_eq!((code(desk, &key, &here), code(desk, &new, &here)), ("VALID".into(), "VALID".into()));
-    desk.json(&["keys", "grace", &id, "0s"]);
-    assert_ne!(code(desk, &key, &here), "VALID");
+    assert_eq!((code(desk, key, &HERE), code(desk, &new, &HERE)), ("VALID".into(), "VALID".into()));
+    desk.json(&["keys", "grace", id, "0s"]);
+    assert_ne!(code(desk, key, &HERE), "VALID");
+    new
+}
 
-    desk.json(&["keys", "disable", &id]);
-    assert_eq!(code(desk, &new, &here), "DISABLED");
-    desk.json(&["keys", "enable", &id]);
-    desk.json(&["accounts", "suspend", &account, "--yes"]);
-    assert_eq!(code(desk, &new, &here), "ACCOUNT_SUSPENDED");
-    desk.json(&["accounts", "activate", &account]);
-    assert_eq!(code(desk, &new, &here), "VALID");
+fn switch_off_and_on(desk: &mut Desk, account: &str, id: &str, key: &str) {
+    desk.json(&["keys", "disable", id]);
+    assert_eq!(code(desk, key, &HERE), "DISABLED");
+    desk.json(&["keys", "enable", id]);
+    desk.json(&["accounts", "suspend", account, "--yes"]);
+    assert_eq!(code(desk, key, &HERE), "ACCOUNT_SUSPENDED");
+    desk.json(&["accounts", "activate", account]);
+    assert_eq!(code(desk, key, &HERE), "VALID");
+}
 
-    let listed = desk.json(&["keys", "list", "--account", &account, "--status", "active"]);
-    assert_eq!(column(&listed, "id"), [id.as_str()]);
-    assert_eq!(desk.run(&["keys", "revoke", &id, "--yes"]).code, 0);
-    assert_eq!(code(desk, &new, &here), "REVOKED");
-    desk.run(&["keys", "rotate", &id]).fails(1, "revoked");
+/// Revokes a key, after which everything that happened to it is known.
+fn end(desk: &mut Desk, account: &str, id: &str, key: &str) {
+    let listed = desk.json(&["keys", "list", "--account", account, "--status", "active"]);
+    assert_eq!(column(&listed, "id"), [id]);
+    assert_eq!(desk.run(&["keys", "revoke", id, "--yes"]).code, 0);
+    assert_eq!(code(desk, key, &HERE), "REVOKED");
+    desk.run(&["keys", "rotate", id]).fails(1, "revoked");
 
-    let actions = desk.json(&["audit", "list", "--target", &id, "--all"]);
+    let actions = desk.json(&["audit", "list", "--target", id, "--all"]);
     let mut actions = column(&actions, "action");
     actions.reverse();
     assert_eq!(
@@ -103,7 +117,7 @@ fn live(desk: &mut Desk) {
     );
     assert_eq!(desk.json(&["audit", "verify"])["intact"], true);
     crate::support::until("the uses are written down", || {
-        let usage = desk.json(&["keys", "usage", &id]);
+        let usage = desk.json(&["keys", "usage", id]);
         column(&usage, "outcome").iter().any(|outcome| outcome == "VALID")
     });
 }
