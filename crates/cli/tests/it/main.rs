@@ -8,7 +8,10 @@
     reason = "a test fails by panicking, and waits for other processes by a clock"
 )]
 
+mod api;
 mod backup;
+mod canary;
+mod crash;
 mod dev;
 mod doctor;
 mod import;
