@@ -32,7 +32,7 @@ const EMAIL: &str = "demo@example.com";
 
 /// What the help says beneath the options.
 pub(crate) const HELP: &str = "\
-It listens on this machine alone and runs a built-in policy with the kinds of three API providers. Everything it makes is in the
+It listens on this machine alone and runs a built-in policy with the kinds of three API providers. Everything it makes is in the \
 data folder: delete the folder to begin anew.
 
 Examples:

@@ -18,7 +18,7 @@ use crate::{output, say};
 
 /// What the help says beneath the options.
 pub(crate) const HELP: &str = "\
-It writes keywright.toml, policy.toml and master.key into the folder, makes the database, and prints the first operator key on
+It writes keywright.toml, policy.toml and master.key into the folder, makes the database, and prints the first operator key on \
 standard output, this once. It overwrites nothing. KEYWRIGHT_DATABASE_URL chooses another database than SQLite.
 
 Examples:
