@@ -36,8 +36,10 @@ pub(crate) struct Init {
 /// Begins a Keywright.
 pub(crate) async fn run(global: &Global, init: Init) -> Result<Exit> {
     Folder(init.dir.clone()).create()?;
-    let file = init.dir.join(config::FILE);
-    let policy = init.dir.join("policy.toml");
+    // What is shown is what can be pasted: no `./` before it.
+    let dir = if init.dir == Path::new(".") { PathBuf::new() } else { init.dir };
+    let file = dir.join(config::FILE);
+    let policy = dir.join("policy.toml");
     let place = config::parse(&file, config::TEMPLATE, None).map_err(|wrongs| config::refuse(&wrongs))?.place;
     for path in [&file, &policy, &place.master_key, &place.folder.database()] {
         if path.exists() {
