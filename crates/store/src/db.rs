@@ -123,6 +123,20 @@ impl Db {
         self.reader().await?.rows("select 1".into(), Vec::new()).await.map(drop)
     }
 
+    /// Closes every connection, once its work is done; SQLite then folds its log into the file.
+    pub async fn close(&self) {
+        match &self.0 {
+            Engine::Sqlite { writer, readers, .. } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Engine::Postgres { writers, readers, .. } => {
+                readers.close().await;
+                writers.close().await;
+            }
+        }
+    }
+
     /// Writes a consistent copy to `path`, which must not exist, while the database is in use.
     ///
     /// # Errors
@@ -284,7 +298,8 @@ impl Connection {
     }
 
     /// Runs `begin`, `commit` and the like: no parameters, nothing prepared.
-    pub(crate) async fn control(&mut self, sql: &'static str) -> Result<(), StoreError> {
+    pub(crate) async fn control(&mut self, sql: impl Into<Cow<'static, str>>) -> Result<(), StoreError> {
+        let sql = AssertSqlSafe(sql.into());
         match self {
             Self::Sqlite(connection) => limited(sqlx::raw_sql(sql).execute(&mut **connection)).await.map(drop),
             Self::Postgres(connection) => limited(sqlx::raw_sql(sql).execute(&mut **connection)).await.map(drop),
@@ -455,13 +470,7 @@ impl Db {
     /// # Errors
     /// As everything else here.
     pub async fn run_raw(&self, sql: &str) -> Result<(), StoreError> {
-        let sql = AssertSqlSafe(sql.to_owned());
-        match self.writer().await? {
-            Connection::Sqlite(mut connection) => limited(sqlx::raw_sql(sql).execute(&mut *connection)).await.map(drop),
-            Connection::Postgres(mut connection) => {
-                limited(sqlx::raw_sql(sql).execute(&mut *connection)).await.map(drop)
-            }
-        }
+        self.writer().await?.control(sql.to_owned()).await
     }
 
     /// Prepares a statement, and names the types PostgreSQL gives its parameters.

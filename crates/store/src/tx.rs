@@ -17,8 +17,9 @@ use crate::row::Row;
 use crate::sql::Sql;
 use crate::value::Value;
 
-/// Rows a bulk statement writes at once: measured; more make SQLite look up parameters for longer than they save.
-const CHUNK: usize = 8;
+/// Parameters of a bulk statement. Measured: SQLite looks each up by walking all names before it, so more cost more
+/// than the round trips they save; PostgreSQL would take more.
+const BULK_PARAMETERS: usize = 120;
 
 /// What a transaction has written to, for caches to forget. It may name more than was changed, never less.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -208,19 +209,22 @@ impl Tx {
         rows: Vec<Vec<Value>>,
         expect: Rows,
     ) -> Result<u64, StoreError> {
-        let whole = sql.repeated(CHUNK)?;
+        let mut rows = rows.into_iter();
+        let mut whole: Option<(usize, Cow<'static, str>)> = None;
         let mut changed = 0;
-        let (mut values, mut held) = (Vec::new(), 0);
-        for row in rows {
-            values.extend(row);
-            held += 1;
-            if held == CHUNK {
-                changed += self.open.get_mut().execute(whole.clone(), std::mem::take(&mut values), expect).await?;
-                held = 0;
+        while let Some(first) = rows.next() {
+            let mut values = first;
+            let most = (BULK_PARAMETERS / values.len().max(1)).max(1);
+            let mut held = 1;
+            for row in rows.by_ref().take(most - 1) {
+                values.extend(row);
+                held += 1;
             }
-        }
-        if held > 0 {
-            changed += self.open.get_mut().execute(sql.repeated(held)?, values, expect).await?;
+            let text = match &whole {
+                Some((rows, text)) if *rows == held => text.clone(),
+                _ => whole.insert((held, sql.repeated(held)?)).1.clone(),
+            };
+            changed += self.open.get_mut().execute(text, values, expect).await?;
         }
         Ok(changed)
     }

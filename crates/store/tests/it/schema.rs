@@ -51,6 +51,11 @@ fn every_file_with_statements_is_prepared() {
 
 async fn a_database_opens_again_with_its_data(fresh: &Fresh) {
     let key = with_key(&fresh.db).await;
+    fresh.db.close().await;
+    assert!(matches!(fresh.db.ping().await, Err(StoreError::Unavailable(_))));
+    if let Some(path) = fresh.url.strip_prefix("sqlite:") {
+        assert!(!std::path::Path::new(&format!("{path}-wal")).exists(), "the log is folded into the file");
+    }
     let again = Db::open(&fresh.url).await.unwrap();
     assert_eq!(keywright_store::keys::find_key(&again, key.id).await.unwrap(), Some(key));
 }
@@ -64,10 +69,9 @@ async fn a_newer_schema_is_refused(fresh: &Fresh) {
         )
         .await
         .unwrap();
-    match Db::open(&fresh.url).await.unwrap_err() {
-        StoreError::Unavailable(reason) => assert!(reason.contains("schema 9999") && reason.contains("newer")),
-        other => panic!("{other:?}"),
-    }
+    let refused = Db::open(&fresh.url).await.unwrap_err();
+    let StoreError::Unavailable(reason) = &refused else { panic!("{refused:?}") };
+    assert!(reason.contains("schema 9999") && reason.contains("newer"), "{reason}");
 }
 
 async fn a_changed_history_is_refused(fresh: &Fresh) {
