@@ -5,7 +5,6 @@
 //! folder that `dev` did not make is never touched.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
@@ -141,14 +140,7 @@ fn prepare(place: &Place) -> Result<bool> {
     }
     if mark.exists() {
         // Nobody was ever told of what the first start had made until it died.
-        for tail in ["", "-wal", "-shm"] {
-            let mut path = database.as_os_str().to_owned();
-            path.push(tail);
-            let path = PathBuf::from(path);
-            if path.exists() {
-                std::fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))?;
-            }
-        }
+        folder.remove_database().with_context(|| format!("{} cannot be removed", database.display()))?;
     } else if database.exists() || place.master_key.exists() {
         let text = format!(
             "{} holds data that `keywright dev` did not make: name another folder with --data-dir",

@@ -49,10 +49,12 @@ pub(crate) async fn run(global: &Global, init: Init) -> Result<Exit> {
     let made = begin(global, &file, &policy).await;
     if made.is_err() {
         // Half of it would stand in the way of the next try.
-        for path in [&file, &policy, &place.master_key] {
+        for path in [file.clone(), policy.clone(), place.master_key.clone(), place.folder.0.join("lock")] {
             drop(std::fs::remove_file(path));
         }
-        drop(std::fs::remove_dir_all(&place.folder.0));
+        drop(place.folder.remove_database());
+        // It stays where somebody else keeps something in it.
+        drop(std::fs::remove_dir(&place.folder.0));
     }
     let key = made?;
     if global.output == Some(Format::Json) {
