@@ -24,6 +24,21 @@ fn init_writes_what_serve_reads_and_overwrites_nothing() {
 }
 
 #[test]
+fn an_init_that_fails_takes_back_what_it_made_and_nothing_else() {
+    let mut desk = Desk::new();
+    std::fs::create_dir(desk.path("data")).unwrap();
+    std::fs::write(desk.path("data/mine"), "").unwrap();
+    desk.set("KEYWRIGHT_DATABASE_URL", "postgres://127.0.0.1:1/kw");
+    desk.run(&["init"]).fails(5, "cannot be used");
+    for name in ["keywright.toml", "policy.toml", "master.key", "data/lock"] {
+        assert!(!desk.path(name).exists(), "{name} is left");
+    }
+    assert!(desk.path("data/mine").exists());
+    desk.set("KEYWRIGHT_DATABASE_URL", "");
+    assert_eq!(desk.run(&["init"]).code, 0);
+}
+
+#[test]
 fn mistakes_are_told_by_file_and_line() {
     let (desk, _) = Desk::with_config();
     let config = desk.path("keywright.toml");
