@@ -29,12 +29,12 @@ struct Shown {
     method: &'static str,
     path: &'static str,
     summary: &'static str,
-    about: &'static str,
-    needs: String,
-    query: &'static [Param],
+    about: Rich,
+    needs: Rich,
+    query: Vec<(&'static str, Rich)>,
     fields: Vec<Field>,
     curl: String,
-    answers: Vec<(u16, &'static str, &'static str)>,
+    answers: Vec<(u16, Rich, &'static str)>,
     errors: Vec<(u16, &'static str, String)>,
 }
 
@@ -42,7 +42,7 @@ struct Field {
     name: String,
     kind: String,
     is_required: bool,
-    about: String,
+    about: Rich,
 }
 
 struct Code {
@@ -50,6 +50,14 @@ struct Code {
     anchor: String,
     status: u16,
     title: &'static str,
+}
+
+/// A text in pieces: plain, or code where it stands between backticks.
+type Rich = Vec<(bool, String)>;
+
+fn rich(text: &str) -> Rich {
+    let pieces = text.split('`').enumerate().map(|(place, piece)| (place % 2 == 1, piece.to_owned()));
+    pieces.filter(|(_, piece)| !piece.is_empty()).collect()
 }
 
 fn anchor(text: &str) -> String {
@@ -91,15 +99,15 @@ fn shown(operation: &Operation) -> Shown {
         method: operation.method,
         path: operation.path,
         summary: operation.summary,
-        about: operation.about,
-        needs: needed(needs(operation)).trim().to_owned(),
-        query: operation.query,
+        about: rich(operation.about),
+        needs: rich(needed(needs(operation)).trim()),
+        query: operation.query.iter().map(|param: &Param| (param.name, rich(param.about))).collect(),
         fields: fields(&operation.body),
         curl: curl(operation),
         answers: operation
             .answers
             .iter()
-            .map(|answer| (answer.status, answer.about, schema_of(&answer.content)))
+            .map(|answer| (answer.status, rich(answer.about), schema_of(&answer.content)))
             .collect(),
         errors: errors(operation).into_iter().map(|code| (status_of(code), code, anchor(code))).collect(),
     }
@@ -142,10 +150,12 @@ fn fields(body: &Body) -> Vec<Field> {
             name: name.clone(),
             kind: if named.is_empty() { kind(property) } else { named.clone() },
             is_required: required.contains(&name.as_str()),
-            about: about.unwrap_or_else(of_named),
+            about: rich(&about.unwrap_or_else(of_named)),
         }
     };
-    properties.map(field).collect()
+    let mut fields: Vec<Field> = properties.map(field).collect();
+    fields.sort_by_key(|field| !field.is_required);
+    fields
 }
 
 /// The schema a property refers to, alone or beside `null`.
