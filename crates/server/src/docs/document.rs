@@ -67,7 +67,7 @@ pub(super) fn document() -> Value {
         "tags": GROUPS.map(|(name, about)| json!({ "name": name, "description": about })),
         "paths": paths,
         "components": {
-            "schemas": serde_json::from_str::<Value>(SCHEMAS).unwrap_or_default(),
+            "schemas": schemas(),
             "responses": responses(),
             "headers": headers(),
             "securitySchemes": {
@@ -164,11 +164,7 @@ fn answered(operation: &Operation, answer: &Answer) -> Value {
         ("createKey", _) => names.extend(["Location", "Idempotent-Replayed"]),
         _ => {}
     }
-    let headers: Map<String, Value> = names
-        .into_iter()
-        .map(|name| (name.into(), json!({ "$ref": format!("#/components/headers/{name}") })))
-        .collect();
-    let mut answered = json!({ "description": answer.about, "headers": headers });
+    let mut answered = json!({ "description": answer.about, "headers": header_references(names) });
     let content = match answer.content {
         Content::None => return answered,
         Content::Schema(schema) => json!({ "application/json": { "schema": reference(schema) } }),
@@ -180,16 +176,24 @@ fn answered(operation: &Operation, answer: &Answer) -> Value {
     answered
 }
 
+fn header_references<'a>(names: impl IntoIterator<Item = &'a str>) -> Map<String, Value> {
+    let reference = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
+    names.into_iter().map(|name| (name.to_owned(), reference(name))).collect()
+}
+
+/// Every schema, by its name.
+pub(super) fn schemas() -> Value {
+    serde_json::from_str(SCHEMAS).unwrap_or_default()
+}
+
 fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
 fn responses() -> Value {
     let response = |(code, status, title): (&'static str, http::StatusCode, &'static str)| {
-        let mut headers = json!({ "X-Request-Id": { "$ref": "#/components/headers/X-Request-Id" } });
-        if matches!(status.as_u16(), 429 | 503) {
-            headers["Retry-After"] = json!({ "$ref": "#/components/headers/Retry-After" });
-        }
+        let waits = matches!(status.as_u16(), 429 | 503).then_some("Retry-After");
+        let headers = header_references(std::iter::once("X-Request-Id").chain(waits));
         let content = json!({ "application/problem+json": { "schema": reference("Problem") } });
         (
             code.to_owned(),

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use keywright_core::verify::Outcome;
+use serde_json::Value;
 
 use super::document::{errors, needed, needs};
 use super::operations::{Body, Content, GROUPS, OPERATIONS, Operation, Param};
@@ -136,55 +137,63 @@ fn curl(operation: &Operation) -> String {
 /// A body's fields, read from its schema.
 fn fields(body: &Body) -> Vec<Field> {
     let (Body::Json { schema, .. } | Body::Form { schema, .. }) = body else { return Vec::new() };
-    let document = super::document::document();
-    let pointer = |name: &str| document.pointer(&format!("/components/schemas/{name}")).cloned().unwrap_or_default();
-    let schema = pointer(schema);
-    let required: Vec<&str> =
-        schema["required"].as_array().into_iter().flatten().filter_map(|name| name.as_str()).collect();
-    let properties = schema["properties"].as_object().into_iter().flatten();
-    let field = |(name, property): (&String, &serde_json::Value)| {
-        let named = referred(property);
-        let about = property["description"].as_str().map(str::to_owned);
-        let of_named = || pointer(&named)["description"].as_str().unwrap_or_default().to_owned();
+    let schema = named(schema);
+    let required: Vec<&str> = list(&schema, "/required").filter_map(Value::as_str).collect();
+    let field = |(name, property): (&String, &Value)| {
+        let refers_to = referred(property);
+        let about = text(property, "/description").map(str::to_owned);
+        let of_referred = || text(&named(&refers_to), "/description").unwrap_or_default().to_owned();
         Field {
             name: name.clone(),
-            kind: if named.is_empty() { kind(property) } else { named.clone() },
+            kind: if refers_to.is_empty() { kind(property) } else { refers_to.clone() },
             is_required: required.contains(&name.as_str()),
-            about: rich(&about.unwrap_or_else(of_named)),
+            about: rich(&about.unwrap_or_else(of_referred)),
         }
     };
-    let mut fields: Vec<Field> = properties.map(field).collect();
+    let properties = schema.pointer("/properties").and_then(Value::as_object);
+    let mut fields: Vec<Field> = properties.into_iter().flatten().map(field).collect();
     fields.sort_by_key(|field| !field.is_required);
     fields
 }
 
-/// The schema a property refers to, alone or beside `null`.
-fn referred(property: &serde_json::Value) -> String {
-    let direct = property["$ref"].as_str();
-    let among = property["oneOf"].as_array().into_iter().flatten().find_map(|one| one["$ref"].as_str());
-    direct.or(among).and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned()
+fn named(schema: &str) -> Value {
+    super::document::schemas().get(schema).cloned().unwrap_or_default()
 }
 
-fn kind(property: &serde_json::Value) -> String {
-    let names = |value: &serde_json::Value| match value {
-        serde_json::Value::String(name) => name.clone(),
-        serde_json::Value::Array(names) => {
-            let names: Vec<&str> =
-                names.iter().filter_map(|name| name.as_str()).filter(|name| *name != "null").collect();
-            names.join(" or ")
-        }
-        _ => String::new(),
+fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer).and_then(Value::as_str)
+}
+
+fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The schema a property refers to, alone or beside `null`.
+fn referred(property: &Value) -> String {
+    let among = || list(property, "/oneOf").find_map(|one| text(one, "/$ref"));
+    let path = text(property, "/$ref").or_else(among).unwrap_or_default();
+    path.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// A property's type, in a word or two.
+fn kind(property: &Value) -> String {
+    let names = |value: &Value, pointer: &str| match text(value, pointer) {
+        Some(name) => name.to_owned(),
+        None => list(value, pointer)
+            .filter_map(Value::as_str)
+            .filter(|name| *name != "null")
+            .collect::<Vec<_>>()
+            .join(" or "),
     };
-    match (property.get("type"), property.get("enum")) {
-        (Some(kind), _) if kind == "array" => {
-            let items = &property["items"];
-            let of = if referred(items).is_empty() { names(&items["type"]) } else { referred(items) };
-            format!("list of {of}")
+    let (kind, values) = (names(property, "/type"), names(property, "/enum"));
+    match (kind.as_str(), values.as_str()) {
+        ("", "") => "several forms".into(),
+        ("", values) => values.into(),
+        ("array", _) => {
+            let items = property.pointer("/items").cloned().unwrap_or_default();
+            let of = referred(&items);
+            format!("list of {}", if of.is_empty() { names(&items, "/type") } else { of })
         }
-        (Some(kind), _) => names(kind),
-        (None, Some(values)) => {
-            values.as_array().into_iter().flatten().filter_map(|value| value.as_str()).collect::<Vec<_>>().join(" or ")
-        }
-        (None, None) => "several forms".into(),
+        (kind, _) => kind.into(),
     }
 }
