@@ -44,8 +44,11 @@ pub(crate) fn cursor<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<
 
 /// A query string of the right shape.
 pub(crate) fn query<T: for<'de> Deserialize<'de>>(text: Option<&str>) -> Result<T, Problem> {
-    serde_urlencoded::from_str(text.unwrap_or_default())
-        .map_err(|error| Error::invalid("query", error.to_string()).into())
+    let text = text.unwrap_or_default();
+    if text.contains("%00") {
+        return Err(Error::invalid("query", "has a NUL character, which nothing here can hold").into());
+    }
+    serde_urlencoded::from_str(text).map_err(|error| Error::invalid("query", error.to_string()).into())
 }
 
 /// A point in time, written as one or as so long from now.
