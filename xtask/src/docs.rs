@@ -20,6 +20,8 @@ struct Page {
 const PAGES: &[Page] = &[
     Page { path: "docs/reference/cli.md", args: &["docs", "cli"] },
     Page { path: "docs/reference/config.md", args: &["docs", "config"] },
+    Page { path: "docs/reference/errors.md", args: &["docs", "errors"] },
+    Page { path: "docs/reference/openapi.json", args: &["openapi"] },
 ];
 
 /// Writes every page, or with `--check` only compares.

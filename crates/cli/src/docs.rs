@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Cli,
     /// Every setting with its default
     Config,
+    /// Every error, outcome and exit code
+    Errors,
 }
 
 /// Prints a page.
@@ -28,9 +30,25 @@ pub(crate) fn run(command: &Command) -> Result<Exit> {
             "# Configuration\n\n`keywright.toml`, as `keywright init` writes it.\n\n```toml\n{}```\n",
             config::TEMPLATE
         ),
+        Command::Errors => errors(),
     };
     say::data(&page)?;
     Ok(Exit::Done)
+}
+
+fn errors() -> String {
+    let mut page = "# Errors\n\nThe API answers errors as RFC 9457 problem documents; `code` is stable.\n\n".to_owned();
+    page.push_str("| code | status | meaning |\n| --- | --- | --- |\n");
+    for (code, status, title) in keywright_server::problems() {
+        let _ = writeln!(page, "| `{code}` | {status} | {title} |");
+    }
+    page.push_str("\n## Outcomes of a verification\n\nA denial is an answer with status 200, not an error.\n\n");
+    page.push_str("| code | meaning |\n| --- | --- |\n");
+    for (code, meaning) in keywright_server::outcomes() {
+        let _ = writeln!(page, "| `{code}` | {meaning} |");
+    }
+    page.push_str("\nExit codes of the command line are in [its page](cli.md).\n");
+    page
 }
 
 fn cli() -> String {

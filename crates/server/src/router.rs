@@ -76,6 +76,7 @@ routes! {
     GET    "/ready",                Nothing                   => health::ready;
     GET    "/openapi.json",         Nothing                   => docs::openapi;
     GET    "/docs",                 Nothing                   => docs::page;
+    GET    "/docs/style.css",       Nothing                   => docs::style;
 }
 
 /// All routes over an app, for a server or for calls inside the process.

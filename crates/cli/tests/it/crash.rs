@@ -82,7 +82,7 @@ fn live_a_life(api: &Api, step: usize) -> Option<Known> {
     assert_eq!(status, 201, "{made}");
     let text = |value: &Value, field: &str| value[field].as_str().unwrap().to_owned();
     let mut key = Known { id: text(&made, "id"), plain: text(&made, "key"), revoked: false, unsure: false };
-    if step % 3 != 0 {
+    if !step.is_multiple_of(3) {
         match api.try_post(&format!("/v1/keys/{}/rotate", key.id), &json!({ "grace": "1h" })) {
             Some((status, rotated)) => {
                 assert_eq!(status, 200, "{rotated}");
