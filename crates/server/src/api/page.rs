@@ -4,6 +4,7 @@ use keywright_app::error::Error;
 use keywright_core::time::{Span, Time};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::extract::misfit;
 use crate::problem::Problem;
 
 /// Rows a page has where the request does not say.
@@ -48,7 +49,9 @@ pub(crate) fn query<T: for<'de> Deserialize<'de>>(text: Option<&str>) -> Result<
     if text.contains("%00") {
         return Err(Error::invalid("query", "has a NUL character, which nothing here can hold").into());
     }
-    serde_urlencoded::from_str(text).map_err(|error| Error::invalid("query", error.to_string()).into())
+    let pairs = form_urlencoded::parse(text.as_bytes());
+    serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs))
+        .map_err(|error| misfit(error.path(), &error.inner().to_string(), "query"))
 }
 
 /// A point in time, written as one or as so long from now.

@@ -269,7 +269,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn parse(answer: &str) -> Self {
+    pub(crate) fn parse(answer: &str) -> Self {
         let (head, text) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {answer:?}"));
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
