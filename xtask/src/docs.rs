@@ -16,9 +16,13 @@ struct Page {
     args: &'static [&'static str],
 }
 
-/// Every generated file. One entry each, for example
-/// `Page { path: "docs/reference/cli.md", args: &["docs", "cli"] }`.
-const PAGES: &[Page] = &[];
+/// Every generated file.
+const PAGES: &[Page] = &[
+    Page { path: "docs/reference/cli.md", args: &["docs", "cli"] },
+    Page { path: "docs/reference/config.md", args: &["docs", "config"] },
+    Page { path: "docs/reference/errors.md", args: &["docs", "errors"] },
+    Page { path: "docs/reference/openapi.json", args: &["openapi"] },
+];
 
 /// Writes every page, or with `--check` only compares.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {

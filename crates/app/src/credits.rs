@@ -19,6 +19,8 @@ pub struct Pool {
     leased: AtomicI64,
     /// Units left in the database, as last seen.
     stored: AtomicI64,
+    /// Counts the balances there have been: a lease out of an earlier one is worth nothing.
+    balance: Mutex<u64>,
     /// One lease at a time.
     gate: tokio::sync::Mutex<()>,
 }
@@ -44,8 +46,24 @@ impl Pool {
     }
 
     /// Takes the whole lease, so that nobody can spend it.
-    fn drain(&self) -> i64 {
+    pub(crate) fn drain(&self) -> i64 {
         self.leased.swap(0, Ordering::AcqRel)
+    }
+
+    /// Begins a new balance: what was leased out of the one before, or is just being leased, is worth nothing. Returns
+    /// the units that go over into the new one, of which there are none.
+    pub(crate) fn annul(&self) -> i64 {
+        *lock(&self.balance) += 1;
+        self.drain();
+        0
+    }
+
+    /// Adds a lease, unless a new balance has begun since it was taken out.
+    fn add(&self, units: i64, balance: u64) {
+        let current = lock(&self.balance);
+        if *current == balance {
+            self.leased.fetch_add(units, Ordering::AcqRel);
+        }
     }
 }
 
@@ -75,12 +93,11 @@ impl PoolBook {
     }
 }
 
-/// Sets a key's balance inside a change to it. The lease is taken back first: what is spent after this commits comes
-/// out of the new balance.
+/// Sets a key's balance inside a change to it. The lease is to be taken back first: what is spent after this commits
+/// comes out of the new balance.
 pub(crate) async fn set_balance(tx: &mut Tx, pool: Option<&Pool>, key: KeyId, balance: &Balance) -> Result<(), Error> {
     keywright_store::credits::set_balance(tx, key, balance).await?;
     if let Some(pool) = pool {
-        pool.drain();
         pool.stored.store(balance.credits.unwrap_or(0), Ordering::Release);
     }
     Ok(())
@@ -98,10 +115,11 @@ impl App {
         let _one_at_a_time = pool.gate.lock().await;
         while !pool.spend(cost) {
             let short = (i64::from(cost) - pool.leased.load(Ordering::Acquire)).max(1);
-            let leased = self.meter(move |tx| Box::pin(lease(tx, key, short, now))).await?;
+            let leased_in = Arc::clone(pool);
+            let leased = self.meter(move |tx| Box::pin(lease(tx, key, leased_in, short, now))).await?;
             pool.stored.store(leased.stored, Ordering::Release);
             match leased.units {
-                Some(units) => drop(pool.leased.fetch_add(units, Ordering::AcqRel)),
+                Some(units) => pool.add(units, leased.balance),
                 None => return Ok(false),
             }
         }
@@ -132,11 +150,14 @@ impl App {
 struct Leased {
     units: Option<i64>,
     stored: i64,
+    /// Which balance it came out of: changes run one after the other, so this is certain here and nowhere else.
+    balance: u64,
 }
 
-async fn lease(tx: &mut Tx, key: KeyId, cost: i64, now: Time) -> Result<Leased, Error> {
+async fn lease(tx: &mut Tx, key: KeyId, pool: Arc<Pool>, cost: i64, now: Time) -> Result<Leased, Error> {
+    let balance = *lock(&pool.balance);
     let Some(before) = keywright_store::credits::find_balance(tx, key).await? else {
-        return Ok(Leased { units: None, stored: 0 });
+        return Ok(Leased { units: None, stored: 0, balance });
     };
     let refilled = before.refilled(now);
     let leased = refilled.lease(cost);
@@ -144,5 +165,5 @@ async fn lease(tx: &mut Tx, key: KeyId, cost: i64, now: Time) -> Result<Leased, 
     if after != before {
         keywright_store::credits::update_balance(tx, key, &before, &after).await?;
     }
-    Ok(Leased { units: leased.map(|(units, _)| units), stored: after.credits.unwrap_or(0) })
+    Ok(Leased { units: leased.map(|(units, _)| units), stored: after.credits.unwrap_or(0), balance })
 }

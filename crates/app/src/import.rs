@@ -35,6 +35,13 @@ pub enum Imported {
     Refused(String),
 }
 
+/// A row that is to become a key unless one of its digests is stored already.
+struct New {
+    key: Key,
+    secret: Secret,
+    digests: Vec<Digest>,
+}
+
 impl App {
     /// Brings in keys for an account, and says what became of each.
     ///
@@ -58,26 +65,23 @@ impl App {
         if keywright_store::accounts::find_account(&self.db, account).await?.is_none() {
             return Err(Error::NotFound("account"));
         }
-        let (pepper, making) = self
-            .keyring
-            .current()
-            .zip(self.keyring.making())
-            .ok_or_else(|| Error::Internal("there is no pepper".into()))?;
+        let making = self.keyring.making().ok_or_else(|| Error::Internal("there is no pepper".into()))?;
         let making = Making { form: Form::Sha256, ..making };
         let mut outcomes = Vec::with_capacity(rows.len());
         let mut new = Vec::new();
         let mut seen = HashSet::new();
         for row in rows {
             let made = row.and_then(|row| {
-                let digest = pepper.digest_hash(&row.sha256);
-                self.admit_row(kind, account, caller, row, digest, making)
+                let digests = self.keyring.digests_of_hash(&row.sha256);
+                let (key, secret) = self.admit_row(kind, account, caller, row, digests.first().copied(), making)?;
+                Ok(New { key, secret, digests })
             });
             match made {
                 Err(reason) => outcomes.push(Imported::Refused(reason)),
-                Ok((_, secret)) if !seen.insert(secret.digest) => outcomes.push(Imported::Present),
-                Ok(pair) => {
-                    outcomes.push(Imported::Created(pair.0.id));
-                    new.push(pair);
+                Ok(new) if !seen.insert(new.secret.digest) => outcomes.push(Imported::Present),
+                Ok(row) => {
+                    outcomes.push(Imported::Created(row.key.id));
+                    new.push(row);
                 }
             }
         }
@@ -98,9 +102,10 @@ impl App {
         account: AccountId,
         caller: &Caller,
         row: ImportRow,
-        digest: Digest,
+        digest: Option<Digest>,
         making: Making,
     ) -> Result<(Key, Secret), String> {
+        let digest = digest.ok_or("there is no pepper")?;
         let world = self.world();
         let now = self.clock.now();
         let mut key = new_key(kind, account, row.draft, caller, now);
@@ -124,19 +129,20 @@ impl App {
         &self,
         caller: &Caller,
         account: AccountId,
-        new: Vec<(Key, Secret)>,
+        new: Vec<New>,
     ) -> Result<HashSet<KeyId>, Error> {
         self.write(caller, move |tx| {
             Box::pin(async move {
-                let digests: Vec<Digest> = new.iter().map(|(_, secret)| secret.digest).collect();
-                let known: HashSet<Digest> = secrets::existing_digests(tx, &digests).await?.into_iter().collect();
-                let (present, absent): (Vec<_>, Vec<_>) =
-                    new.into_iter().partition(|(_, secret)| known.contains(&secret.digest));
+                let digests: Vec<Digest> = new.iter().flat_map(|row| row.digests.iter().copied()).collect();
+                let known = secrets::existing_digests(tx, &digests).await?;
+                let is_known = |row: &New| row.digests.iter().any(|digest| known.contains(digest));
+                let (present, absent): (Vec<_>, Vec<_>) = new.into_iter().partition(is_known);
+                let absent: Vec<(Key, Secret)> = absent.into_iter().map(|row| (row.key, row.secret)).collect();
                 secrets::insert_imported(tx, &absent).await?;
                 let detail = json!({ "created": absent.len(), "present": present.len() });
                 let event =
                     AuditEvent { action: "key.import", target: account.to_string(), account: Some(account), detail };
-                Ok((present.into_iter().map(|(key, _)| key.id).collect(), event))
+                Ok((present.into_iter().map(|row| row.key.id).collect(), event))
             })
         })
         .await

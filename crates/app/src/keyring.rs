@@ -108,6 +108,18 @@ impl Keyring {
         self.current().map(|pepper| Making { pepper: pepper.version(), form: Form::Plain })
     }
 
+    /// How a secret made in this way is to be stored instead, where its pepper is not the current one. What is known by
+    /// its SHA-256 stays so: that is what a second import knows it by.
+    pub(crate) fn renewed(&self, making: Making) -> Option<Making> {
+        let pepper = self.current()?.version();
+        (making.pepper != pepper).then_some(Making { pepper, ..making })
+    }
+
+    /// Every digest a key known by its SHA-256 may be stored under, the current pepper's first.
+    pub(crate) fn digests_of_hash(&self, sha256: &[u8; 32]) -> Vec<Digest> {
+        self.peppers.iter().map(|pepper| pepper.digest_hash(sha256)).collect()
+    }
+
     /// Digests a presented key in another way than the current one.
     pub(crate) fn digest_as(&self, making: Making, key: &[u8]) -> Option<Digest> {
         let pepper = self.peppers.iter().find(|pepper| pepper.version() == making.pepper)?;

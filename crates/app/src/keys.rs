@@ -91,7 +91,7 @@ impl App {
             })
             .await?;
         let (key, is_new) = made;
-        Ok(Created { key, plain: is_new.then_some(plain) })
+        Ok(Created { key: self.with_leased(key), plain: is_new.then_some(plain) })
     }
 
     /// A key the caller may see.
@@ -100,15 +100,7 @@ impl App {
     /// There is none, or it is another account's.
     pub async fn get_key(&self, caller: &Caller, id: KeyId) -> Result<Key, Error> {
         caller.must(&self.world().policy.catalog, "keys:read")?;
-        let mut key = keys::find_key(&self.db, id)
-            .await?
-            .filter(|key| caller.reaches(key.account))
-            .ok_or(Error::NotFound("key"))?;
-        // Units this node holds are still the key's.
-        if let (Some(credits), Some(pool)) = (&mut key.credits, self.pools.find(id)) {
-            *credits += pool.leased();
-        }
-        Ok(key)
+        self.see(caller, id).await
     }
 
     /// A key's secrets that still work, newest first.
@@ -136,7 +128,8 @@ impl App {
             filter.account = Some(own);
         }
         filter.now = self.clock.now();
-        Ok(keys::list_keys(&self.db, &filter).await?)
+        let listed = keys::list_keys(&self.db, &filter).await?;
+        Ok(listed.into_iter().map(|key| self.with_leased(key)).collect())
     }
 
     /// Changes what a key is, but not its secret.
@@ -165,7 +158,7 @@ impl App {
                 keys::update_key(tx, &key).await?;
                 key.version += 1;
                 if sets_balance {
-                    let held = pool.as_ref().filter(|_| keeps_credits).map_or(0, |pool| pool.leased());
+                    let held = pool.as_ref().map_or(0, |pool| if keeps_credits { pool.drain() } else { pool.annul() });
                     key.credits = key.credits.map(|credits| credits + held);
                     let balance = Balance { credits: key.credits, refill: key.refill, refill_at: key.refill_at };
                     credits::set_balance(tx, pool.as_deref(), key.id, &balance).await?;
@@ -175,6 +168,7 @@ impl App {
             })
         })
         .await
+        .map(|key| self.with_leased(key))
     }
 
     /// Gives a key a new secret; the one before it works until the grace is over.
@@ -222,7 +216,7 @@ impl App {
                 })
             })
             .await?;
-        Ok(Rotated { key, plain, old_prefix, old_expires_at })
+        Ok(Rotated { key: self.with_leased(key), plain, old_prefix, old_expires_at })
     }
 
     /// Ends the grace of a key's earlier secrets now, or moves its end to so long from now.
@@ -248,6 +242,7 @@ impl App {
             })
         })
         .await
+        .map(|key| self.with_leased(key))
     }
 
     /// Ends a key for ever. Once this has returned, nobody accepts it. Revoking a revoked key changes nothing.
@@ -300,12 +295,22 @@ impl App {
             })
         })
         .await
+        .map(|key| self.with_leased(key))
     }
 
     /// A key within the caller's reach, whatever they may do with it.
     pub(crate) async fn see(&self, caller: &Caller, id: KeyId) -> Result<Key, Error> {
         let key = keys::find_key(&self.db, id).await?;
-        key.filter(|key| caller.reaches(key.account)).ok_or(Error::NotFound("key"))
+        let key = key.filter(|key| caller.reaches(key.account)).ok_or(Error::NotFound("key"))?;
+        Ok(self.with_leased(key))
+    }
+
+    /// A key as it is shown: units this node has leased are still the key's.
+    fn with_leased(&self, mut key: Key) -> Key {
+        if let (Some(credits), Some(pool)) = (&mut key.credits, self.pools.find(key.id)) {
+            *credits += pool.leased();
+        }
+        key
     }
 
     /// A new secret for `key`, whose shown parts become the key's.

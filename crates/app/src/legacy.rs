@@ -1,7 +1,7 @@
 //! Secrets stored in another way than new ones are: under an older pepper, or known by their SHA-256 alone.
 //!
 //! They are looked up under every such way that is in use, in one statement, and cached under the digest they are
-//! stored with. The first use brings the plaintext, and with it the chance to store them like all others.
+//! stored with. The first use brings the plaintext, and with it the chance to store them under the current pepper.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,11 +23,14 @@ const QUEUE: usize = 1_024;
 pub(crate) struct Legacy {
     makings: ArcSwap<Vec<Making>>,
     imported: AtomicBool,
-    upgrades: mpsc::Sender<(Digest, Digest)>,
+    upgrades: mpsc::Sender<Upgrade>,
 }
 
+/// A secret to be stored anew: the digest it is stored under, the one it is to have, and how that was made.
+type Upgrade = (Digest, Digest, Making);
+
 /// The other end of the upgrades: to be run as one task.
-pub(crate) struct Upgrades(mpsc::Receiver<(Digest, Digest)>);
+pub(crate) struct Upgrades(mpsc::Receiver<Upgrade>);
 
 impl Legacy {
     pub(crate) fn new(makings: Vec<Making>, keyring: &Keyring) -> (Self, Upgrades) {
@@ -64,9 +67,9 @@ impl Legacy {
         self.makings.load().iter().filter_map(|making| keyring.digest_as(*making, key)).collect()
     }
 
-    pub(crate) fn upgrade_later(&self, stored: Digest, current: Digest) {
+    pub(crate) fn upgrade_later(&self, stored: Digest, renewed: Digest, making: Making) {
         // A full queue is no loss: the key's next use asks again.
-        let _ = self.upgrades.try_send((stored, current));
+        let _ = self.upgrades.try_send((stored, renewed, making));
     }
 }
 
@@ -83,8 +86,8 @@ impl App {
 
     /// Stores used secrets anew under the current pepper, until the app is gone.
     pub(crate) async fn run_upgrades(&self, mut queue: Upgrades) {
-        while let Some((stored, current)) = queue.0.recv().await {
-            match self.upgrade_secret(stored, current).await {
+        while let Some(upgrade) = queue.0.recv().await {
+            match self.upgrade_secret(upgrade).await {
                 // It was revoked, or upgraded already, since it was asked for.
                 Ok(()) | Err(Error::Conflict(_) | Error::NotFound(_)) => {}
                 Err(error) => tracing::warn!(%error, "a secret could not be stored anew"),
@@ -92,12 +95,15 @@ impl App {
         }
     }
 
-    async fn upgrade_secret(&self, stored: Digest, current: Digest) -> Result<(), Error> {
-        let Some(making) = self.keyring.making() else { return Ok(()) };
+    async fn upgrade_secret(&self, (stored, renewed, making): Upgrade) -> Result<(), Error> {
+        if Some(making) != self.keyring.making() {
+            // Known before it is stored so, that it is never looked for in vain.
+            self.legacy.add(making);
+        }
         self.write(Author::system(), move |tx| {
             Box::pin(async move {
                 let found = find_secret(tx, &[stored]).await?.ok_or(Error::NotFound("secret"))?;
-                keywright_store::secrets::replace_digest(tx, &stored, &current, making).await?;
+                keywright_store::secrets::replace_digest(tx, &stored, &renewed, making).await?;
                 let detail = json!({ "from_pepper": found.secret.making.pepper, "to_pepper": making.pepper });
                 let account = Some(found.key.account);
                 Ok(((), AuditEvent { action: "key.upgrade_secret", target: found.key.id.to_string(), account, detail }))

@@ -371,7 +371,11 @@ impl App {
             if let Some((_, Lookup::Unknown(ticket))) = tickets.into_iter().find(|(older, _)| *older == stored) {
                 self.cache.insert(ticket, &stored, facts, Arc::clone(&record));
             }
-            self.legacy.upgrade_later(stored, *digest);
+            if let Some(making) = self.keyring.renewed(found.secret.making)
+                && let Some(renewed) = self.keyring.digest_as(making, key)
+            {
+                self.legacy.upgrade_later(stored, renewed, making);
+            }
         }
         Ok(Some((facts, record)))
     }

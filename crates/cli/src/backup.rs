@@ -18,8 +18,8 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// What the help says beneath the options.
 pub(crate) const HELP: &str = "\
-The copy is of one moment, and is readable by its owner alone. It holds no master key: keep that too, apart from the copy, for
-without it the copy is of no use. To restore, stop the server and put the copy in the database's place, without the -wal and -shm
+The copy is of one moment, and is readable by its owner alone. It holds no master key: keep that too, apart from the copy, for \
+without it the copy is of no use. To restore, stop the server and put the copy in the database's place, without the -wal and -shm \
 files beside it. PostgreSQL is backed up with pg_dump.
 
 Examples:

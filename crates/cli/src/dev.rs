@@ -5,7 +5,6 @@
 //! folder that `dev` did not make is never touched.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
@@ -32,7 +31,7 @@ const EMAIL: &str = "demo@example.com";
 
 /// What the help says beneath the options.
 pub(crate) const HELP: &str = "\
-It listens on this machine alone and runs a built-in policy with the kinds of three API providers. Everything it makes is in the
+It listens on this machine alone and runs a built-in policy with the kinds of three API providers. Everything it makes is in the \
 data folder: delete the folder to begin anew.
 
 Examples:
@@ -141,14 +140,7 @@ fn prepare(place: &Place) -> Result<bool> {
     }
     if mark.exists() {
         // Nobody was ever told of what the first start had made until it died.
-        for tail in ["", "-wal", "-shm"] {
-            let mut path = database.as_os_str().to_owned();
-            path.push(tail);
-            let path = PathBuf::from(path);
-            if path.exists() {
-                std::fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))?;
-            }
-        }
+        folder.remove_database().with_context(|| format!("{} cannot be removed", database.display()))?;
     } else if database.exists() || place.master_key.exists() {
         let text = format!(
             "{} holds data that `keywright dev` did not make: name another folder with --data-dir",

@@ -22,7 +22,7 @@ use crate::say;
 
 /// What the help says beneath the options.
 pub(crate) const HELP: &str = "\
-It changes nothing, and does not open the database while a server runs. Exit code 1 where something is wrong; a warning is no
+It changes nothing, and does not open the database while a server runs. Exit code 1 where something is wrong; a warning is no \
 failure.
 
 Examples:

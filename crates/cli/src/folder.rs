@@ -50,6 +50,19 @@ impl Folder {
         self.0.join("keywright.db")
     }
 
+    /// Removes the SQLite database and what lies beside it: an old journal would be played into a new database.
+    pub(crate) fn remove_database(&self) -> io::Result<()> {
+        for tail in ["-journal", "-wal", "-shm", ""] {
+            let mut path = self.database().into_os_string();
+            path.push(tail);
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Where `dev` keeps its credentials.
     pub(crate) fn dev_credentials(&self) -> PathBuf {
         self.0.join("dev-credentials.json")

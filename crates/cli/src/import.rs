@@ -29,9 +29,9 @@ use rows::{Row, Rows};
 
 /// What the help says beneath the options.
 pub(crate) const HELP: &str = "\
-CSV begins with a line of column names: hash, and any of prefix, name, description, environment, role, services, permissions,
-ip_allowlist, expires_in, credits, refill, ratelimits, metadata. Lists are separated by ; or spaces; a refill is written
-1000/30d, a rate limit requests=100/1m, metadata as a JSON object. JSON lines are objects with the same names, as the API takes
+CSV begins with a line of column names: hash, and any of prefix, name, description, environment, role, services, permissions, \
+ip_allowlist, expires_in, credits, refill, ratelimits, metadata. Lists are separated by ; or spaces; a refill is written \
+1000/30d, a rate limit requests=100/1m, metadata as a JSON object. JSON lines are objects with the same names, as the API takes \
 them. The hash is the SHA-256 of the whole key, in hexadecimal or base64.
 
 An import that was cut off is run again with the same words and goes on where it was.

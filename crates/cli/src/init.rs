@@ -18,7 +18,7 @@ use crate::{output, say};
 
 /// What the help says beneath the options.
 pub(crate) const HELP: &str = "\
-It writes keywright.toml, policy.toml and master.key into the folder, makes the database, and prints the first operator key on
+It writes keywright.toml, policy.toml and master.key into the folder, makes the database, and prints the first operator key on \
 standard output, this once. It overwrites nothing. KEYWRIGHT_DATABASE_URL chooses another database than SQLite.
 
 Examples:
@@ -36,8 +36,10 @@ pub(crate) struct Init {
 /// Begins a Keywright.
 pub(crate) async fn run(global: &Global, init: Init) -> Result<Exit> {
     Folder(init.dir.clone()).create()?;
-    let file = init.dir.join(config::FILE);
-    let policy = init.dir.join("policy.toml");
+    // What is shown is what can be pasted: no `./` before it.
+    let dir = if init.dir == Path::new(".") { PathBuf::new() } else { init.dir };
+    let file = dir.join(config::FILE);
+    let policy = dir.join("policy.toml");
     let place = config::parse(&file, config::TEMPLATE, None).map_err(|wrongs| config::refuse(&wrongs))?.place;
     for path in [&file, &policy, &place.master_key, &place.folder.database()] {
         if path.exists() {
@@ -47,10 +49,12 @@ pub(crate) async fn run(global: &Global, init: Init) -> Result<Exit> {
     let made = begin(global, &file, &policy).await;
     if made.is_err() {
         // Half of it would stand in the way of the next try.
-        for path in [&file, &policy, &place.master_key] {
+        for path in [file.clone(), policy.clone(), place.master_key.clone(), place.folder.0.join("lock")] {
             drop(std::fs::remove_file(path));
         }
-        drop(std::fs::remove_dir_all(&place.folder.0));
+        drop(place.folder.remove_database());
+        // It stays where somebody else keeps something in it.
+        drop(std::fs::remove_dir(&place.folder.0));
     }
     let key = made?;
     if global.output == Some(Format::Json) {

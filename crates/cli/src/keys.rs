@@ -37,7 +37,7 @@ const USAGE: [Column; 4] = [
 pub(crate) enum Command {
     /// Make a key; it is shown this once
     #[command(after_help = "Examples:\n  \
-        keywright keys create --account acc_… --name 'CI of the shop' --permission documents:read --expires-in 90d\n  \
+        keywright keys create --account acc_… --name CI --permission documents:read --expires-in 90d\n  \
         keywright keys create --account acc_… --ratelimit requests=100/1m --credits 1000 --refill 1000/30d\n  \
         keywright keys create --kind operator --permission keys:verify -o json | jq -r .key")]
     Create(Box<Create>),

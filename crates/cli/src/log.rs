@@ -8,9 +8,9 @@ use tracing_subscriber::EnvFilter;
 use crate::say;
 
 /// What is logged where nothing else is said.
-pub(crate) const DEFAULT: &str = "info";
+pub(crate) const DEFAULT: &str = "info,sqlx=error";
 /// What a command that answers by itself logs.
-pub(crate) const QUIET: &str = "warn";
+pub(crate) const QUIET: &str = "warn,sqlx=error";
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]

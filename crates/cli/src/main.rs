@@ -13,6 +13,7 @@ mod config;
 mod confirm;
 mod dev;
 mod dev_screen;
+mod docs;
 mod doctor;
 mod exit;
 mod fields;
@@ -48,7 +49,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The credential authority for an API: issue, scope, limit, verify, rotate, revoke and audit its keys.
 #[derive(Parser)]
-#[command(name = "keywright", version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
+#[command(name = "keywright", version, about, arg_required_else_help = true, max_term_width = 110, after_help = AFTER_HELP)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -93,15 +94,18 @@ enum Command {
     /// Print completions for a shell
     #[command(after_help = "Examples:\n  keywright completion bash > /etc/bash_completion.d/keywright")]
     Completion(completion::Completion),
+    /// Print a page of the reference
+    #[command(subcommand, hide = true)]
+    Docs(docs::Command),
 }
 
 const AFTER_HELP: &str = "\
 Begin with `keywright dev`, which needs nothing, or with `keywright init`.
 
-Commands speak to the server at --server or KEYWRIGHT_BASE_URL with the operator key in KEYWRIGHT_API_KEY; else to the one that
+Commands speak to the server at --server or KEYWRIGHT_BASE_URL with the operator key in KEYWRIGHT_API_KEY; else to the one that \
 runs on the data folder; else, when none runs, straight to the data folder.
 
-Data goes to standard output, all else to standard error. NO_COLOR takes the colour away, KEYWRIGHT_LOG=debug says more.
+Data goes to standard output, all else to standard error. NO_COLOR takes the colour away, KEYWRIGHT_LOG=debug says more. \
 Secrets are read from standard input or the environment, never from the command line.
 
 Exit codes:
@@ -148,5 +152,6 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(doctor) => doctor::run(&global, doctor).await,
         Command::Openapi => openapi::run(),
         Command::Completion(completion) => completion::run(&completion),
+        Command::Docs(command) => docs::run(&command),
     }
 }

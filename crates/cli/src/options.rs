@@ -10,13 +10,34 @@ use crate::say;
 #[derive(Args, Clone)]
 pub(crate) struct Global {
     /// Speak to the server at this address. It needs an operator key in KEYWRIGHT_API_KEY
-    #[arg(long, global = true, value_name = "URL", env = "KEYWRIGHT_BASE_URL", help_heading = "Where it goes")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "KEYWRIGHT_BASE_URL",
+        hide_env_values = true,
+        help_heading = "Where it goes"
+    )]
     pub(crate) server: Option<String>,
     /// The configuration file [default: ./keywright.toml, where there is one]
-    #[arg(long, global = true, value_name = "FILE", env = "KEYWRIGHT_CONFIG", help_heading = "Where it goes")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "KEYWRIGHT_CONFIG",
+        hide_env_values = true,
+        help_heading = "Where it goes"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// The data folder [default: the configuration's, else ./.keywright]
-    #[arg(long, global = true, value_name = "DIR", env = "KEYWRIGHT_DATA_DIR", help_heading = "Where it goes")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "KEYWRIGHT_DATA_DIR",
+        hide_env_values = true,
+        help_heading = "Where it goes"
+    )]
     pub(crate) data_dir: Option<PathBuf>,
     /// How data is written [default: table on a terminal, json elsewhere]
     #[arg(
@@ -25,6 +46,7 @@ pub(crate) struct Global {
         global = true,
         value_name = "FORMAT",
         env = "KEYWRIGHT_OUTPUT",
+        hide_env_values = true,
         help_heading = "How it answers"
     )]
     pub(crate) output: Option<Format>,

@@ -17,7 +17,7 @@ use crate::say;
 
 /// What the help says beneath the options.
 pub(crate) const HELP: &str = "\
-The server has to be stopped. Every key goes on working: it moves to the new secret when it is next used. Backups made until now
+The server has to be stopped. Every key goes on working: it moves to the new secret when it is next used. Backups made until now \
 open with the old master key alone, which is kept beside the new one as master.key.old-N: delete it once no backup needs it.
 
 Examples:

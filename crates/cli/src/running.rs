@@ -68,21 +68,30 @@ pub(crate) async fn run(
     ready(&url)?;
     let (stop, stopping) = watch::channel(false);
     let obeying = tokio::spawn(signals.obey(place.clone(), Arc::clone(&app), stop));
-    let served = keywright_server::serve(listener, Arc::clone(&app), options, stopped(stopping, &app)).await;
+    let mut is_ours = true;
+    let stop = stopped(stopping, &app, &mut is_ours);
+    let served = keywright_server::serve(listener, Arc::clone(&app), options, stop).await;
     place.folder.forget_server();
-    tasks.stop().await.context("what was counted last could not be written down")?;
+    let stopped = tasks.stop().await;
     obeying.abort();
+    if !is_ours {
+        return Err(fail(Exit::Unreachable, "the claim on the database was lost: start again to claim it anew"));
+    }
+    stopped.context("what was counted last could not be written down")?;
     tracing::info!("stopped; nothing that was acknowledged is lost");
     drop(lock);
     served.context("the listener broke")
 }
 
 /// Waits until the server is to stop: told to, or no longer the one that may use the database.
-async fn stopped(mut stopping: watch::Receiver<bool>, app: &App) {
+async fn stopped(mut stopping: watch::Receiver<bool>, app: &App, is_ours: &mut bool) {
     tokio::select! {
         // The other end is gone only when the process is about to be.
         _ = stopping.wait_for(|stop| *stop) => {}
-        () = app.claim_lost() => tracing::error!("stopping: another process may use the database by now"),
+        () = app.claim_lost() => {
+            *is_ours = false;
+            tracing::error!("stopping: another process may use the database by now");
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::running;
 
 /// What the help says beneath the options.
 pub(crate) const HELP: &str = "\
-SIGTERM and SIGINT end it once the calls under way are answered. SIGHUP reloads the policy; a wrong one is logged by file and
+SIGTERM and SIGINT end it once the calls under way are answered. SIGHUP reloads the policy; a wrong one is logged by file and \
 line, and the one before stays in force.
 
 Examples:

@@ -202,7 +202,7 @@ fn unknown(what: &str, name: &str, listed: &[String]) -> String {
     if listed.is_empty() {
         format!("`{name}`: keys of this kind have no {what}; leave it out")
     } else {
-        format!("`{name}` is not a {what} of this kind: use {}", listed.join(", "))
+        format!("`{name}` is no {what} of this kind: use {}", listed.join(", "))
     }
 }
 
@@ -241,8 +241,8 @@ pub(crate) fn check_refill(refill: &Refill, has_credits: bool) -> Result<(), Str
 fn check_life(kind: &Kind, key: &Key, now: Time) -> Result<(), String> {
     match (key.expires_at, kind.longest_life) {
         (Some(at), _) if at <= now && key.created_at == now => Err("is at least 1s".into()),
-        (Some(at), Some(longest)) if at > key.created_at.max(now).after(longest) => {
-            Err(format!("is at most {longest} for this kind"))
+        (Some(at), Some(longest)) if at > key.created_at.after(longest) => {
+            Err(format!("is at most {longest} for this kind, counted from when the key was made"))
         }
         (None, Some(longest)) => Err(format!("is required for this kind, and at most {longest}")),
         _ => Ok(()),

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
@@ -144,6 +144,18 @@ fn address(headers: &HeaderMap, peer: Option<IpAddr>, options: &Options) -> Opti
     Some(last)
 }
 
+/// The id in a path. What is no text is no id of anything, and looks as a missing one does.
+pub(crate) struct Id(pub(crate) String);
+
+impl FromRequestParts<Server> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        let found = Path::from_request_parts(parts, server).await;
+        Ok(Self(found.map(|Path(id)| id).unwrap_or_default()))
+    }
+}
+
 /// A JSON body of the right shape. An empty one stands for `{}`.
 pub(crate) struct Json<T>(pub(crate) T);
 
@@ -182,18 +194,29 @@ pub(crate) fn json<'de, T: Deserialize<'de>>(headers: &HeaderMap, bytes: &'de [u
     }
     let mut from = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut from).map_err(|error| {
-        let field = error.path().to_string();
-        let inner = error.into_inner();
+        let inner = error.inner();
         if inner.is_data() {
             let reason = inner.to_string();
-            let reason = reason.split(" at line ").next().unwrap_or_default();
-            Problem::from(Error::invalid(if field == "." { "body" } else { &field }, reason))
+            misfit(error.path(), reason.split(" at line ").next().unwrap_or_default(), "body")
         } else {
             Problem::new("INVALID_JSON", format!("the body is not JSON: {inner}"))
         }
     })?;
     from.end().map_err(|_| Problem::new("INVALID_JSON", "there is something after the end of the JSON"))?;
     Ok(value)
+}
+
+/// What does not fit the shape asked for, told by its field; `whole` names what is wrong where no field is.
+pub(crate) fn misfit(path: &serde_path_to_error::Path, reason: &str, whole: &str) -> Problem {
+    let place = path.to_string();
+    let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    let field = match (place.as_str(), missing) {
+        (".", None) => whole.to_owned(),
+        (".", Some(missing)) => missing.to_owned(),
+        (_, Some(missing)) => format!("{place}.{missing}"),
+        (_, None) => place,
+    };
+    Error::invalid(&field, if missing.is_some() { "is required" } else { reason }).into()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -22,6 +22,16 @@ pub use extract::LocalOperator;
 pub use router::{Needs, ROUTES, router};
 pub use serve::serve;
 
+/// Every error the API can answer: its code, its status and what it means.
+pub fn problems() -> impl Iterator<Item = (&'static str, u16, &'static str)> {
+    problem::CODES.into_iter().map(|(code, status, title)| (code, status.as_u16(), title))
+}
+
+/// Every outcome a verification can have: its code and what it means.
+pub fn outcomes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    keywright_core::verify::Outcome::ALL.into_iter().map(|outcome| (outcome.code(), api::verify::detail(outcome)))
+}
+
 /// How a server is run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method};
 use keywright_app::App;
 
@@ -76,6 +76,7 @@ routes! {
     GET    "/ready",                Nothing                   => health::ready;
     GET    "/openapi.json",         Nothing                   => docs::openapi;
     GET    "/docs",                 Nothing                   => docs::page;
+    GET    "/docs/style.css",       Nothing                   => docs::style;
 }
 
 /// All routes over an app, for a server or for calls inside the process.
@@ -109,14 +110,19 @@ async fn around(State(server): State<Server>, mut request: Request, next: Next) 
     });
     let id = context.request_id.clone();
     request.extensions_mut().insert(context);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let method = request.method().clone();
+    // The route, not the path: somebody will put a key into a path one day, and it must not be in the log.
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        // The router knows what a path takes (RFC 9110, 15.5.6).
+        let allowed = response.headers_mut().remove(ALLOW);
         response = problem.answer(&id).map(Into::into);
+        response.headers_mut().extend(allowed.map(|allowed| (ALLOW, allowed)));
     }
     finish(response.headers_mut(), &id);
     server.metrics.count_request(method_name(&method), response.status());
-    tracing::debug!(%method, path, status = response.status().as_u16(), request_id = id.0, "answered");
+    tracing::debug!(%method, route, status = response.status().as_u16(), request_id = id.0, "answered");
     response
 }
 

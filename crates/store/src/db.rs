@@ -1,4 +1,4 @@
-//! The database: the only file that names a driver, and the one place where the two engines part.
+//! The database: with `db/schema.rs` the only file that names a driver, and the one place where the two engines part.
 //!
 //! SQLite has one connection that writes and a few that only read, so a write never waits for another in the same
 //! process and readers see a committed state. PostgreSQL has a pool for each. What this file must keep: no error
@@ -10,15 +10,17 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::error::ErrorKind;
-use sqlx::migrate::{MigrateError, MigrationType, Migrator};
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection as _, Pool, Row as _};
 
 use crate::error::StoreError;
-use crate::migrations::MIGRATIONS;
 use crate::value::Value;
+
+mod schema;
+
+use schema::migrate;
 
 /// How long a caller waits for a connection, and a connection for a lock.
 const QUEUE: Duration = Duration::from_secs(5);
@@ -26,8 +28,6 @@ const QUEUE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for PostgreSQL's side, which ends the statement rather than the connection, so it has to be first.
 const STATEMENT_MS: &str = "25000";
-/// Where the driver keeps which migrations were applied.
-const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 const READERS: u32 = 4;
 const POSTGRES_WRITERS: u32 = 4;
 /// What the advisory lock of a serving process is called: "keywrght" in ASCII.
@@ -182,24 +182,6 @@ impl Db {
             let _ = std::fs::remove_file(path);
         }
         result
-    }
-
-    /// The schema a database is at, where it has one, and the one this Keywright knows. Nothing is created or changed.
-    ///
-    /// # Errors
-    /// Unavailable: the database cannot be reached.
-    pub async fn find_schema(url: &str) -> Result<(Option<i64>, i64), StoreError> {
-        let newest = MIGRATIONS.last().map_or(0, |migration| migration.version);
-        let found = if let Some(path) = url.strip_prefix("sqlite:") {
-            let path = Path::new(path.strip_prefix("//").unwrap_or(path));
-            applied(&mut limited(as_it_is(path).connect()).await?).await
-        } else {
-            let wrong =
-                |_| StoreError::unavailable("the database URL is not of the form postgres://user:password@host/db");
-            let options = PgConnectOptions::from_str(url).map_err(wrong)?.disable_statement_logging();
-            applied(&mut limited(options.connect()).await?).await
-        };
-        Ok((found, newest))
     }
 
     /// Makes this process the only one that serves the database. On SQLite it always succeeds: its file's folder is
@@ -424,41 +406,10 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
     options.open(path).map(drop).map_err(cannot)
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "sqlx's errors are open-ended: what is not listed is unavailable")]
-async fn migrate<C: sqlx::migrate::Migrate>(
-    connection: &mut C,
-    text: impl Fn(&crate::migrations::Migration) -> &'static str,
-) -> Result<(), StoreError> {
-    let step = |migration: &crate::migrations::Migration| {
-        let sql = sqlx::SqlSafeStr::into_sql_str(text(migration));
-        let kind = MigrationType::Simple;
-        sqlx::migrate::Migration::new(migration.version, migration.name.into(), kind, sql, false)
-    };
-    let migrator = Migrator::with_migrations(MIGRATIONS.iter().map(step).collect());
-    let newest = MIGRATIONS.last().map_or(0, |migration| migration.version);
-    migrator.run_direct(None, connection, false).await.map_err(|error| match error {
-        MigrateError::VersionMissing(found) => StoreError::unavailable(format!(
-            "the database is at schema {found} and this Keywright knows {newest}: run the newer Keywright that \
-             upgraded it, or restore the backup made before"
-        )),
-        MigrateError::VersionMismatch(found) | MigrateError::Dirty(found) => {
-            StoreError::corrupt(format!("migration {found} was applied in another form than this Keywright knows"))
-        }
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => translate(error),
-        other => StoreError::unavailable(format!("the schema could not be brought up to date: {other}")),
-    })
-}
-
 /// An SQLite file, opened by somebody who is not to change it.
 fn as_it_is(path: &Path) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new().filename(path).create_if_missing(false);
     options.busy_timeout(QUEUE).pragma("temp_store", "memory").disable_statement_logging()
-}
-
-/// The newest migration a database has seen; where none was ever applied there is no table of them.
-async fn applied<C: sqlx::migrate::Migrate>(connection: &mut C) -> Option<i64> {
-    let applied = connection.list_applied_migrations(MIGRATIONS_TABLE).await.ok()?;
-    applied.iter().map(|migration| migration.version).max()
 }
 
 /// Nothing waits for a database without a limit.

@@ -52,6 +52,7 @@ pub(super) const STEPS: &[Step] = &[
         run: |ci| crate::docs::check(&ci.root),
         ..PLAIN
     },
+    Step { name: "openapi", says: "the API's description is valid OpenAPI 3.1", run: super::openapi::check, ..PLAIN },
     Step {
         name: "rustdoc",
         says: "the API documentation builds without a warning",

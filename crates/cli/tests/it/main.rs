@@ -1,1 +1,22 @@
-//! Black-box tests of the binary.
+//! Black-box tests of the binary: what a person types, and what comes back. Nothing here knows the code.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and waits for other processes by a clock"
+)]
+
+mod api;
+mod backup;
+mod canary;
+mod crash;
+mod dev;
+mod doctor;
+mod import;
+mod life;
+mod manners;
+mod rekey;
+mod serve;
+mod support;

@@ -1,6 +1,6 @@
 //! `/v1/accounts`: the customers that own keys.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use keywright_app::accounts::AccountChange;
 use keywright_app::error::Error;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::page::{Page, cursor, limit, query};
 use super::view::AccountView;
 use crate::Server;
-use crate::extract::{Json, Who};
+use crate::extract::{Id, Json, Who};
 use crate::problem::Problem;
 
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ fn account_id(text: &str) -> Result<AccountId, Problem> {
 pub(crate) async fn get(
     State(server): State<Server>,
     who: Who,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<axum::Json<AccountView>, Problem> {
     Ok(axum::Json(server.app.get_account(&who.caller, account_id(&id)?).await?.into()))
 }
@@ -69,7 +69,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(server): State<Server>,
     who: Who,
-    Path(id): Path<String>,
+    Id(id): Id,
     Json(change): Json<AccountChange>,
 ) -> Result<axum::Json<AccountView>, Problem> {
     Ok(axum::Json(server.app.update_account(&who.caller, account_id(&id)?, change).await?.into()))

@@ -1,6 +1,6 @@
 //! `/v1/keys`: make, list, see, change, revoke.
 
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderValue, StatusCode};
@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use super::page::{Page, When, cursor, limit, query};
 use super::view::{KeyView, KeyWithPlaintext, KeyWithSecrets};
 use crate::Server;
-use crate::extract::{Json, MOST_BYTES, Who, json, read};
+use crate::extract::{Id, Json, MOST_BYTES, Who, json, misfit, read};
 use crate::problem::Problem;
 
 /// The header that makes creating safe to repeat.
@@ -60,11 +60,7 @@ fn take<T: for<'de> Deserialize<'de>>(fields: &mut Map<String, Value>, name: &st
 
 /// The other fields into a shape; what does not fit is told by its field.
 fn from_value<T: for<'de> Deserialize<'de>>(value: Value) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let field = error.path().to_string();
-        let reason = error.into_inner().to_string();
-        Error::invalid(if field == "." { "body" } else { &field }, reason).into()
-    })
+    serde_path_to_error::deserialize(value).map_err(|error| misfit(error.path(), &error.inner().to_string(), "body"))
 }
 
 #[derive(Deserialize)]
@@ -99,7 +95,8 @@ pub(crate) async fn list(
         status: if due { Some(Status::Active) } else { asked.status },
         unused_since: asked.unused_since.map(|when| past(when, now)),
         expiring_before: asked.expiring_before.map(|when| future(when, now)),
-        issued_before: due.then(|| now.before(shortest_due(&world.policy))),
+        // A secret is due in the very moment it is old enough; the filter takes only what is older.
+        issued_before: due.then(|| now.before(shortest_due(&world.policy)).after(Span::from_millis(1))),
         prefix: asked.prefix,
         include_operator: true,
         after: cursor(asked.cursor.as_deref())?,
@@ -141,7 +138,7 @@ pub(crate) fn key_id(text: &str) -> Result<KeyId, Problem> {
 pub(crate) async fn get(
     State(server): State<Server>,
     who: Who,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<axum::Json<KeyWithSecrets>, Problem> {
     let id = key_id(&id)?;
     let key = server.app.get_key(&who.caller, id).await?;
@@ -154,7 +151,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(server): State<Server>,
     who: Who,
-    Path(id): Path<String>,
+    Id(id): Id,
     Json(change): Json<Change>,
 ) -> Result<axum::Json<KeyView>, Problem> {
     let key = server.app.update_key(&who.caller, key_id(&id)?, change).await?;
@@ -162,11 +159,7 @@ pub(crate) async fn update(
 }
 
 /// `DELETE /v1/keys/{id}`
-pub(crate) async fn revoke(
-    State(server): State<Server>,
-    who: Who,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn revoke(State(server): State<Server>, who: Who, Id(id): Id) -> Result<StatusCode, Problem> {
     server.app.revoke_key(&who.caller, key_id(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -197,7 +190,7 @@ impl From<UsageRow> for UsageView {
 pub(crate) async fn usage(
     State(server): State<Server>,
     who: Who,
-    Path(id): Path<String>,
+    Id(id): Id,
     RawQuery(text): RawQuery,
 ) -> Result<axum::Json<Page<UsageView>>, Problem> {
     let asked: UsageQuery = query(text.as_deref())?;

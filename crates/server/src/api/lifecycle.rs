@@ -1,6 +1,6 @@
 //! `/v1/keys/{id}/…`: what happens to a key in its life.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::keys::key_id;
 use super::view::{KeyView, KeyWithPlaintext, RotatedView};
 use crate::Server;
-use crate::extract::{Json, Who};
+use crate::extract::{Id, Json, Who};
 use crate::problem::Problem;
 
 /// How long the secret before goes on working.
@@ -25,7 +25,7 @@ pub(crate) struct Rotate {
 pub(crate) async fn rotate(
     State(server): State<Server>,
     who: Who,
-    Path(id): Path<String>,
+    Id(id): Id,
     Json(Rotate { grace }): Json<Rotate>,
 ) -> Result<Response, Problem> {
     let rotated = server.app.rotate_key(&who.caller, key_id(&id)?, grace).await?;
@@ -54,7 +54,7 @@ pub(crate) struct Grace {
 pub(crate) async fn set_grace(
     State(server): State<Server>,
     who: Who,
-    Path(id): Path<String>,
+    Id(id): Id,
     Json(Grace { grace }): Json<Grace>,
 ) -> Result<axum::Json<KeyView>, Problem> {
     let key = server.app.set_grace(&who.caller, key_id(&id)?, grace).await?;
@@ -62,19 +62,19 @@ pub(crate) async fn set_grace(
 }
 
 /// `POST /v1/keys/{id}/enable`
-pub(crate) async fn enable(server: State<Server>, who: Who, id: Path<String>) -> Result<axum::Json<KeyView>, Problem> {
+pub(crate) async fn enable(server: State<Server>, who: Who, id: Id) -> Result<axum::Json<KeyView>, Problem> {
     set_enabled(server, who, id, true).await
 }
 
 /// `POST /v1/keys/{id}/disable`
-pub(crate) async fn disable(server: State<Server>, who: Who, id: Path<String>) -> Result<axum::Json<KeyView>, Problem> {
+pub(crate) async fn disable(server: State<Server>, who: Who, id: Id) -> Result<axum::Json<KeyView>, Problem> {
     set_enabled(server, who, id, false).await
 }
 
 async fn set_enabled(
     State(server): State<Server>,
     who: Who,
-    Path(id): Path<String>,
+    Id(id): Id,
     enabled: bool,
 ) -> Result<axum::Json<KeyView>, Problem> {
     let key = server.app.set_key_enabled(&who.caller, key_id(&id)?, enabled).await?;

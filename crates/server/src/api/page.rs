@@ -4,6 +4,7 @@ use keywright_app::error::Error;
 use keywright_core::time::{Span, Time};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::extract::misfit;
 use crate::problem::Problem;
 
 /// Rows a page has where the request does not say.
@@ -44,8 +45,13 @@ pub(crate) fn cursor<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<
 
 /// A query string of the right shape.
 pub(crate) fn query<T: for<'de> Deserialize<'de>>(text: Option<&str>) -> Result<T, Problem> {
-    serde_urlencoded::from_str(text.unwrap_or_default())
-        .map_err(|error| Error::invalid("query", error.to_string()).into())
+    let text = text.unwrap_or_default();
+    if text.contains("%00") {
+        return Err(Error::invalid("query", "has a NUL character, which nothing here can hold").into());
+    }
+    let pairs = form_urlencoded::parse(text.as_bytes());
+    serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs))
+        .map_err(|error| misfit(error.path(), &error.inner().to_string(), "query"))
 }
 
 /// A point in time, written as one or as so long from now.

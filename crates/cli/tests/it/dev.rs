@@ -1,0 +1,122 @@
+//! `keywright dev`: the first thing anybody runs.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Desk, mode, text};
+
+fn credentials(ready: &Value) -> Value {
+    let mut ready = ready.clone();
+    let fields = ready.as_object_mut().unwrap();
+    assert_eq!(fields.remove("event"), Some(json!("ready")));
+    fields.remove("url");
+    ready
+}
+
+#[test]
+fn the_first_start_says_one_line_and_the_second_the_same() {
+    let desk = Desk::new();
+    let (server, first) = desk.dev();
+    assert!(text(&first, "url").starts_with("http://127.0.0.1:") && !text(&first, "url").ends_with(":0"));
+    let mut keys: Vec<&String> = first["keys"].as_object().unwrap().keys().collect();
+    keys.sort();
+    assert_eq!(keys, ["cloudheed", "default", "wavis", "wayscloud_llm", "wayscloud_pat", "wayscloud_storage"]);
+    assert!(text(&first["user"], "password").len() >= 15);
+    assert_eq!(server.terminate(), (Some(0), String::new()));
+
+    let (server, second) = desk.dev();
+    assert_eq!(credentials(&first), credentials(&second));
+    assert_eq!(server.terminate(), (Some(0), String::new()));
+    for name in ["dev-credentials.json", "master.key", "keywright.db", "lock"] {
+        assert_eq!(mode(&desk.path(".keywright").join(name)), 0o600, "{name}");
+    }
+    assert_eq!(mode(&desk.path(".keywright")), 0o700);
+}
+
+#[test]
+fn every_key_it_makes_verifies() {
+    let (mut desk, ready) = Desk::with_dev_folder();
+    for (name, permission, environment) in [
+        ("wayscloud_storage", Some("storage:delete"), None),
+        ("wayscloud_llm", Some("llm:inference"), None),
+        ("wayscloud_pat", Some("ssh_keys:write"), None),
+        ("wavis", Some("compute:run"), Some("live")),
+        ("cloudheed", Some("org:write"), None),
+        ("default", Some("documents:read"), Some("live")),
+    ] {
+        desk.set("KEYWRIGHT_VERIFY_KEY", text(&ready["keys"], name));
+        let mut args = vec!["keys", "verify"];
+        args.extend(permission.iter().flat_map(|permission| ["--permission", permission]));
+        args.extend(environment.iter().flat_map(|environment| ["--environment", environment]));
+        let answer = desk.json(&args);
+        assert_eq!((&answer["valid"], &answer["account_id"]), (&json!(true), &ready["account_id"]), "{name}: {answer}");
+    }
+}
+
+#[test]
+fn the_commands_it_prints_work_when_pasted() {
+    let (desk, _) = Desk::with_dev_folder();
+    let mut command = desk.command(crate::support::BINARY);
+    command.args(["dev", "--listen", "127.0.0.1:0"]).stdout(std::fs::File::create(desk.path("screen")).unwrap());
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    crate::support::until("the screen is there", || desk.log("screen").contains("Ctrl-C"));
+    let screen = desk.log("screen");
+    assert!(!screen.contains('\u{1b}'), "no colour where there is no terminal");
+    let commands: Vec<&str> =
+        screen.split("\n\n").filter_map(|part| part.trim().split_once("\ncurl ")).map(|(_, rest)| rest).collect();
+    assert_eq!(commands.len(), 3, "{screen}");
+    let answers: Vec<Value> = commands
+        .iter()
+        .map(|rest| {
+            let output = desk.command("sh").args(["-c", &format!("curl {rest}")]).output().unwrap();
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+        })
+        .collect();
+    assert_eq!(answers[0]["code"], "VALID");
+    assert!(text(&answers[1], "key").starts_with("kw_live_"));
+    assert!(answers[2]["data"].as_array().unwrap().iter().any(|key| key["id"] == answers[1]["id"]));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_first_start_that_died_half_way_is_completed_by_the_next() {
+    let desk = Desk::new();
+    let folder = desk.path(".keywright");
+    // The mark is there, a database with something in it is, and the credentials are not.
+    let (server, dead) = desk.dev();
+    server.kill();
+    std::fs::rename(folder.join("dev-credentials.json"), folder.join("dev-unfinished")).unwrap();
+    let (server, ready) = desk.dev();
+    assert_ne!(credentials(&dead), credentials(&ready));
+    assert!(!folder.join("dev-unfinished").exists());
+    server.terminate();
+    let (_, again) = desk.dev();
+    assert_eq!(credentials(&ready), credentials(&again));
+}
+
+fn dev(desk: &Desk, more: &[&str]) -> Answer {
+    desk.run(&[&["dev", "--listen", "127.0.0.1:0", "--json"], more].concat())
+}
+
+#[test]
+fn what_stands_in_the_way_is_said() {
+    let (desk, _) = Desk::with_dev_folder();
+    let (server, ready) = desk.dev();
+    dev(&desk, &[]).fails(1, "runs on");
+    let taken = text(&ready, "url").trim_start_matches("http://");
+    desk.run(&["dev", "--listen", taken, "--data-dir", "other"]).fails(1, "another program listens there");
+    server.terminate();
+
+    std::fs::write(desk.path("file"), "").unwrap();
+    dev(&desk, &["--data-dir", "file/folder"]).fails(1, "cannot be made");
+
+    std::fs::write(desk.path(".keywright/master.key"), "0".repeat(64)).unwrap();
+    dev(&desk, &[]).fails(1, "is not the master key");
+    std::fs::write(desk.path(".keywright/master.key"), "nonsense").unwrap();
+    dev(&desk, &[]).fails(2, "64 hexadecimal digits");
+
+    std::fs::remove_file(desk.path(".keywright/keywright.db")).unwrap();
+    dev(&desk, &[]).fails(1, "is gone");
+    std::fs::remove_file(desk.path(".keywright/dev-credentials.json")).unwrap();
+    dev(&desk, &[]).fails(1, "did not make");
+}

@@ -1,0 +1,13 @@
+//! The API as its callers meet it: requests in, raw JSON out. A file for each route, at its path.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod described;
+mod harness;
+mod v1;

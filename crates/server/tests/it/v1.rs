@@ -1,0 +1,3 @@
+//! The native API.
+
+mod keys;

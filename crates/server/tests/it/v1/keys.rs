@@ -1,0 +1,11 @@
+//! `/v1/keys` and what is below it.
+
+mod create;
+mod enable;
+mod get;
+mod grace;
+mod idempotency;
+mod list;
+mod revoke;
+mod rotate;
+mod update;
