@@ -26,7 +26,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Part = fn(&Scale, &mut Table, &mut Figures) -> Result<()>;
 
 /// Everything that can be measured by name.
-const PARTS: &[(&str, Part)] = &[("verify", verify::run), ("http", http::run), ("create", create::run), ("start", start::run)];
+const PARTS: &[(&str, Part)] =
+    &[("verify", verify::run), ("http", http::run), ("create", create::run), ("start", start::run)];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +43,11 @@ fn main() -> ExitCode {
 fn run(args: &[String]) -> Result<()> {
     if args.first().is_some_and(|arg| arg == server::BARE) {
         return server::serve_bare();
+    }
+    if let [flag, count] = args
+        && flag == verify::MEMORY
+    {
+        return verify::print_memory(count);
     }
     let (flags, names): (Vec<&String>, Vec<&String>) = args.iter().partition(|arg| arg.starts_with('-'));
     let scale = match flags.as_slice() {

@@ -381,7 +381,11 @@ impl App {
     }
 
     /// What the hot path needs of a stored key; `None` where the policy no longer has its kind.
-    pub(crate) fn facts_of(&self, world: &World, found: &keywright_store::secrets::Found) -> Option<(Facts, Arc<Record>)> {
+    pub(crate) fn facts_of(
+        &self,
+        world: &World,
+        found: &keywright_store::secrets::Found,
+    ) -> Option<(Facts, Arc<Record>)> {
         let key = &found.key;
         world.policy.kind(&key.kind)?;
         let limits = self.limits.of(key.id, &key.ratelimits);
