@@ -22,7 +22,8 @@ pub(crate) fn run(scale: &Scale, table: &mut Table, _: &mut Figures) -> Result<(
     let folder = tempfile::tempdir()?;
     let keywright = Server::keywright(folder.path())?;
     let said: Value = serde_json::from_str(&keywright.ready)?;
-    let said = |name: &str| said.get(name).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("no {name}"));
+    let said =
+        |name: &str| said.get(name).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("no {name}"));
     let (operator, account) = (said("operator_key")?, said("account_id")?);
     let keys = create(&keywright, &operator, &account)?;
 

@@ -26,7 +26,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Part = fn(&Scale, &mut Table, &mut Figures) -> Result<()>;
 
 /// Everything that can be measured by name.
-const PARTS: &[(&str, Part)] = &[("verify", verify::run), ("http", http::run), ("create", create::run), ("start", start::run)];
+const PARTS: &[(&str, Part)] =
+    &[("verify", verify::run), ("http", http::run), ("create", create::run), ("start", start::run)];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

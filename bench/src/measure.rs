@@ -128,10 +128,7 @@ pub fn compare(rounds: usize, mut slice: impl FnMut(Side) -> f64) -> Option<Comp
 }
 
 /// [`compare`] where one slice yields several figures.
-pub fn compare_all<const N: usize>(
-    rounds: usize,
-    mut slice: impl FnMut(Side) -> [f64; N],
-) -> Option<Vec<Comparison>> {
+pub fn compare_all<const N: usize>(rounds: usize, mut slice: impl FnMut(Side) -> [f64; N]) -> Option<Vec<Comparison>> {
     slice(Side::A);
     slice(Side::B);
     let mut rounds_of_b = Vec::with_capacity(rounds);
@@ -143,11 +140,16 @@ pub fn compare_all<const N: usize>(
     (0..N).map(|figure| summed_up(figure, &rounds_of_b, &controls)).collect()
 }
 
-fn summed_up<const N: usize>(figure: usize, rounds: &[[[f64; N]; 4]], controls: &[[[f64; N]; 4]]) -> Option<Comparison> {
+fn summed_up<const N: usize>(
+    figure: usize,
+    rounds: &[[[f64; N]; 4]],
+    controls: &[[[f64; N]; 4]],
+) -> Option<Comparison> {
     let of = |round: &[[f64; N]; 4]| round.map(|slice| slice.get(figure).copied().unwrap_or_default());
     // The ratio of one round: both inner slices over both outer ones.
     let ratio = |[first, second, third, fourth]: [f64; 4]| (second + third) / (first + fourth);
-    let ratios = |rounds: &[[[f64; N]; 4]]| Quartiles::of(&rounds.iter().map(|round| ratio(of(round))).collect::<Vec<_>>());
+    let ratios =
+        |rounds: &[[[f64; N]; 4]]| Quartiles::of(&rounds.iter().map(|round| ratio(of(round))).collect::<Vec<_>>());
     let (found, control) = (ratios(rounds)?, ratios(controls)?);
     let outer: Vec<f64> = rounds.iter().map(of).flat_map(|[first, _, _, fourth]| [first, fourth]).collect();
     let inner: Vec<f64> = rounds.iter().map(of).flat_map(|[_, second, third, _]| [second, third]).collect();
@@ -219,10 +221,10 @@ mod tests {
     #[test]
     fn figures_of_one_slice_are_compared_each_with_its_own() {
         let found = compare_all(3, |side| if side == Side::A { [1.0, 10.0] } else { [2.0, 5.0] }).unwrap();
-        assert_eq!(found.iter().map(|one| (one.a, one.b, one.ratio.median)).collect::<Vec<_>>(), [
-            (1.0, 2.0, 2.0),
-            (10.0, 5.0, 0.5)
-        ]);
+        assert_eq!(
+            found.iter().map(|one| (one.a, one.b, one.ratio.median)).collect::<Vec<_>>(),
+            [(1.0, 2.0, 2.0), (10.0, 5.0, 0.5)]
+        );
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
 use ::http::header::{CONTENT_LENGTH, DATE};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;

@@ -16,7 +16,7 @@ use keywright_bench::measure::{Goal, Side, compare};
 use keywright_bench::table::Table;
 
 use crate::house::{House, Plaintexts};
-use crate::report::{Figures, Scale, ratio, nanoseconds};
+use crate::report::{Figures, Scale, nanoseconds, ratio};
 
 /// Verifications a slice makes.
 const SLICE: usize = 8_000;
@@ -88,7 +88,12 @@ fn unknown(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()
     ensure!(unheard_of == HOT, "a key nobody has heard of needs the database");
     let (_, first) = thread_ns_of(|| verify_each(&house, &few));
     let heard_of = few.iter().filter(|key| house.app.verify_cached(key, &ask) == Some(Outcome::NotFound)).count();
-    figures.row("unknown key, first time: the caller's thread, one lookup", nanoseconds(ns(first) / ns(HOT as u64)), Goal::Open, 0.0);
+    figures.row(
+        "unknown key, first time: the caller's thread, one lookup",
+        nanoseconds(ns(first) / ns(HOT as u64)),
+        Goal::Open,
+        0.0,
+    );
     figures.row(
         "unknown keys the second time: answered with no lookup",
         format!("{heard_of} of {HOT}"),
@@ -152,7 +157,12 @@ impl Filled {
         let bytes = resident_bytes()?.saturating_sub(before);
         let ask = Ask::default();
         let cached = keys.iter().filter(|key| house.app.verify_cached(key, &ask) == Some(Outcome::Valid)).count();
-        Ok(Self { house, keys, bytes_each: ns(bytes) / ns(cached as u64), cached: ns(cached as u64) / ns(count as u64) })
+        Ok(Self {
+            house,
+            keys,
+            bytes_each: ns(bytes) / ns(cached as u64),
+            cached: ns(cached as u64) / ns(count as u64),
+        })
     }
 
     fn each(&self, rng: &mut StdRng) -> f64 {
@@ -177,7 +187,9 @@ fn cold(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
     let mut rng = StdRng::seed_from_u64(6);
     let mac = mac();
     let million = Filled::new(scale.million, 7)?;
-    let name = |count: usize| if count >= 1_000_000 { format!("{} million keys", count / 1_000_000) } else { format!("{count} keys") };
+    let name = |count: usize| {
+        if count >= 1_000_000 { format!("{} million keys", count / 1_000_000) } else { format!("{count} keys") }
+    };
     let few = name(scale.million);
     let hashed = |rng: &mut StdRng| per_key(&million.keys.sample(SLICE, rng), |key| hmac(&mac, key));
     let found = compare(scale.rounds, |side| match side {
@@ -198,8 +210,18 @@ fn cold(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
     });
     ratio(table, &format!("verify, cold, {many} / {few}"), found, Goal::AtMost(1.4), nanoseconds)?;
     for (filled, name) in [(&million, few), (&tens, many)] {
-        figures.row(&format!("memory a cached key, {name}"), format!("{:.0} bytes", filled.bytes_each), Goal::AtMost(200.0), filled.bytes_each);
-        figures.row(&format!("found in a cache with room for {name}, {name} later"), format!("{:.2} %", filled.cached * 100.0), Goal::Open, 0.0);
+        figures.row(
+            &format!("memory a cached key, {name}"),
+            format!("{:.0} bytes", filled.bytes_each),
+            Goal::AtMost(200.0),
+            filled.bytes_each,
+        );
+        figures.row(
+            &format!("found in a cache with room for {name}, {name} later"),
+            format!("{:.2} %", filled.cached * 100.0),
+            Goal::Open,
+            0.0,
+        );
     }
     Ok(())
 }

@@ -39,7 +39,6 @@ pub use record::{Access, Record};
 pub use tasks::Tasks;
 pub use world::World;
 
-
 use keywright_store::Db;
 
 use clock::Clock;

@@ -275,7 +275,7 @@ impl App {
             return Ok((Outcome::RateLimited, Some(wait)));
         }
         if let Some(pool) = &more.credits
-            && !pool.spend(ask.cost)
+            && !pool.spend(ask.cost, now)
             && !self.spend_credits(record.id, pool, ask.cost, now).await?
         {
             return Ok((Outcome::CreditsExhausted, None));
@@ -381,7 +381,11 @@ impl App {
     }
 
     /// What the hot path needs of a stored key; `None` where the policy no longer has its kind.
-    pub(crate) fn facts_of(&self, world: &World, found: &keywright_store::secrets::Found) -> Option<(Facts, Arc<Record>)> {
+    pub(crate) fn facts_of(
+        &self,
+        world: &World,
+        found: &keywright_store::secrets::Found,
+    ) -> Option<(Facts, Arc<Record>)> {
         let key = &found.key;
         world.policy.kind(&key.kind)?;
         let limits = self.limits.of(key.id, &key.ratelimits);

@@ -156,9 +156,8 @@ impl ShortMac {
     /// The longest text: one byte marks its end and eight hold its length.
     const LONGEST: usize = 64 - 9;
     /// What SHA-256 begins with (FIPS 180-4, 5.3.3).
-    const BEGIN: [u32; 8] = [
-        0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
-    ];
+    const BEGIN: [u32; 8] =
+        [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
     fn new(bytes: &[u8; 32]) -> Self {
         let state = |pad: u8| {
