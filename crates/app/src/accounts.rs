@@ -72,7 +72,11 @@ impl App {
     ) -> Result<Vec<Account>, Error> {
         caller.must(&self.world().policy.catalog, "accounts:read")?;
         match caller.reach {
-            Reach::Everything => Ok(accounts::list_accounts(&self.db, after, limit.into()).await?),
+            Reach::Everything => {
+                // The operators' own account is the first, and no customer.
+                let after = after.unwrap_or(AccountId::OPERATOR);
+                Ok(accounts::list_accounts(&self.db, Some(after), limit.into()).await?)
+            }
             Reach::Account(own) if after.is_none() => {
                 Ok(accounts::find_account(&self.db, own).await?.into_iter().collect())
             }

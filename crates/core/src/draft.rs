@@ -202,7 +202,7 @@ fn unknown(what: &str, name: &str, listed: &[String]) -> String {
     if listed.is_empty() {
         format!("`{name}`: keys of this kind have no {what}; leave it out")
     } else {
-        format!("`{name}` is not a {what} of this kind: use {}", listed.join(", "))
+        format!("`{name}` is no {what} of this kind: use {}", listed.join(", "))
     }
 }
 

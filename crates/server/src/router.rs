@@ -9,7 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method};
 use keywright_app::App;
 
@@ -115,7 +115,10 @@ async fn around(State(server): State<Server>, mut request: Request, next: Next) 
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        // The router knows what a path takes (RFC 9110, 15.5.6).
+        let allowed = response.headers_mut().remove(ALLOW);
         response = problem.answer(&id).map(Into::into);
+        response.headers_mut().extend(allowed.map(|allowed| (ALLOW, allowed)));
     }
     finish(response.headers_mut(), &id);
     server.metrics.count_request(method_name(&method), response.status());

@@ -45,7 +45,11 @@ pub(crate) fn cursor<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<
 
 /// A query string of the right shape.
 pub(crate) fn query<T: for<'de> Deserialize<'de>>(text: Option<&str>) -> Result<T, Problem> {
-    let pairs = form_urlencoded::parse(text.unwrap_or_default().as_bytes());
+    let text = text.unwrap_or_default();
+    if text.contains("%00") {
+        return Err(Error::invalid("query", "has a NUL character, which nothing here can hold").into());
+    }
+    let pairs = form_urlencoded::parse(text.as_bytes());
     serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs))
         .map_err(|error| misfit(error.path(), &error.inner().to_string(), "query"))
 }

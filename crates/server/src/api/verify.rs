@@ -97,8 +97,11 @@ impl VerifyRequest<'_> {
         if cost > MOST_COST {
             return Err(Error::invalid("cost", format!("is from 0 to {MOST_COST}")));
         }
-        if self.tags.len() > MOST_TAGS || self.tags.iter().any(|tag| !(1..=LONGEST_TAG).contains(&tag.len())) {
-            return Err(Error::invalid("tags", format!("is at most {MOST_TAGS} labels of 1 to {LONGEST_TAG} bytes")));
+        if self.tags.len() > MOST_TAGS || self.tags.iter().any(|tag| !is_tag(tag)) {
+            return Err(Error::invalid(
+                "tags",
+                format!("is at most {MOST_TAGS} labels of 1 to {LONGEST_TAG} bytes, without control characters"),
+            ));
         }
         let ip = self.ip.as_deref().map(parse_address).transpose().map_err(|reason| Error::invalid("ip", reason))?;
         Ok(Ask {
@@ -114,6 +117,10 @@ impl VerifyRequest<'_> {
             },
         })
     }
+}
+
+fn is_tag(tag: &str) -> bool {
+    (1..=LONGEST_TAG).contains(&tag.len()) && !tag.chars().any(char::is_control)
 }
 
 /// The answer. What a denied key is, is told to nobody; which key it is, to whoever may verify it.

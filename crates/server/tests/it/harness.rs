@@ -228,7 +228,8 @@ impl Call<'_> {
 }
 
 async fn through(router: Router, call: Call<'_>) -> Answer {
-    let mut request = Request::builder().method(call.method.as_str()).uri(call.path).body(Body::from(call.body)).unwrap();
+    let mut request =
+        Request::builder().method(call.method.as_str()).uri(call.path).body(Body::from(call.body)).unwrap();
     for (name, value) in call.headers {
         let name: HeaderName = name.parse().unwrap();
         request.headers_mut().append(name, HeaderValue::from_bytes(&value).unwrap());
@@ -245,7 +246,8 @@ async fn through(router: Router, call: Call<'_>) -> Answer {
 async fn over(address: SocketAddr, call: &Call<'_>) -> Answer {
     assert!(!call.is_local, "nobody sits at the machine who comes over a socket");
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let mut request = format!("{} {} HTTP/1.1\r\nhost: keywright\r\nconnection: close\r\n", call.method, call.path).into_bytes();
+    let mut request =
+        format!("{} {} HTTP/1.1\r\nhost: keywright\r\nconnection: close\r\n", call.method, call.path).into_bytes();
     for (name, value) in &call.headers {
         request.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
     }
@@ -272,7 +274,8 @@ impl Answer {
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let fields = lines.map(|line| line.split_once(": ").unwrap());
-        let headers = fields.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
+        let headers =
+            fields.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
         Self { status, headers, text: text.into() }
     }
 

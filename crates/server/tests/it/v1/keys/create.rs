@@ -194,7 +194,9 @@ async fn a_field_of_the_wrong_type_is_named() {
 async fn unknown_and_privileged_fields_are_refused() {
     let server = TestServer::start().await;
     let account = server.account().await;
-    for field in ["colour", "id", "key", "enabled", "created_by", "revoked_at", "account", "prefix", "status", "version"] {
+    for field in
+        ["colour", "id", "key", "enabled", "created_by", "revoked_at", "account", "prefix", "status", "version"]
+    {
         let mut body = json!({ "account_id": account });
         body[field] = json!("x");
         let reason = server.post("/v1/keys", &body).send().await.wrong(field);

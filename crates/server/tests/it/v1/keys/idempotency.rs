@@ -103,4 +103,3 @@ async fn twenty_identical_requests_at_once_make_one_key() {
     let listed = server.get(&format!("/v1/keys?account_id={account}")).send().await.is(200);
     assert_eq!(listed["data"].as_array().unwrap().len(), 1);
 }
-
