@@ -128,9 +128,9 @@ impl App {
             passed
         };
         let well_formed = world.policy.read(key, self.legacy.any_imported()).is_some();
-        let free = self.locked_for(&world, key, ask.ip, now).is_none();
+        let free = self.locked_for(world, key, ask.ip, now).is_none();
         check(Outcome::RateLimited, free);
-        let found = if check(Outcome::Malformed, well_formed) { self.look_up(&world, key).await? } else { None };
+        let found = if check(Outcome::Malformed, well_formed) { self.look_up(world, key).await? } else { None };
         if well_formed {
             check(Outcome::NotFound, found.is_some());
         }
@@ -138,7 +138,7 @@ impl App {
             let need = ask.want.compile(&world.policy.catalog);
             let environment = ask.environment.map(|name| world.policy.environment(name).unwrap_or(u8::MAX));
             let query = Query { ip: ask.ip, need: Some(&need), environment };
-            self.with_facts(&world, *facts, Some(record), |facts| {
+            self.with_facts(world, *facts, Some(record), |facts| {
                 for (outcome, passed) in verify::explain(facts, &query, now) {
                     check(outcome, passed);
                 }

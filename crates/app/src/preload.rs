@@ -26,7 +26,7 @@ impl App {
             expires_at: None,
         };
         let found = Found { secret, key: key.clone(), standing: Standing::Active, account_name: String::new() };
-        let Some((facts, record)) = self.facts_of(&world, &found) else { return false };
+        let Some((facts, record)) = self.facts_of(world, &found) else { return false };
         self.cache.insert(ticket, &digest, facts, record);
         true
     }

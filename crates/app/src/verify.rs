@@ -114,10 +114,10 @@ impl App {
         }
         let world = self.world();
         let now = self.clock.now();
-        match self.begin(&world, key, ask, now) {
-            Step::Refused(outcome, _) => Some(self.refuse(&world, key, ask, outcome, now)),
+        match self.begin(world, key, ask, now) {
+            Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, outcome, now)),
             Step::Found(hit) if hit.facts.flags & flag::MORE == 0 && ask.within.is_none() => {
-                self.judge_plain(&world, &hit, ask, now)
+                self.judge_plain(world, &hit, ask, now)
             }
             Step::Found(_) | Step::Load(..) => None,
         }
@@ -131,12 +131,12 @@ impl App {
         }
         let world = self.world();
         let now = self.clock.now();
-        let digests: Vec<Option<Digest>> = keys.iter().map(|key| self.digest(&world, key)).collect();
+        let digests: Vec<Option<Digest>> = keys.iter().map(|key| self.digest(world, key)).collect();
         self.cache.approach(digests.iter().flatten());
-        let verify = |(key, digest): (&&[u8], Option<Digest>)| match self.step(&world, key, digest, ask, now) {
-            Step::Refused(outcome, _) => Some(self.refuse(&world, key, ask, outcome, now)),
+        let verify = |(key, digest): (&&[u8], Option<Digest>)| match self.step(world, key, digest, ask, now) {
+            Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, outcome, now)),
             Step::Found(hit) if hit.facts.flags & flag::MORE == 0 && ask.within.is_none() => {
-                self.judge_plain(&world, &hit, ask, now)
+                self.judge_plain(world, &hit, ask, now)
             }
             Step::Found(_) | Step::Load(..) => None,
         };
@@ -152,9 +152,9 @@ impl App {
         let now = self.clock.now();
         for _ in 0..RETRIES {
             let world = self.world();
-            let (facts, record, hit) = match self.begin(&world, key, ask, now) {
+            let (facts, record, hit) = match self.begin(world, key, ask, now) {
                 Step::Refused(outcome, retry_after) => {
-                    let outcome = self.refuse(&world, key, ask, outcome, now);
+                    let outcome = self.refuse(world, key, ask, outcome, now);
                     return Ok(Verdict { outcome, retry_after, key: None });
                 }
                 Step::Found(hit) => match self.cache.record(&hit) {
@@ -163,19 +163,19 @@ impl App {
                 },
                 // Beyond this check, a reload of the policy comes after the ticket and spoils it.
                 Step::Load(..) if self.world().epoch != world.epoch => continue,
-                Step::Load(digest, ticket) => match self.load(&world, key, &digest, ticket).await? {
+                Step::Load(digest, ticket) => match self.load(world, key, &digest, ticket).await? {
                     Some((facts, record)) => (facts, record, None),
                     None => {
-                        let outcome = self.refuse(&world, key, ask, Outcome::NotFound, now);
+                        let outcome = self.refuse(world, key, ask, Outcome::NotFound, now);
                         return Ok(Verdict { outcome, retry_after: None, key: None });
                     }
                 },
             };
             if self.is_foreign(facts, ask) {
-                let outcome = self.refuse(&world, key, ask, Outcome::NotFound, now);
+                let outcome = self.refuse(world, key, ask, Outcome::NotFound, now);
                 return Ok(Verdict { outcome, retry_after: None, key: None });
             }
-            let Some(outcome) = self.decide(&world, facts, Some(&record), ask, now) else { continue };
+            let Some(outcome) = self.decide(world, facts, Some(&record), ask, now) else { continue };
             let (outcome, retry_after) = self.spend(outcome, &record, ask, now).await?;
             self.record_use(hit.as_ref(), &record, outcome, ask, now);
             return Ok(Verdict { outcome, retry_after, key: Some(Verified { record, facts, at: now }) });
@@ -191,7 +191,7 @@ impl App {
     /// Brings near what verifying these keys will need, so that its memory is fetched side by side.
     pub fn approach<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
         let world = self.world();
-        let digests: Vec<Digest> = keys.filter_map(|key| self.digest(&world, key)).collect();
+        let digests: Vec<Digest> = keys.filter_map(|key| self.digest(world, key)).collect();
         self.cache.approach(digests.iter());
     }
 
@@ -275,7 +275,7 @@ impl App {
             return Ok((Outcome::RateLimited, Some(wait)));
         }
         if let Some(pool) = &more.credits
-            && !pool.spend(ask.cost)
+            && !pool.spend(ask.cost, now)
             && !self.spend_credits(record.id, pool, ask.cost, now).await?
         {
             return Ok((Outcome::CreditsExhausted, None));

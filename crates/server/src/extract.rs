@@ -204,6 +204,10 @@ pub(crate) fn json<'de, T: Deserialize<'de>>(headers: &HeaderMap, bytes: &'de [u
     if bytes != b"{}" && !is_json(headers) {
         return Err(Problem::new("NOT_JSON", "send the header `Content-Type: application/json`"));
     }
+    // A list would be taken for an object's fields in the order they are declared in.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Error::invalid("body", "is a list: send an object, as in {\"field\": …}").into());
+    }
     // What is right is read at once; following the path to a mistake costs as much again as reading.
     if let Ok(value) = serde_json::from_slice(bytes) {
         return Ok(value);

@@ -11,3 +11,4 @@
 mod described;
 mod harness;
 mod v1;
+mod walk;

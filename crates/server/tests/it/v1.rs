@@ -1,3 +1,8 @@
 //! The native API.
 
+mod accounts;
+mod audit;
+mod customers;
+mod introspect;
 mod keys;
+mod revoke;
