@@ -9,5 +9,10 @@
 )]
 
 mod described;
+mod docs;
+mod engines;
 mod harness;
+mod health;
+mod problems;
 mod v1;
+mod wire;
