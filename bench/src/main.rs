@@ -44,6 +44,11 @@ fn run(args: &[String]) -> Result<()> {
     if args.first().is_some_and(|arg| arg == server::BARE) {
         return server::serve_bare();
     }
+    if let [flag, count] = args
+        && flag == verify::MEMORY
+    {
+        return verify::print_memory(count);
+    }
     let (flags, names): (Vec<&String>, Vec<&String>) = args.iter().partition(|arg| arg.starts_with('-'));
     let scale = match flags.as_slice() {
         [] => Scale::FULL,
