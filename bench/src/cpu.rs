@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::process::Command;
 
+use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 /// CPU time of the calling thread, in nanoseconds. Only differences mean anything.
@@ -48,6 +49,35 @@ pub fn process_ns(pid: u32) -> io::Result<u64> {
 /// The first field of a `schedstat` file (Linux, `Documentation/scheduler/sched-stats.rst`).
 fn on_cpu_ns(text: &str) -> Option<u64> {
     text.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// Memory this process has in use, in bytes.
+///
+/// # Errors
+/// The kernel does not say.
+pub fn resident_bytes() -> io::Result<u64> {
+    resident_bytes_of(std::process::id())
+}
+
+/// Memory that process `pid` has in use, in bytes: what it shares with others is counted in full.
+///
+/// # Errors
+/// The process is gone, or the kernel does not say.
+pub fn resident_bytes_of(pid: u32) -> io::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok());
+    kib.map(|kib| kib * 1_024).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Keeps the calling thread, and those it starts from now on, to one core.
+///
+/// # Errors
+/// There is no such core.
+pub fn stay_on(core: usize) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    Ok(sched_setaffinity(None, &set)?)
 }
 
 /// `program`, to be started on `core` alone. `taskset` replaces itself by the program, so the pid of

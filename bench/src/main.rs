@@ -1,39 +1,69 @@
-//! `cargo xtask bench`: prints one Markdown table of all comparisons.
-//!
-//! The first row measures the harness itself, twice the work against once: where it is not 2, no
-//! other row is to be believed.
+//! `cargo xtask bench [NAME]... [--quick]`: prints tables of ratios, each with its control and its goal.
 
-use std::hint::black_box;
+#![allow(clippy::disallowed_methods, reason = "measuring is reading the clock; the rule protects the product")]
+
+mod client;
+mod create;
+mod house;
+mod http;
+mod report;
+mod server;
+mod start;
+mod verify;
+
 use std::io::Write;
 use std::process::ExitCode;
 
-use keywright_bench::cpu::thread_ns_of;
-use keywright_bench::measure::{Side, compare};
+use anyhow::{Result, bail};
 use keywright_bench::table::Table;
 
-const ROUNDS: usize = 25;
+use report::{Figures, Scale};
+
+/// What `keywright` allocates with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Part = fn(&Scale, &mut Table, &mut Figures) -> Result<()>;
+
+/// Everything that can be measured by name.
+const PARTS: &[(&str, Part)] =
+    &[("verify", verify::run), ("http", http::run), ("create", create::run), ("start", start::run)];
 
 fn main() -> ExitCode {
-    let mut table = Table::new(["B against A", "B/A, CPU time", "A/A", ""]);
-    let Some(harness) = compare(ROUNDS, |side| {
-        let steps = if side == Side::A { 1_000_000 } else { 2_000_000 };
-        ns(thread_ns_of(|| spin(steps)).1)
-    }) else {
-        return ExitCode::FAILURE;
-    };
-    table.row(std::iter::once("the harness: twice the work".to_owned()).chain(harness.cells()));
-    match write!(std::io::stdout().lock(), "{table}") {
-        Ok(()) if !harness.is_void() => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-/// Work of a known length that no optimiser removes.
-fn spin(steps: u64) -> u64 {
-    (0..steps).fold(0, |sum, step| black_box(sum ^ step))
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a slice is far shorter than the 104 days a f64 counts exactly")]
-fn ns(ns: u64) -> f64 {
-    ns as f64
+fn run(args: &[String]) -> Result<()> {
+    if args.first().is_some_and(|arg| arg == server::BARE) {
+        return server::serve_bare();
+    }
+    if let [flag, count] = args
+        && flag == verify::MEMORY
+    {
+        return verify::print_memory(count);
+    }
+    let (flags, names): (Vec<&String>, Vec<&String>) = args.iter().partition(|arg| arg.starts_with('-'));
+    let scale = match flags.as_slice() {
+        [] => Scale::FULL,
+        [flag] if *flag == "--quick" => Scale::QUICK,
+        _ => bail!("the only flag is --quick"),
+    };
+    if let Some(wrong) = names.iter().find(|name| PARTS.iter().all(|(known, _)| known != *name)) {
+        let known: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+        bail!("there is no `{wrong}` to measure: choose from {}", known.join(", "));
+    }
+    for (name, part) in PARTS.iter().filter(|(known, _)| names.is_empty() || names.iter().any(|name| *name == known)) {
+        let (mut ratios, mut figures) = (report::ratios(), Figures::new());
+        part(&scale, &mut ratios, &mut figures)?;
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "## {name}\n\n{ratios}\n{}", figures.0)?;
+    }
+    Ok(())
 }

@@ -14,6 +14,40 @@ pub enum Side {
     B,
 }
 
+/// What a figure ought to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Goal {
+    /// No more than this.
+    AtMost(f64),
+    /// No less than this.
+    AtLeast(f64),
+    /// Told for its own sake.
+    Open,
+}
+
+impl Goal {
+    /// `met`, `missed`, or nothing where there is no goal.
+    #[must_use]
+    pub fn verdict(self, figure: f64) -> &'static str {
+        match self {
+            Self::AtMost(most) if figure > most => "missed",
+            Self::AtLeast(least) if figure < least => "missed",
+            Self::AtMost(_) | Self::AtLeast(_) => "met",
+            Self::Open => "",
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(most) => write!(f, "≤ {most}"),
+            Self::AtLeast(least) => write!(f, "≥ {least}"),
+            Self::Open => Ok(()),
+        }
+    }
+}
+
 /// A control whose median lies outside this range voids its row.
 pub const CONTROL: std::ops::RangeInclusive<f64> = 0.95..=1.05;
 
@@ -62,6 +96,10 @@ pub struct Comparison {
     pub ratio: Quartiles,
     /// A/A of each round, in the same places of the same round.
     pub control: Quartiles,
+    /// What a slice of A came to: the median of all.
+    pub a: f64,
+    /// What a slice of B came to.
+    pub b: f64,
 }
 
 impl Comparison {
@@ -71,11 +109,12 @@ impl Comparison {
         !CONTROL.contains(&self.control.median)
     }
 
-    /// The cells of a table row: ratio, control, and `void` or nothing.
+    /// The cells of a table row: both sides in the unit that `show` gives them, ratio, control, goal and verdict.
     #[must_use]
-    pub fn cells(&self) -> [String; 3] {
-        let verdict = if self.is_void() { "void" } else { "" };
-        [self.ratio.to_string(), self.control.to_string(), verdict.to_owned()]
+    pub fn cells(&self, goal: Goal, show: impl Fn(f64) -> String) -> [String; 6] {
+        let verdict = if self.is_void() { "void" } else { goal.verdict(self.ratio.median) };
+        let [ratio, control] = [self.ratio, self.control].map(|found| found.to_string());
+        [show(self.a), show(self.b), ratio, control, goal.to_string(), verdict.to_owned()]
     }
 }
 
@@ -85,24 +124,38 @@ impl Comparison {
 /// it yielded: any positive figure, as long as both sides use the same one. Both sides run once
 /// before the first round, unmeasured. `None` when `rounds` is 0 or a slice measured nothing.
 pub fn compare(rounds: usize, mut slice: impl FnMut(Side) -> f64) -> Option<Comparison> {
-    slice(Side::A);
-    slice(Side::B);
-    let mut ratios = Vec::with_capacity(rounds);
-    let mut controls = Vec::with_capacity(rounds);
-    for _ in 0..rounds {
-        ratios.push(abba(&mut slice, Side::B));
-        controls.push(abba(&mut slice, Side::A));
-    }
-    let ratio = Quartiles::of(&ratios)?;
-    let control = Quartiles::of(&controls)?;
-    (ratio.q3.is_finite() && control.q3.is_finite()).then_some(Comparison { ratio, control })
+    compare_all(rounds, |side| [slice(side)])?.into_iter().next()
 }
 
-/// The ratio of one round: both inner slices over both outer ones.
-fn abba(slice: &mut impl FnMut(Side) -> f64, inner: Side) -> f64 {
-    let costs = [Side::A, inner, inner, Side::A].map(slice);
-    let [first, second, third, fourth] = costs;
-    (second + third) / (first + fourth)
+/// [`compare`] where one slice yields several figures.
+pub fn compare_all<const N: usize>(rounds: usize, mut slice: impl FnMut(Side) -> [f64; N]) -> Option<Vec<Comparison>> {
+    slice(Side::A);
+    slice(Side::B);
+    let mut rounds_of_b = Vec::with_capacity(rounds);
+    let mut controls = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        rounds_of_b.push([Side::A, Side::B, Side::B, Side::A].map(&mut slice));
+        controls.push([Side::A; 4].map(&mut slice));
+    }
+    (0..N).map(|figure| summed_up(figure, &rounds_of_b, &controls)).collect()
+}
+
+fn summed_up<const N: usize>(
+    figure: usize,
+    rounds: &[[[f64; N]; 4]],
+    controls: &[[[f64; N]; 4]],
+) -> Option<Comparison> {
+    let of = |round: &[[f64; N]; 4]| round.map(|slice| slice.get(figure).copied().unwrap_or_default());
+    // The ratio of one round: both inner slices over both outer ones.
+    let ratio = |[first, second, third, fourth]: [f64; 4]| (second + third) / (first + fourth);
+    let ratios =
+        |rounds: &[[[f64; N]; 4]]| Quartiles::of(&rounds.iter().map(|round| ratio(of(round))).collect::<Vec<_>>());
+    let (found, control) = (ratios(rounds)?, ratios(controls)?);
+    let outer: Vec<f64> = rounds.iter().map(of).flat_map(|[first, _, _, fourth]| [first, fourth]).collect();
+    let inner: Vec<f64> = rounds.iter().map(of).flat_map(|[_, second, third, _]| [second, third]).collect();
+    let comparison =
+        Comparison { ratio: found, control, a: Quartiles::of(&outer)?.median, b: Quartiles::of(&inner)?.median };
+    (found.q3.is_finite() && control.q3.is_finite()).then_some(comparison)
 }
 
 #[cfg(test)]
@@ -162,7 +215,23 @@ mod tests {
         })
         .unwrap();
         assert!(found.is_void(), "{found:?}");
-        assert_eq!(found.cells()[2], "void");
+        assert_eq!(found.cells(Goal::Open, |_| String::new())[5], "void");
+    }
+
+    #[test]
+    fn figures_of_one_slice_are_compared_each_with_its_own() {
+        let found = compare_all(3, |side| if side == Side::A { [1.0, 10.0] } else { [2.0, 5.0] }).unwrap();
+        assert_eq!(
+            found.iter().map(|one| (one.a, one.b, one.ratio.median)).collect::<Vec<_>>(),
+            [(1.0, 2.0, 2.0), (10.0, 5.0, 0.5)]
+        );
+    }
+
+    #[test]
+    fn a_goal_is_met_at_its_very_figure() {
+        assert_eq!([1.3, 1.31].map(|figure| Goal::AtMost(1.3).verdict(figure)), ["met", "missed"]);
+        assert_eq!([0.93, 0.92].map(|figure| Goal::AtLeast(0.93).verdict(figure)), ["met", "missed"]);
+        assert_eq!(Goal::Open.verdict(7.0), "");
     }
 
     #[test]

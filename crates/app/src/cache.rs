@@ -22,6 +22,9 @@ use crate::sync::{AtomicU64, Mutex, MutexGuard, fence, lock};
 
 /// How far from its place a key may lie.
 const WINDOW: usize = 16;
+/// Slots whose memory is fetched together: a processor that misses one line brings its twin, too. A key's place is the
+/// beginning of a pair, so that one who finds it taken looks next where it costs nothing.
+const PAIR: usize = 2;
 /// Absent digests each shard remembers.
 const ABSENT: usize = 256;
 
@@ -130,15 +133,15 @@ fn zeros(count: usize) -> Box<[AtomicU64]> {
     (0..count).map(|_| AtomicU64::new(0)).collect()
 }
 
-/// How many words into an allocation its first whole cache line begins.
+/// How many words into an allocation its first whole pair of cache lines begins.
 fn first_line(words: &[AtomicU64]) -> usize {
-    (words.as_ptr() as usize).wrapping_neg() % 64 / size_of::<u64>()
+    (words.as_ptr() as usize).wrapping_neg() % (PAIR * 64) / size_of::<u64>()
 }
 
 impl Cache {
     /// A cache for `keys` keys, in `shards` parts.
     pub(crate) fn new(keys: usize, shards: usize) -> Self {
-        let slots_each = (keys / shards * 5 / 4).max(WINDOW);
+        let slots_each = (keys / shards * 5 / 4).max(WINDOW).next_multiple_of(PAIR);
         let slots = slots_each * shards;
         let shard = || {
             Mutex::new(Shard {
@@ -149,7 +152,7 @@ impl Cache {
                 uses: Vec::new(),
             })
         };
-        let words = zeros((slots + 1) * 8);
+        let words = zeros((slots + PAIR) * 8);
         let first_word = if cfg!(feature = "shuttle") { 0 } else { first_line(&words) };
         let shards = (0..shards).map(|_| shard()).collect();
         Self { words, first_word, shards, slots_each, used: zeros(slots.div_ceil(64)) }
@@ -174,7 +177,7 @@ impl Cache {
     fn find_slot(&self, tag: [u64; 2]) -> Option<Hit> {
         let (first, home) = self.place(tag);
         for step in 0..WINDOW.min(self.slots_each) {
-            let number = first + (home + step) % self.slots_each;
+            let number = first + self.wrap(home + step);
             let slot = self.slot(number)?;
             match read(slot, tag) {
                 Seen::Match { sequence, words: [deadline, indexes, account] } => {
@@ -343,7 +346,7 @@ impl Cache {
     /// A slot for `tag`: a free one near its place, or that of the neighbour used longest ago.
     fn make_room(&self, shard: &mut Shard, tag: [u64; 2]) -> usize {
         let (first, home) = self.place(tag);
-        let near = (0..WINDOW.min(self.slots_each)).map(|step| first + (home + step) % self.slots_each);
+        let near = (0..WINDOW.min(self.slots_each)).map(|step| first + self.wrap(home + step));
         let mut oldest = (u64::MAX, first + home);
         for number in near {
             let Some(slot) = self.slot(number) else { continue };
@@ -376,7 +379,13 @@ impl Cache {
     /// The first slot of the tag's shard, and the tag's place from there.
     #[inline]
     fn place(&self, tag: [u64; 2]) -> (usize, usize) {
-        (self.shard_number(tag) * self.slots_each, scale(tag[0], self.slots_each))
+        (self.shard_number(tag) * self.slots_each, scale(tag[0], self.slots_each / PAIR) * PAIR)
+    }
+
+    /// A place beyond a shard's end is one at its beginning.
+    #[inline]
+    fn wrap(&self, place: usize) -> usize {
+        if place < self.slots_each { place } else { place - self.slots_each }
     }
 
     #[inline]

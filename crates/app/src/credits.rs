@@ -14,24 +14,50 @@ use crate::error::Error;
 use crate::sync::lock_std as lock;
 
 /// Units of one key this node may spend.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pool {
     leased: AtomicI64,
     /// Units left in the database, as last seen.
     stored: AtomicI64,
     /// Counts the balances there have been: a lease out of an earlier one is worth nothing.
     balance: Mutex<u64>,
+    /// When a refill sets the balance, and ends the lease with it.
+    refill_ms: AtomicI64,
     /// One lease at a time.
     gate: tokio::sync::Mutex<()>,
 }
 
 impl Pool {
-    /// Spends, where the lease still covers it.
-    pub(crate) fn spend(&self, cost: u32) -> bool {
+    fn new(stored: i64) -> Self {
+        Self {
+            leased: AtomicI64::new(0),
+            stored: AtomicI64::new(stored),
+            balance: Mutex::default(),
+            refill_ms: AtomicI64::new(i64::MAX),
+            gate: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Spends, where the lease still holds and covers it.
+    pub(crate) fn spend(&self, cost: u32, now: Time) -> bool {
+        if cost > 0 && self.is_over(now) {
+            return false;
+        }
         let cost = i64::from(cost);
         self.leased
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| (left >= cost).then(|| left - cost))
             .is_ok()
+    }
+
+    /// Whether a refill has come due, so that what was leased before it is no longer the key's.
+    fn is_over(&self, now: Time) -> bool {
+        self.refill_ms.load(Ordering::Acquire) <= now.millis()
+    }
+
+    /// Takes note of what the database says now.
+    fn note(&self, stored: i64, refill_at: Option<Time>) {
+        self.stored.store(stored, Ordering::Release);
+        self.refill_ms.store(refill_at.map_or(i64::MAX, Time::millis), Ordering::Release);
     }
 
     /// Units left in all, as far as this node knows.
@@ -75,7 +101,7 @@ impl PoolBook {
     /// The pool of a key that has credits; what is stored is news only to a new pool.
     pub(crate) fn of(&self, key: KeyId, credits: Option<i64>) -> Option<Arc<Pool>> {
         let credits = credits?;
-        let pool = || Arc::new(Pool { stored: AtomicI64::new(credits), ..Pool::default() });
+        let pool = || Arc::new(Pool::new(credits));
         Some(Arc::clone(lock(&self.0).entry(key).or_insert_with(pool)))
     }
 
@@ -98,7 +124,7 @@ impl PoolBook {
 pub(crate) async fn set_balance(tx: &mut Tx, pool: Option<&Pool>, key: KeyId, balance: &Balance) -> Result<(), Error> {
     keywright_store::credits::set_balance(tx, key, balance).await?;
     if let Some(pool) = pool {
-        pool.stored.store(balance.credits.unwrap_or(0), Ordering::Release);
+        pool.note(balance.credits.unwrap_or(0), balance.refill_at);
     }
     Ok(())
 }
@@ -113,11 +139,14 @@ impl App {
         now: Time,
     ) -> Result<bool, Error> {
         let _one_at_a_time = pool.gate.lock().await;
-        while !pool.spend(cost) {
+        while !pool.spend(cost, now) {
+            if pool.is_over(now) {
+                pool.drain();
+            }
             let short = (i64::from(cost) - pool.leased.load(Ordering::Acquire)).max(1);
             let leased_in = Arc::clone(pool);
             let leased = self.meter(move |tx| Box::pin(lease(tx, key, leased_in, short, now))).await?;
-            pool.stored.store(leased.stored, Ordering::Release);
+            pool.note(leased.stored, leased.refill_at);
             match leased.units {
                 Some(units) => pool.add(units, leased.balance),
                 None => return Ok(false),
@@ -150,6 +179,7 @@ impl App {
 struct Leased {
     units: Option<i64>,
     stored: i64,
+    refill_at: Option<Time>,
     /// Which balance it came out of: changes run one after the other, so this is certain here and nowhere else.
     balance: u64,
 }
@@ -157,7 +187,7 @@ struct Leased {
 async fn lease(tx: &mut Tx, key: KeyId, pool: Arc<Pool>, cost: i64, now: Time) -> Result<Leased, Error> {
     let balance = *lock(&pool.balance);
     let Some(before) = keywright_store::credits::find_balance(tx, key).await? else {
-        return Ok(Leased { units: None, stored: 0, balance });
+        return Ok(Leased { units: None, stored: 0, refill_at: None, balance });
     };
     let refilled = before.refilled(now);
     let leased = refilled.lease(cost);
@@ -165,5 +195,6 @@ async fn lease(tx: &mut Tx, key: KeyId, pool: Arc<Pool>, cost: i64, now: Time) -
     if after != before {
         keywright_store::credits::update_balance(tx, key, &before, &after).await?;
     }
-    Ok(Leased { units: leased.map(|(units, _)| units), stored: after.credits.unwrap_or(0), balance })
+    let units = leased.map(|(units, _)| units);
+    Ok(Leased { units, stored: after.credits.unwrap_or(0), refill_at: after.refill_at, balance })
 }

@@ -1,5 +1,7 @@
 //! Use cases on keys: create, read, change, rotate, revoke. All doors come through here.
 
+use std::sync::Arc;
+
 use keywright_core::audit::AuditEvent;
 use keywright_core::credits::Balance;
 use keywright_core::draft::{Change, Draft};
@@ -16,6 +18,7 @@ use serde_json::{Value, json};
 use crate::caller::{Caller, Reach};
 use crate::error::Error;
 use crate::replay::Replay;
+use crate::widen::must_not_widen;
 use crate::{App, clock, credits};
 
 /// The longest grace a rotation may have.
@@ -67,9 +70,9 @@ impl App {
         let now = self.clock.now();
         let mut key = new_key(kind, account, draft, caller, now);
         world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;
-        must_not_widen(&world.policy, caller, &key)?;
         let (plain, secret) = self.issue(kind, &mut key, now)?;
         let most = kind.live_keys_per_account;
+        let (author, world) = (caller.clone(), Arc::clone(world));
         let made = self
             .write(caller, move |tx| {
                 Box::pin(async move {
@@ -79,6 +82,7 @@ impl App {
                         let event = event("key.create_replayed", &key, json!({}));
                         return Ok(((key, false), event));
                     }
+                    must_not_widen(tx, &world.policy, &author, &key, None).await?;
                     must_have_room(tx, &key, most, now).await?;
                     keys::insert_key(tx, &key).await?;
                     secrets::insert_secret(tx, &secret).await?;
@@ -135,7 +139,7 @@ impl App {
     /// # Errors
     /// The change is wrong, wider than its caller, or the key is revoked.
     pub async fn update_key(&self, caller: &Caller, id: KeyId, change: Change) -> Result<Key, Error> {
-        let world = self.world();
+        let world = Arc::clone(self.world());
         caller.must(&world.policy.catalog, "keys:write")?;
         let pool = self.pools.find(id);
         let now = self.clock.now();
@@ -146,13 +150,13 @@ impl App {
                 if key.revoked_at.is_some() {
                     return Err(Refusal::Revoked.into());
                 }
-                let before = settings(&key);
+                let before = key.clone();
                 let sets_balance = change.credits.is_some() || change.refill.is_some();
                 let keeps_credits = change.credits.is_none();
                 change.lay_over(&mut key, now);
                 let kind = find_kind(&world.policy, Some(&key.kind))?;
                 world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;
-                must_not_widen(&world.policy, &author, &key)?;
+                must_not_widen(tx, &world.policy, &author, &key, Some(&before)).await?;
                 keys::update_key(tx, &key).await?;
                 key.version += 1;
                 if sets_balance {
@@ -161,7 +165,7 @@ impl App {
                     let balance = Balance { credits: key.credits, refill: key.refill, refill_at: key.refill_at };
                     credits::set_balance(tx, pool.as_deref(), key.id, &balance).await?;
                 }
-                let event = event("key.update", &key, json!({ "before": before, "after": settings(&key) }));
+                let event = event("key.update", &key, json!({ "before": settings(&before), "after": settings(&key) }));
                 Ok((key, event))
             })
         })
@@ -196,12 +200,12 @@ impl App {
         let mut successor_key = seen.clone();
         let (plain, successor) = self.issue(kind, &mut successor_key, now)?;
         let author = caller.clone();
-        let world_in = std::sync::Arc::clone(&world);
+        let world_in = Arc::clone(world);
         let (key, old_prefix, old_expires_at) = self
             .write(caller, move |tx| {
                 Box::pin(async move {
                     let mut key = load(tx, &author, id).await?;
-                    must_not_widen(&world_in.policy, &author, &key)?;
+                    must_not_widen(tx, &world_in.policy, &author, &key, Some(&key)).await?;
                     let old_prefix = key.prefix.clone();
                     let ends = key.rotate(&successor, grace, now)?;
                     secrets::insert_secret(tx, &successor).await?;
@@ -367,21 +371,6 @@ pub(crate) fn account_for(caller: &Caller, kind: &Kind, named: Option<AccountId>
         }
         account => Ok(account),
     }
-}
-
-/// Nobody hands out more than they have: not a customer to another key, not an operator to another operator.
-fn must_not_widen(policy: &Policy, caller: &Caller, key: &Key) -> Result<(), Error> {
-    let is_customer = caller.reach != Reach::Everything;
-    let bound = is_customer || key.account == AccountId::OPERATOR;
-    if bound && !caller.grant.contains(&policy.grant(key)) {
-        return Err(Error::Forbidden("the key would be permitted more than the credential that asks for it".into()));
-    }
-    if is_customer && caller.environment.is_some() && caller.environment != key.environment {
-        return Err(Error::Forbidden(
-            "the key would be for another environment than the credential that asks for it".into(),
-        ));
-    }
-    Ok(())
 }
 
 pub(crate) fn new_key(kind: &Kind, account: AccountId, draft: Draft, caller: &Caller, now: Time) -> Key {

@@ -21,12 +21,15 @@ mod limits;
 mod lockouts;
 pub mod own;
 mod password;
+#[cfg(feature = "bench")]
+mod preload;
 mod record;
 pub mod replay;
 mod sync;
 mod tasks;
 pub mod usage;
 pub mod verify;
+mod widen;
 mod world;
 mod write;
 
@@ -37,7 +40,6 @@ pub use record::{Access, Record};
 pub use tasks::Tasks;
 pub use world::World;
 
-use arc_swap::ArcSwap;
 use keywright_store::Db;
 
 use clock::Clock;
@@ -46,7 +48,7 @@ use clock::Clock;
 pub struct App {
     db: Db,
     clock: Clock,
-    world: ArcSwap<World>,
+    worlds: world::Worlds,
     keyring: Keyring,
     cache: cache::Cache,
     accounts: record::AccountStates,

@@ -57,7 +57,7 @@ impl App {
             AccountId::OPERATOR => Reach::Everything,
             account => Reach::Account(account),
         };
-        let world = self.world.load();
+        let world = self.world();
         let environment = key.environment().and_then(|number| world.policy.environment_at(number)).map(str::to_owned);
         let grant = key.access(self)?.grant.clone();
         Some((Caller { actor: keywright_core::audit::Actor::Key(id), reach, grant, environment, request_id }, id))
@@ -98,7 +98,11 @@ impl App {
                 Ok(_) | Err(Error::NotFound(_)) => Ok(()),
                 Err(error) => Err(error),
             },
-            None => Ok(()),
+            None => {
+                // It counts as a guess; nothing is locked out here, lest a leaked key could not be revoked.
+                self.count_guess(self.world(), token, None, self.clock.now());
+                Ok(())
+            }
         }
     }
 
@@ -128,9 +132,9 @@ impl App {
             passed
         };
         let well_formed = world.policy.read(key, self.legacy.any_imported()).is_some();
-        let free = self.locked_for(&world, key, ask.ip, now).is_none();
+        let free = self.locked_for(world, key, ask.ip, now).is_none();
         check(Outcome::RateLimited, free);
-        let found = if check(Outcome::Malformed, well_formed) { self.look_up(&world, key).await? } else { None };
+        let found = if check(Outcome::Malformed, well_formed) { self.look_up(world, key).await? } else { None };
         if well_formed {
             check(Outcome::NotFound, found.is_some());
         }
@@ -138,7 +142,7 @@ impl App {
             let need = ask.want.compile(&world.policy.catalog);
             let environment = ask.environment.map(|name| world.policy.environment(name).unwrap_or(u8::MAX));
             let query = Query { ip: ask.ip, need: Some(&need), environment };
-            self.with_facts(&world, *facts, Some(record), |facts| {
+            self.with_facts(world, *facts, Some(record), |facts| {
                 for (outcome, passed) in verify::explain(facts, &query, now) {
                     check(outcome, passed);
                 }

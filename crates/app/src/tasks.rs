@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use keywright_core::secret::MasterKey;
 use keywright_store::{Claim, Db};
 use tokio::sync::watch;
@@ -14,7 +13,7 @@ use crate::error::Error;
 use crate::keyring::Keyring;
 use crate::lease::Lease;
 use crate::legacy::{Legacy, Upgrades};
-use crate::world::World;
+use crate::world::Worlds;
 use crate::{App, Settings, write};
 
 /// Parts of the cache, each with a lock of its own.
@@ -49,7 +48,7 @@ impl App {
         let app = Arc::new(Self {
             db,
             clock,
-            world: ArcSwap::from_pointee(World { policy, epoch: 1 }),
+            worlds: Worlds::new(policy),
             keyring,
             cache: Cache::new(cached_keys, SHARDS),
             accounts: crate::record::AccountStates::default(),

@@ -112,12 +112,12 @@ impl App {
         if !self.lease.holds() {
             return None;
         }
-        let world = self.world.load();
+        let world = self.world();
         let now = self.clock.now();
-        match self.begin(&world, key, ask, now) {
-            Step::Refused(outcome, _) => Some(self.refuse(&world, key, ask, outcome, now)),
+        match self.begin(world, key, ask, now) {
+            Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, outcome, now)),
             Step::Found(hit) if hit.facts.flags & flag::MORE == 0 && ask.within.is_none() => {
-                self.judge_plain(&world, &hit, ask, now)
+                self.judge_plain(world, &hit, ask, now)
             }
             Step::Found(_) | Step::Load(..) => None,
         }
@@ -129,14 +129,14 @@ impl App {
         if !self.lease.holds() {
             return vec![None; keys.len()];
         }
-        let world = self.world.load();
+        let world = self.world();
         let now = self.clock.now();
-        let digests: Vec<Option<Digest>> = keys.iter().map(|key| self.digest(&world, key)).collect();
+        let digests: Vec<Option<Digest>> = keys.iter().map(|key| self.digest(world, key)).collect();
         self.cache.approach(digests.iter().flatten());
-        let verify = |(key, digest): (&&[u8], Option<Digest>)| match self.step(&world, key, digest, ask, now) {
-            Step::Refused(outcome, _) => Some(self.refuse(&world, key, ask, outcome, now)),
+        let verify = |(key, digest): (&&[u8], Option<Digest>)| match self.step(world, key, digest, ask, now) {
+            Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, outcome, now)),
             Step::Found(hit) if hit.facts.flags & flag::MORE == 0 && ask.within.is_none() => {
-                self.judge_plain(&world, &hit, ask, now)
+                self.judge_plain(world, &hit, ask, now)
             }
             Step::Found(_) | Step::Load(..) => None,
         };
@@ -151,10 +151,10 @@ impl App {
         self.lease.must_hold()?;
         let now = self.clock.now();
         for _ in 0..RETRIES {
-            let world = self.world.load_full();
-            let (facts, record, hit) = match self.begin(&world, key, ask, now) {
+            let world = self.world();
+            let (facts, record, hit) = match self.begin(world, key, ask, now) {
                 Step::Refused(outcome, retry_after) => {
-                    let outcome = self.refuse(&world, key, ask, outcome, now);
+                    let outcome = self.refuse(world, key, ask, outcome, now);
                     return Ok(Verdict { outcome, retry_after, key: None });
                 }
                 Step::Found(hit) => match self.cache.record(&hit) {
@@ -162,20 +162,20 @@ impl App {
                     None => continue,
                 },
                 // Beyond this check, a reload of the policy comes after the ticket and spoils it.
-                Step::Load(..) if self.world.load().epoch != world.epoch => continue,
-                Step::Load(digest, ticket) => match self.load(&world, key, &digest, ticket).await? {
+                Step::Load(..) if self.world().epoch != world.epoch => continue,
+                Step::Load(digest, ticket) => match self.load(world, key, &digest, ticket).await? {
                     Some((facts, record)) => (facts, record, None),
                     None => {
-                        let outcome = self.refuse(&world, key, ask, Outcome::NotFound, now);
+                        let outcome = self.refuse(world, key, ask, Outcome::NotFound, now);
                         return Ok(Verdict { outcome, retry_after: None, key: None });
                     }
                 },
             };
             if self.is_foreign(facts, ask) {
-                let outcome = self.refuse(&world, key, ask, Outcome::NotFound, now);
+                let outcome = self.refuse(world, key, ask, Outcome::NotFound, now);
                 return Ok(Verdict { outcome, retry_after: None, key: None });
             }
-            let Some(outcome) = self.decide(&world, facts, Some(&record), ask, now) else { continue };
+            let Some(outcome) = self.decide(world, facts, Some(&record), ask, now) else { continue };
             let (outcome, retry_after) = self.spend(outcome, &record, ask, now).await?;
             self.record_use(hit.as_ref(), &record, outcome, ask, now);
             return Ok(Verdict { outcome, retry_after, key: Some(Verified { record, facts, at: now }) });
@@ -190,8 +190,8 @@ impl App {
 
     /// Brings near what verifying these keys will need, so that its memory is fetched side by side.
     pub fn approach<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
-        let world = self.world.load();
-        let digests: Vec<Digest> = keys.filter_map(|key| self.digest(&world, key)).collect();
+        let world = self.world();
+        let digests: Vec<Digest> = keys.filter_map(|key| self.digest(world, key)).collect();
         self.cache.approach(digests.iter());
     }
 
@@ -275,7 +275,7 @@ impl App {
             return Ok((Outcome::RateLimited, Some(wait)));
         }
         if let Some(pool) = &more.credits
-            && !pool.spend(ask.cost)
+            && !pool.spend(ask.cost, now)
             && !self.spend_credits(record.id, pool, ask.cost, now).await?
         {
             return Ok((Outcome::CreditsExhausted, None));
@@ -381,7 +381,11 @@ impl App {
     }
 
     /// What the hot path needs of a stored key; `None` where the policy no longer has its kind.
-    fn facts_of(&self, world: &World, found: &keywright_store::secrets::Found) -> Option<(Facts, Arc<Record>)> {
+    pub(crate) fn facts_of(
+        &self,
+        world: &World,
+        found: &keywright_store::secrets::Found,
+    ) -> Option<(Facts, Arc<Record>)> {
         let key = &found.key;
         world.policy.kind(&key.kind)?;
         let limits = self.limits.of(key.id, &key.ratelimits);
@@ -415,7 +419,7 @@ impl App {
     }
 
     /// Counts a wrong guess against the key it was aimed at and the address it came from.
-    fn count_guess(&self, world: &World, key: &[u8], ip: Option<IpAddr>, now: Time) {
+    pub(crate) fn count_guess(&self, world: &World, key: &[u8], ip: Option<IpAddr>, now: Time) {
         let (number, public) = self.subject_of(world, key);
         let Some(kind) = world.policy.kind_at(number) else { return };
         let mut locked = false;

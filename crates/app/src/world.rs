@@ -1,4 +1,7 @@
-//! The policy in force. A reload swaps it whole; a verification keeps to the one it began with.
+//! The policy in force. A reload puts another in its place; a verification keeps to the one it began with.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use keywright_core::policy::{Policy, PolicyError};
 
@@ -12,15 +15,42 @@ pub struct World {
     pub(crate) epoch: u64,
 }
 
+/// Every policy since the start.
+///
+/// They are kept until the end, some tens of kilobytes each: reloads are few, and so the hot path comes to the one in
+/// force by reading a number, where counting its readers would cost a tenth of a verification.
+pub(crate) struct Worlds {
+    first: Arc<World>,
+    later: boxcar::Vec<Arc<World>>,
+    reloads: AtomicUsize,
+}
+
+impl Worlds {
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self { first: World { policy, epoch: 0 }.into(), later: boxcar::Vec::new(), reloads: AtomicUsize::new(0) }
+    }
+
+    /// The one in force.
+    #[inline]
+    pub(crate) fn load(&self) -> &Arc<World> {
+        let reloads = self.reloads.load(Ordering::Acquire);
+        reloads.checked_sub(1).and_then(|last| self.later.get(last)).unwrap_or(&self.first)
+    }
+
+    fn store(&self, policy: Policy) {
+        let last = self.later.push_with(|before| World { policy, epoch: before as u64 + 1 }.into());
+        // Of two reloads at once the later stays.
+        self.reloads.fetch_max(last + 1, Ordering::AcqRel);
+    }
+}
+
 impl App {
     /// Puts a new policy in force, or keeps the old one where the new is wrong.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub fn reload_policy(&self, text: &str) -> Result<(), Vec<PolicyError>> {
-        let policy = Policy::parse(text)?;
-        let epoch = self.world.load().epoch + 1;
-        self.world.store(World { policy, epoch }.into());
+        self.worlds.store(Policy::parse(text)?);
         // What was numbered under the old policy means nothing under the new one.
         self.cache.evict_all();
         Ok(())
@@ -28,7 +58,23 @@ impl App {
 
     /// The policy in force.
     #[must_use]
-    pub fn world(&self) -> std::sync::Arc<World> {
-        self.world.load_full()
+    #[inline]
+    pub fn world(&self) -> &Arc<World> {
+        self.worlds.load()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_is_in_force_and_what_began_before_keeps_its_own() {
+        let worlds = Worlds::new(Policy::parse(Policy::DEV).unwrap());
+        let before = worlds.load();
+        worlds.store(Policy::parse(Policy::STARTER).unwrap());
+        worlds.store(Policy::parse(Policy::STARTER).unwrap());
+        assert_eq!((before.epoch, worlds.load().epoch), (0, 2));
+        assert!(before.policy.kind("wavis").is_some() && worlds.load().policy.kind("wavis").is_none());
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rand::Rng;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use ulid::Ulid;
 
 use crate::time::Time;
@@ -62,7 +62,15 @@ macro_rules! id {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.collect_str(self)
+                const LENGTH: usize = $prefix.len() + ulid::ULID_LEN;
+                let mut text = [0; LENGTH];
+                let (prefix, rest) = text.split_at_mut($prefix.len());
+                prefix.copy_from_slice($prefix.as_bytes());
+                let mut ulid = [0; ulid::ULID_LEN];
+                let ulid = Ulid(self.0).array_to_str(&mut ulid);
+                ulid.make_ascii_lowercase();
+                rest.copy_from_slice(ulid.as_bytes());
+                to.serialize_str(str::from_utf8(&text).map_err(ser::Error::custom)?)
             }
         }
 

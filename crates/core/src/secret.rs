@@ -109,13 +109,14 @@ pub struct Making {
 pub struct Pepper {
     version: i64,
     mac: Hmac<Sha256>,
+    short: ShortMac,
 }
 
 impl Pepper {
     /// From its version and its bytes.
     #[must_use]
     pub fn new(version: i64, bytes: &[u8; 32]) -> Self {
-        Self { version, mac: keyed(bytes) }
+        Self { version, mac: keyed(bytes), short: ShortMac::new(bytes) }
     }
 
     /// Its version.
@@ -128,7 +129,12 @@ impl Pepper {
     #[must_use]
     #[inline]
     pub fn digest(&self, key: &[u8]) -> Digest {
-        Digest(self.mac.clone().chain_update(key).finalize().into_bytes().into())
+        Digest(self.short.digest(key).unwrap_or_else(|| self.digest_long(key)))
+    }
+
+    #[cold]
+    fn digest_long(&self, key: &[u8]) -> [u8; 32] {
+        self.mac.clone().chain_update(key).finalize().into_bytes().into()
     }
 
     /// The digest of a key known only by its SHA-256. Set apart from every key's text by a byte no key may contain.
@@ -136,6 +142,73 @@ impl Pepper {
     pub fn digest_hash(&self, sha256: &[u8; 32]) -> Digest {
         Digest(self.mac.clone().chain_update([0]).chain_update(sha256).finalize().into_bytes().into())
     }
+}
+
+/// HMAC-SHA-256 of texts that fit into one block with their padding, as nearly every key does: two compressions and
+/// nothing else. The general one spends a quarter of its time on its buffers.
+#[derive(Clone)]
+struct ShortMac {
+    inner: [u32; 8],
+    outer: [u32; 8],
+}
+
+impl ShortMac {
+    /// The longest text: one byte marks its end and eight hold its length.
+    const LONGEST: usize = 64 - 9;
+    /// What SHA-256 begins with (FIPS 180-4, 5.3.3).
+    const BEGIN: [u32; 8] =
+        [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+    fn new(bytes: &[u8; 32]) -> Self {
+        let state = |pad: u8| {
+            let mut block = Zeroizing::new([pad; 64]);
+            block.iter_mut().zip(bytes).for_each(|(padded, byte)| *padded ^= byte);
+            after(Self::BEGIN, &block)
+        };
+        // RFC 2104's ipad and opad.
+        Self { inner: state(0x36), outer: state(0x5c) }
+    }
+
+    #[inline]
+    fn digest(&self, text: &[u8]) -> Option<[u8; 32]> {
+        if text.len() > Self::LONGEST {
+            return None;
+        }
+        let mut block = [0; 64];
+        if let (Some(first), Some(last)) = (text.first_chunk::<32>(), text.last_chunk::<32>()) {
+            // Two copies of a known length, which may overlap, cost a tenth of one of an unknown length.
+            *block.first_chunk_mut()? = *first;
+            *block.get_mut(text.len() - 32..)?.first_chunk_mut()? = *last;
+        } else {
+            block.get_mut(..text.len())?.copy_from_slice(text);
+        }
+        let inner = after(self.inner, &ended(block, text.len()));
+        let mut block = [0; 64];
+        block.as_chunks_mut::<4>().0.iter_mut().zip(inner).for_each(|(bytes, word)| *bytes = word.to_be_bytes());
+        let outer = after(self.outer, &ended(block, 32));
+        let mut digest = [0; 32];
+        digest.as_chunks_mut::<4>().0.iter_mut().zip(outer).for_each(|(bytes, word)| *bytes = word.to_be_bytes());
+        Some(digest)
+    }
+}
+
+/// The state after a block.
+#[inline]
+fn after(mut state: [u32; 8], block: &[u8; 64]) -> [u32; 8] {
+    sha2::block_api::compress256(&mut state, std::slice::from_ref(block));
+    state
+}
+
+/// The second and last block of a text, of which it holds `length` bytes (FIPS 180-4, 5.1.1).
+#[inline]
+fn ended(mut block: [u8; 64], length: usize) -> [u8; 64] {
+    if let Some(end) = block.get_mut(length) {
+        *end = 0x80;
+    }
+    if let Some(bits) = block.last_chunk_mut() {
+        *bits = ((64 + length as u64) * 8).to_be_bytes();
+    }
+    block
 }
 
 /// The key that links the audit log's rows.
@@ -246,6 +319,17 @@ mod tests {
         let digest = Pepper::new(1, &key).digest(b"what do ya want for nothing?");
         assert_eq!(digest.bytes()[..4], [0x5b, 0xdc, 0xc1, 0x46]);
         assert_eq!(digest.words()[0] >> 32, 0x5bdc_c146);
+    }
+
+    #[test]
+    fn short_texts_are_digested_as_all_are() {
+        let pepper = Pepper::new(1, &[0xa7; 32]);
+        let text: Vec<u8> = (0..=255).collect();
+        for length in 0..text.len() {
+            let text = &text[..length];
+            assert_eq!(pepper.digest(text).bytes(), &pepper.digest_long(text), "{length} bytes");
+        }
+        assert!(pepper.short.digest(&text[..55]).is_some() && pepper.short.digest(&text[..56]).is_none());
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! The one place where a credential is read from a request. It comes from a header, never from a URL (security.md 44),
 //! in the way its kind asks for.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -65,14 +68,18 @@ impl FromRequestParts<Server> for Who {
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let context = parts.extensions.get::<Context>().ok_or(Error::Unauthenticated)?;
-        who(&parts.headers, context, server).await
+        who(&parts.headers, context, server, Some(context.request_id.0.clone())).await
     }
 }
 
-/// Who makes a request.
-pub(crate) async fn who(headers: &HeaderMap, context: &Context, server: &Server) -> Result<Who, Problem> {
+/// Who makes a request. A caller who will be written down in the audit log is given the request's id.
+pub(crate) async fn who(
+    headers: &HeaderMap,
+    context: &Context,
+    server: &Server,
+    request_id: Option<String>,
+) -> Result<Who, Problem> {
     let world = server.app.world();
-    let request_id = Some(context.request_id.0.clone());
     if context.is_local {
         let caller = Caller { request_id, ..Caller::local(&world.policy.catalog) };
         return Ok(Who { caller, own: None });
@@ -175,7 +182,12 @@ where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, most).collect()).await;
+    let mut body = pin!(Limited::new(body, most).collect());
+    // Nearly every body has come with its head; only one that has not is waited for by the clock.
+    let collected = match poll_fn(|context| Poll::Ready(body.as_mut().poll(context))).await {
+        Poll::Ready(body) => Ok(body),
+        Poll::Pending => tokio::time::timeout(BODY_TIME, body).await,
+    };
     match collected {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
@@ -191,6 +203,14 @@ pub(crate) fn json<'de, T: Deserialize<'de>>(headers: &HeaderMap, bytes: &'de [u
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     if bytes != b"{}" && !is_json(headers) {
         return Err(Problem::new("NOT_JSON", "send the header `Content-Type: application/json`"));
+    }
+    // A list would be taken for an object's fields in the order they are declared in.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Error::invalid("body", "is a list: send an object, as in {\"field\": …}").into());
+    }
+    // What is right is read at once; following the path to a mistake costs as much again as reading.
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
     }
     let mut from = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut from).map_err(|error| {

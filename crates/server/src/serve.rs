@@ -62,10 +62,11 @@ pub async fn serve(
             () = &mut stop => break,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let (server, router) = (server.clone(), router.clone());
+        // What every call of a connection needs, behind one count instead of one for each part.
+        let shared = Arc::new((server.clone(), router.clone()));
         let service = service_fn(move |request| {
-            let (server, router) = (server.clone(), router.clone());
-            async move { Ok::<_, std::convert::Infallible>(answer(server, router, peer, request).await) }
+            let shared = Arc::clone(&shared);
+            async move { Ok::<_, std::convert::Infallible>(answer(&shared.0, &shared.1, peer, request).await) }
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
@@ -103,15 +104,15 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> Option<
     }
 }
 
-async fn answer(server: Server, router: Router, peer: SocketAddr, request: Request<Incoming>) -> Answer {
+async fn answer(server: &Server, router: &Router, peer: SocketAddr, request: Request<Incoming>) -> Answer {
     let request_id = RequestId::of(request.headers());
     let context = Context { peer: Some(peer.ip()), request_id, is_local: false };
     if request.method() == Method::POST && request.uri().path() == VERIFY {
-        return verify_first(&server, &context, request).await.map(|bytes| Either::Left(Full::new(bytes)));
+        return verify_first(server, &context, request).await.map(|bytes| Either::Left(Full::new(bytes)));
     }
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(context);
-    let answered: Result<_, std::convert::Infallible> = router.oneshot(request).await;
+    let answered: Result<_, std::convert::Infallible> = router.clone().oneshot(request).await;
     match answered {
         Ok(response) => response.map(Either::Right),
         Err(never) => match never {},
@@ -121,12 +122,12 @@ async fn answer(server: Server, router: Router, peer: SocketAddr, request: Reque
 async fn verify_first(server: &Server, context: &Context, request: Request<Incoming>) -> Response<Bytes> {
     let (parts, body) = request.into_parts();
     let verified = async {
-        let who = who(&parts.headers, context, server).await?;
+        let who = who(&parts.headers, context, server, None).await?;
         let bytes = read(body, MOST_BYTES).await?;
         verify::verify(server, &who, &parts.headers, &bytes).await
     };
     let mut response = verified.await.unwrap_or_else(|problem: Problem| problem.answer(&context.request_id));
     finish(response.headers_mut(), &context.request_id);
-    server.metrics.count_request("POST", response.status());
+    server.metrics.count_verify(response.status());
     response
 }

@@ -159,11 +159,7 @@ pub(crate) async fn update(
 }
 
 /// `DELETE /v1/keys/{id}`
-pub(crate) async fn revoke(
-    State(server): State<Server>,
-    who: Who,
-    Id(id): Id,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn revoke(State(server): State<Server>, who: Who, Id(id): Id) -> Result<StatusCode, Problem> {
     server.app.revoke_key(&who.caller, key_id(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -148,7 +148,7 @@ struct Identity<'a> {
     name: &'a str,
     account_id: Option<AccountId>,
     kind: &'a str,
-    environment: Option<String>,
+    environment: Option<&'a str>,
     role: Option<&'a str>,
     services: &'a [String],
     permissions: &'a [String],
@@ -194,9 +194,7 @@ fn answer<'a>(server: &'a Server, verdict: &'a Verdict) -> VerifyAnswer<'a> {
             name: &key.record().name,
             account_id: key.account(app),
             kind: &access.kind,
-            environment: key
-                .environment()
-                .and_then(|number| app.world().policy.environment_at(number).map(str::to_owned)),
+            environment: key.environment().and_then(|number| app.world().policy.environment_at(number)),
             role: access.role.as_deref(),
             services: &access.services,
             permissions: &access.permissions,

@@ -56,10 +56,14 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
     let fits = |template: &str| {
         let (parts, wanted): (Vec<_>, Vec<_>) = (path.split('/').collect(), template.split('/').collect());
         parts.len() == wanted.len()
-            && parts.iter().zip(&wanted).all(|(part, wanted)| (wanted.starts_with('{') && !part.is_empty()) || part == wanted)
+            && parts
+                .iter()
+                .zip(&wanted)
+                .all(|(part, wanted)| (wanted.starts_with('{') && !part.is_empty()) || part == wanted)
     };
     let paths = DOCUMENT["paths"].as_object().unwrap();
-    let best = paths.iter().filter(|(template, _)| fits(template)).min_by_key(|(template, _)| template.matches('{').count());
+    let best =
+        paths.iter().filter(|(template, _)| fits(template)).min_by_key(|(template, _)| template.matches('{').count());
     best.and_then(|(_, operations)| operations.get(method.to_lowercase()))
 }
 

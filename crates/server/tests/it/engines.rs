@@ -34,7 +34,9 @@ async fn life(server: &TestServer) -> Vec<Value> {
     let made = answers.iter().find(|answer| answer.status == 201).unwrap().json();
     let (key, path) = (text(&made, "key"), format!("/v1/keys/{}", text(&made, "id")));
 
-    let verify = |cost: u32| server.verify(json!({ "key": key, "ip": "::ffff:10.1.2.3", "permissions": ["a:read"], "cost": cost }));
+    let verify = |cost: u32| {
+        server.verify(json!({ "key": key, "ip": "::ffff:10.1.2.3", "permissions": ["a:read"], "cost": cost }))
+    };
     let codes = join_all((0..60).map(|_| verify(1))).await;
     let valid = codes.iter().filter(|verified| verified["code"] == "VALID").count();
     told.push(json!({ "valid": valid }));

@@ -144,8 +144,8 @@ impl TestServer {
     pub(crate) async fn operator_with(&self, permissions: &[&str]) -> String {
         let fields = json!({ "kind": "operator", "name": "operator", "permissions": permissions });
         let call = self.post("/v1/keys", &fields);
-        // The first is made by whoever sits at the machine, as `keywright init` makes it.
-        let call = if self.operator.is_empty() { call.as_local() } else { call };
+        // The first is made at the machine itself.
+        let call = if self.operator.is_empty() { call.by_local() } else { call };
         text(&call.send().await.is(201), "key")
     }
 
@@ -196,7 +196,7 @@ impl Call<'_> {
     }
 
     /// Made at the machine itself.
-    pub(crate) fn as_local(self) -> Self {
+    pub(crate) fn by_local(self) -> Self {
         Self { is_local: true, ..self.by_nobody() }
     }
 

@@ -85,7 +85,15 @@ async fn a_wrong_method_is_told_which_are_right() {
 /// Bodies nobody would send, made from a body somebody would: a part cut off, a byte changed, a value of another type.
 fn spoilt(body: &Value) -> Vec<Vec<u8>> {
     let text = body.to_string().into_bytes();
-    let mut all = vec![Vec::new(), b"null".to_vec(), b"7".to_vec(), b"\"x\"".to_vec(), b"[]".to_vec(), b"[[[[".to_vec(), b"\xff\xfe".to_vec()];
+    let mut all = vec![
+        Vec::new(),
+        b"null".to_vec(),
+        b"7".to_vec(),
+        b"\"x\"".to_vec(),
+        b"[]".to_vec(),
+        b"[[[[".to_vec(),
+        b"\xff\xfe".to_vec(),
+    ];
     all.push("[".repeat(20_000).into_bytes());
     all.push(format!("{{\"a\":{}1{}}}", "[".repeat(5_000), "]".repeat(5_000)).into_bytes());
     all.extend((0..text.len()).step_by(3).map(|end| text[..end].to_vec()));
@@ -96,8 +104,20 @@ fn spoilt(body: &Value) -> Vec<Vec<u8>> {
             all.push(changed);
         }
     }
-    let strange = [json!(null), json!(-1), json!(1e300), json!(u64::MAX), json!("\u{0}"), json!("\u{202e}x"), json!([]), json!({ "a": [{}] }), json!(true)];
-    for (field, value) in strange.iter().flat_map(|value| body.as_object().unwrap().keys().map(move |field| (field, value))) {
+    let strange = [
+        json!(null),
+        json!(-1),
+        json!(1e300),
+        json!(u64::MAX),
+        json!("\u{0}"),
+        json!("\u{202e}x"),
+        json!([]),
+        json!({ "a": [{}] }),
+        json!(true),
+    ];
+    for (field, value) in
+        strange.iter().flat_map(|value| body.as_object().unwrap().keys().map(move |field| (field, value)))
+    {
         let mut changed = body.clone();
         changed[field] = value.clone();
         all.push(changed.to_string().into_bytes());
@@ -132,7 +152,11 @@ async fn no_body_whatever_is_a_fault_of_the_servers() {
         ("POST", &format!("{key}/rotate"), json!({ "grace": "1d" })),
         ("POST", &format!("{key}/grace"), json!({ "grace": "1d" })),
         ("POST", "/v1/accounts", json!({ "name": "x", "metadata": {} })),
-        ("POST", "/v1/keys/import", json!({ "account_id": account, "kind": "imported", "keys": [{ "hash": "0".repeat(64) }] })),
+        (
+            "POST",
+            "/v1/keys/import",
+            json!({ "account_id": account, "kind": "imported", "keys": [{ "hash": "0".repeat(64) }] }),
+        ),
     ] {
         for spoilt in spoilt(&body) {
             let answer = server.call(method, path).json(&Value::Null).body(spoilt.clone()).send().await;
@@ -148,8 +172,37 @@ async fn no_query_whatever_is_a_fault_of_the_servers() {
     let server = TestServer::start().await;
     let issued = server.key(json!({})).await;
     let usage = format!("/v1/keys/{}/usage", issued.id);
-    let fields = ["account_id", "kind", "environment", "status", "unused_since", "expiring_before", "rotation_due", "prefix", "cursor", "limit", "target", "action", "actor", "from", "to"];
-    let values = ["", "%00", "%ff", "'", "%25", "-1", "9223372036854775808", "1e9", "9999-12-31T23:59:59Z", "100y", "-9999-01-01T00:00:00Z", "%F0%9F%92%A9"];
+    let fields = [
+        "account_id",
+        "kind",
+        "environment",
+        "status",
+        "unused_since",
+        "expiring_before",
+        "rotation_due",
+        "prefix",
+        "cursor",
+        "limit",
+        "target",
+        "action",
+        "actor",
+        "from",
+        "to",
+    ];
+    let values = [
+        "",
+        "%00",
+        "%ff",
+        "'",
+        "%25",
+        "-1",
+        "9223372036854775808",
+        "1e9",
+        "9999-12-31T23:59:59Z",
+        "100y",
+        "-9999-01-01T00:00:00Z",
+        "%F0%9F%92%A9",
+    ];
     for path in ["/v1/keys", "/v1/accounts", "/v1/audit", &usage] {
         for (field, value) in fields.iter().flat_map(|field| values.iter().map(move |value| (field, value))) {
             let answer = server.get(&format!("{path}?{field}={value}")).send().await;

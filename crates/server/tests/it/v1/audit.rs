@@ -21,7 +21,8 @@ async fn every_change_of_a_keys_life_is_written_down() {
     server.delete(&path).send().await.is(204);
     let written = rows(&server, &format!("target={}", issued.id)).await;
     let actions: Vec<&str> = written.iter().map(|row| row["action"].as_str().unwrap()).collect();
-    let newest_first = ["key.revoke", "key.set_grace", "key.rotate", "key.enable", "key.disable", "key.update", "key.create"];
+    let newest_first =
+        ["key.revoke", "key.set_grace", "key.rotate", "key.enable", "key.disable", "key.update", "key.create"];
     assert_eq!(actions, newest_first);
     let update = &written[5]["detail"];
     assert_eq!([&update["before"]["name"], &update["after"]["name"]], ["watched", "renamed"]);

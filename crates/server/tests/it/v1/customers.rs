@@ -31,10 +31,17 @@ async fn lists_show_a_customer_what_is_theirs_alone() {
     let keys = server.get("/v1/keys").by(&own).send().await.is(200);
     assert!(keys["data"].as_array().unwrap().iter().all(|key| key["account_id"] == account.as_str()));
     let accounts = server.get("/v1/accounts").by(&own).send().await.is(200);
-    assert_eq!(accounts["data"].as_array().unwrap().iter().map(|row| text(row, "id")).collect::<Vec<_>>(), [account.clone()]);
+    assert_eq!(
+        accounts["data"].as_array().unwrap().iter().map(|row| text(row, "id")).collect::<Vec<_>>(),
+        std::slice::from_ref(&account)
+    );
     let audit = server.get("/v1/audit").by(&own).send().await.is(200);
     assert!(audit["data"].as_array().unwrap().iter().all(|row| row["account_id"] == account.as_str()), "{audit}");
-    for path in [format!("/v1/keys?account_id={other_account}"), format!("/v1/audit?account_id={other_account}"), format!("/v1/audit?target={}", other.id)] {
+    for path in [
+        format!("/v1/keys?account_id={other_account}"),
+        format!("/v1/audit?account_id={other_account}"),
+        format!("/v1/audit?target={}", other.id),
+    ] {
         assert_eq!(server.get(&path).by(&own).send().await.is(200)["data"], json!([]), "{path}");
     }
 }
@@ -53,7 +60,13 @@ async fn anothers_account_looks_missing_where_a_key_is_made_for_it() {
 async fn nothing_is_made_wider_than_its_maker() {
     let server = TestServer::start().await;
     let (account, own) = customer(&server).await;
-    for permissions in [json!(["orders:write"]), json!(["orders:*"]), json!(["*"]), json!(["keys:*"]), json!(["orders:read", "keys:import"])] {
+    for permissions in [
+        json!(["orders:write"]),
+        json!(["orders:*"]),
+        json!(["*"]),
+        json!(["keys:*"]),
+        json!(["orders:read", "keys:import"]),
+    ] {
         let body = json!({ "permissions": permissions });
         server.post("/v1/keys", &body).by(&own).send().await.problem(403, "FORBIDDEN");
     }
@@ -106,7 +119,8 @@ async fn another_accounts_key_verifies_introspects_and_revokes_as_one_that_is_no
     assert_eq!(verified.is(200)["code"], "NOT_FOUND");
     assert_eq!(verified.json().get("key_id"), None);
     assert_ne!(unknown, other.key);
-    let introspected = server.call("POST", "/v1/introspect").by(&own).form(&format!("token={}", other.key)).send().await;
+    let introspected =
+        server.call("POST", "/v1/introspect").by(&own).form(&format!("token={}", other.key)).send().await;
     assert_eq!(introspected.is(200), json!({ "active": false }));
     server.call("POST", "/v1/revoke").by(&own).form(&format!("token={}", other.key)).send().await.is(200);
     assert_eq!(server.code(&other.key).await, "VALID");

@@ -29,7 +29,8 @@ async fn nothing_tells_whether_there_was_such_a_token() {
 async fn a_secret_in_its_grace_ends_its_key() {
     let server = TestServer::start().await;
     let issued = server.key(json!({})).await;
-    let rotated = server.post(&format!("/v1/keys/{}/rotate", issued.id), &json!({ "grace": "1h" })).send().await.is(200);
+    let rotated =
+        server.post(&format!("/v1/keys/{}/rotate", issued.id), &json!({ "grace": "1h" })).send().await.is(200);
     server.call("POST", "/v1/revoke").form(&format!("token={}", issued.key)).send().await.is(200);
     assert_eq!(server.code(rotated["key"].as_str().unwrap()).await, "REVOKED");
 }

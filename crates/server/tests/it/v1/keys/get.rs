@@ -62,7 +62,10 @@ async fn what_is_not_an_id_is_as_good_as_missing() {
     let told = |problem: &Value| [text(problem, "code"), text(problem, "detail"), text(problem, "type")];
     let expected = told(&missing.problem(404, "NOT_FOUND"));
     for id in ["7", "key_", &NO_KEY.to_uppercase(), "acc_01arz3ndektsv4rrffq69g5fav", "%20", "%ff", "..%2f", "é"] {
-        let encoded: String = id.bytes().map(|byte| if byte.is_ascii() { char::from(byte).to_string() } else { format!("%{byte:02x}") }).collect();
+        let encoded: String = id
+            .bytes()
+            .map(|byte| if byte.is_ascii() { char::from(byte).to_string() } else { format!("%{byte:02x}") })
+            .collect();
         let answer = server.get(&format!("/v1/keys/{encoded}")).send().await;
         assert_eq!(told(&answer.problem(404, "NOT_FOUND")), expected, "{id}");
     }

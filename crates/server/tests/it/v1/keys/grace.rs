@@ -48,7 +48,11 @@ async fn a_grace_that_is_over_does_not_begin_again() {
 async fn a_key_that_was_never_rotated_has_no_grace() {
     let server = TestServer::start().await;
     let issued = server.key(json!({})).await;
-    server.post(&format!("/v1/keys/{}/grace", issued.id), &json!({ "grace": "1h" })).send().await.problem(409, "CONFLICT");
+    server
+        .post(&format!("/v1/keys/{}/grace", issued.id), &json!({ "grace": "1h" }))
+        .send()
+        .await
+        .problem(409, "CONFLICT");
 }
 
 #[tokio::test]

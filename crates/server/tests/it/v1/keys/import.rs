@@ -22,13 +22,17 @@ async fn a_key_known_by_its_hash_alone_works_with_what_it_was_given() {
     let server = TestServer::start().await;
     let account = server.account().await;
     assert_eq!(server.code(OLD).await, "MALFORMED", "before an import nothing of the kind is a key");
-    let row = json!({ "hash": hash(OLD), "prefix": "sk_prod_9f", "name": "old", "permissions": ["a:read"], "credits": 5 });
+    let row =
+        json!({ "hash": hash(OLD), "prefix": "sk_prod_9f", "name": "old", "permissions": ["a:read"], "credits": 5 });
     let report = import(&server, &account, json!([row])).await;
     let id = text(&report["results"][0], "id");
     let expected = json!({ "created": 1, "present": 0, "refused": 0, "results": [{ "index": 0, "outcome": "created", "id": id }] });
     assert_eq!(report, expected);
     let verified = server.verify(json!({ "key": OLD, "permissions": ["a:read"] })).await;
-    assert_eq!([&verified["code"], &verified["key_id"], &verified["credits"]], [&json!("VALID"), &json!(id), &json!(4)]);
+    assert_eq!(
+        [&verified["code"], &verified["key_id"], &verified["credits"]],
+        [&json!("VALID"), &json!(id), &json!(4)]
+    );
     let shown = server.get(&format!("/v1/keys/{id}")).send().await.is(200);
     assert_eq!([&shown["kind"], &shown["prefix"], &shown["last_four"]], ["imported", "sk_prod_9f", ""]);
 }
@@ -47,7 +51,8 @@ async fn a_bad_row_is_refused_with_its_reason_and_the_others_go_in() {
     ]);
     let report = import(&server, &account, rows).await;
     assert_eq!([&report["created"], &report["present"], &report["refused"]], [&json!(1), &json!(1), &json!(4)]);
-    let outcomes: Vec<&str> = report["results"].as_array().unwrap().iter().map(|row| row["outcome"].as_str().unwrap()).collect();
+    let outcomes: Vec<&str> =
+        report["results"].as_array().unwrap().iter().map(|row| row["outcome"].as_str().unwrap()).collect();
     assert_eq!(outcomes, ["created", "refused", "refused", "refused", "refused", "present"]);
     for (index, told) in [(1, "64 hexadecimal digits"), (2, "hash: is required"), (3, "colour"), (4, "credits")] {
         let reason = text(&report["results"][index], "reason");
@@ -60,7 +65,9 @@ async fn an_import_that_was_cut_off_is_run_again() {
     let server = TestServer::start().await;
     let account = server.account().await;
     import(&server, &account, json!([{ "hash": hash("first-key-of-old") }])).await;
-    let report = import(&server, &account, json!([{ "hash": hash("first-key-of-old") }, { "hash": hash("second-key-of-old") }])).await;
+    let report =
+        import(&server, &account, json!([{ "hash": hash("first-key-of-old") }, { "hash": hash("second-key-of-old") }]))
+            .await;
     assert_eq!([&report["created"], &report["present"]], [&json!(1), &json!(1)]);
 }
 

@@ -113,14 +113,11 @@ async fn an_operator_sees_all_accounts_keys_and_the_operators_own() {
 #[tokio::test]
 async fn a_wrong_query_is_refused() {
     let server = TestServer::start().await;
-    for (query, field) in [
-        ("limit=0", "limit"),
-        ("limit=201", "limit"),
-        ("cursor=banana", "cursor"),
-    ] {
+    for (query, field) in [("limit=0", "limit"), ("limit=201", "limit"), ("cursor=banana", "cursor")] {
         server.get(&format!("/v1/keys?{query}")).send().await.wrong(field);
     }
-    for query in ["limit=many", "status=lost", "colour=red", "unused_since=yesterday", "account_id=7", "rotation_due=7"] {
+    for query in ["limit=many", "status=lost", "colour=red", "unused_since=yesterday", "account_id=7", "rotation_due=7"]
+    {
         let answer = server.get(&format!("/v1/keys?{query}")).send().await;
         let field = query.split('=').next().unwrap();
         answer.wrong(field);
@@ -133,6 +130,8 @@ async fn a_list_tells_no_secret() {
     let issued = server.key(json!({})).await;
     let answer = server.get("/v1/keys").send().await;
     let listed = answer.is(200);
-    assert!(listed["data"].as_array().unwrap().iter().all(|key| key.get("key").is_none() && key.get("secrets").is_none()));
+    assert!(
+        listed["data"].as_array().unwrap().iter().all(|key| key.get("key").is_none() && key.get("secrets").is_none())
+    );
     assert!(!answer.text.contains(&issued.key));
 }

@@ -146,5 +146,8 @@ async fn history_goes_on_under_the_same_id() {
     server.verify(json!({ "key": rotated["key"] })).await;
     server.app.flush_usage().await.unwrap();
     let usage = server.get(&format!("/v1/keys/{}/usage", issued.id)).send().await.is(200);
-    assert_eq!(usage["data"], json!([{ "hour": "2026-11-21T09:00:00.000Z", "outcome": "VALID", "tag": null, "count": 2 }]));
+    assert_eq!(
+        usage["data"],
+        json!([{ "hour": "2026-11-21T09:00:00.000Z", "outcome": "VALID", "tag": null, "count": 2 }])
+    );
 }

@@ -1,0 +1,128 @@
+//! Servers in processes of their own, each on the server's core.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use ::http::header::{CONTENT_LENGTH, DATE};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use keywright_bench::cpu::pinned;
+use tokio::net::TcpListener;
+
+/// The server's core; the client has the other.
+const CORE: usize = 0;
+/// How this program is told to be the bare server.
+pub(crate) const BARE: &str = "bare-server";
+
+/// A server under way, ended when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// The line it said when it was ready.
+    pub(crate) ready: String,
+}
+
+impl Server {
+    /// `keywright dev` on a data folder.
+    pub(crate) fn keywright(folder: &Path) -> Result<Self> {
+        let mut command = pinned(CORE, keywright()?);
+        command.args(["dev", "--json", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let ready = line(&mut child)?;
+        let said: serde_json::Value = serde_json::from_str(&ready)?;
+        let url = said.get("url").and_then(serde_json::Value::as_str).context("keywright says no url")?;
+        let address = url.trim_start_matches("http://").parse()?;
+        Ok(Self { child, address, ready })
+    }
+
+    /// A bare hyper server that gives one answer to everything: this head and this body.
+    pub(crate) fn bare(head: &str, body: &[u8]) -> Result<Self> {
+        let mut command = pinned(CORE, std::env::current_exe()?);
+        let mut child = command.arg(BARE).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut stdin = child.stdin.take().context("no way to the bare server")?;
+        stdin.write_all(head.as_bytes())?;
+        stdin.write_all(body)?;
+        drop(stdin);
+        let ready = line(&mut child)?;
+        Ok(Self { address: ready.parse()?, child, ready })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Nothing it holds is needed any more, and a server that has gone already needs no ending.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The product's binary, built beside this one.
+pub(crate) fn keywright() -> Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("keywright");
+    ensure!(path.exists(), "{} is missing: `cargo xtask bench` builds it first", path.display());
+    Ok(path)
+}
+
+fn line(child: &mut Child) -> Result<String> {
+    let mut line = String::new();
+    let stdout = child.stdout.as_mut().context("no way from the server")?;
+    BufReader::new(stdout).read_line(&mut line)?;
+    ensure!(!line.is_empty(), "the server ended before it was ready");
+    Ok(line.trim_end().to_owned())
+}
+
+/// Serves the answer read from standard input, with what hyper does by itself and no more: the yardstick.
+pub(crate) fn serve_bare() -> Result<()> {
+    let mut given = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut given)?;
+    let end = given.windows(4).position(|window| window == b"\r\n\r\n").context("no head")?;
+    let (head, body) = given.split_at(end + 4);
+    let headers = headers(std::str::from_utf8(head)?)?;
+    let body = Bytes::copy_from_slice(body);
+    // The same runtime, allocator and socket options as the product's.
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        writeln!(std::io::stdout().lock(), "{}", listener.local_addr()?)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let (headers, body) = (headers.clone(), body.clone());
+            let service = service_fn(move |request| answer(request, headers.clone(), body.clone()));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    })
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+) -> hyper::Result<Response<Full<Bytes>>> {
+    let _ = std::hint::black_box(request.into_body().collect().await?.to_bytes());
+    let mut response = Response::new(Full::new(body));
+    let into: &mut HeaderMap = response.headers_mut();
+    headers.into_iter().for_each(|(name, value)| drop(into.insert(name, value)));
+    Ok(response)
+}
+
+/// The headers of an answer, but for those that hyper writes.
+fn headers(head: &str) -> Result<Vec<(HeaderName, HeaderValue)>> {
+    let lines = head.lines().skip(1).filter_map(|line| line.split_once(": "));
+    let parsed = lines.map(|(name, value)| Ok((name.parse::<HeaderName>()?, value.parse::<HeaderValue>()?)));
+    let own = |header: &Result<(HeaderName, HeaderValue)>| {
+        !header.as_ref().is_ok_and(|(name, _)| [DATE, CONTENT_LENGTH].contains(name))
+    };
+    parsed.filter(own).collect()
+}

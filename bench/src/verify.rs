@@ -1,0 +1,268 @@
+//! Verifying inside the process, against the bare HMAC that any keyed digest of a key costs.
+
+use std::hint::black_box;
+use std::io::Write as _;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use hmac::{Hmac, Mac};
+use keywright_app::App;
+use keywright_app::core::verify::Outcome;
+use keywright_app::verify::Ask;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use sha2::Sha256;
+
+use keywright_bench::cpu::{resident_bytes, thread_ns_of};
+use keywright_bench::measure::{Goal, Side, compare};
+use keywright_bench::table::Table;
+
+use crate::house::{House, Plaintexts};
+use crate::report::{Figures, Scale, nanoseconds, ratio};
+
+/// Verifications a slice makes.
+const SLICE: usize = 8_000;
+const HOT: usize = 1_000;
+const BATCH: usize = 100;
+
+/// The rows of verification in-process.
+pub(crate) fn run(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
+    hot(scale, table)?;
+    malformed(scale, table)?;
+    unknown(scale, table, figures)?;
+    cold(scale, table, figures)
+}
+
+fn hot(scale: &Scale, table: &mut Table) -> Result<()> {
+    let house = House::open(HOT * 2, false)?;
+    let texts = house.runtime.block_on(async {
+        let mut texts = Vec::new();
+        for number in 0..HOT {
+            let (_, plain) = house.create(format!("key {number}")).await?;
+            house.app.verify(plain.as_bytes(), &Ask::default()).await?;
+            texts.push(plain);
+        }
+        anyhow::Ok(texts)
+    })?;
+    let keys = Plaintexts::of(&texts);
+    let mut rng = StdRng::seed_from_u64(1);
+    let mac = mac();
+    let found = compare(scale.rounds, |side| {
+        let sample = keys.sample(SLICE, &mut rng);
+        match side {
+            Side::A => per_key(&sample, |key| hmac(&mac, key)),
+            Side::B => per_key(&sample, |key| is_valid(&house.app, key)),
+        }
+    });
+    ratio(table, "verify, hot, 1,000 keys / HMAC of the same bytes", found, Goal::AtMost(1.3), nanoseconds)
+}
+
+fn malformed(scale: &Scale, table: &mut Table) -> Result<()> {
+    let house = House::open(HOT, false)?;
+    let world = house.app.world();
+    // The last character of the checksum is wrong, which is seen last of all.
+    let mut texts: Vec<String> = Vec::new();
+    for key in Plaintexts::issue(&world.policy, HOT, 2)?.iter() {
+        let mut text = String::from_utf8(key.to_vec())?;
+        let last = text.pop().context("an empty key")?;
+        text.push(if last == 'x' { 'y' } else { 'x' });
+        texts.push(text);
+    }
+    let keys = Plaintexts::of(&texts);
+    let mut rng = StdRng::seed_from_u64(3);
+    let found = compare(scale.rounds, |side| {
+        let sample = keys.sample(SLICE, &mut rng);
+        match side {
+            Side::A => per_key(&sample, |key| world.policy.read(black_box(key), false).is_none()),
+            Side::B => per_key(&sample, |key| {
+                house.app.verify_cached(black_box(key), &Ask::default()) == Some(Outcome::Malformed)
+            }),
+        }
+    });
+    ratio(table, "verify of a malformed key / its parse alone", found, Goal::Open, nanoseconds)
+}
+
+fn unknown(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
+    let house = House::open(HOT, false)?;
+    let few = Plaintexts::issue(&house.app.world().policy, HOT, 4)?;
+    let ask = Ask::default();
+    let unheard_of = few.iter().filter(|key| house.app.verify_cached(key, &ask).is_none()).count();
+    ensure!(unheard_of == HOT, "a key nobody has heard of needs the database");
+    let (_, first) = thread_ns_of(|| verify_each(&house, &few));
+    let heard_of = few.iter().filter(|key| house.app.verify_cached(key, &ask) == Some(Outcome::NotFound)).count();
+    figures.row(
+        "unknown key, first time: the caller's thread, one lookup",
+        nanoseconds(ns(first) / ns(HOT as u64)),
+        Goal::Open,
+        0.0,
+    );
+    figures.row(
+        "unknown keys the second time: answered with no lookup",
+        format!("{heard_of} of {HOT}"),
+        Goal::AtLeast(0.95),
+        ns(heard_of as u64) / ns(HOT as u64),
+    );
+    let mut rng = StdRng::seed_from_u64(5);
+    let mac = mac();
+    let found = compare(scale.rounds, |side| {
+        let sample = few.sample(SLICE, &mut rng);
+        match side {
+            Side::A => per_key(&sample, |key| hmac(&mac, key)),
+            Side::B => per_key(&sample, |key| house.app.verify_cached(black_box(key), &ask) != Some(Outcome::Valid)),
+        }
+    });
+    ratio(table, "verify of an unknown key, again / HMAC", found, Goal::Open, nanoseconds)?;
+
+    let before = resident_bytes()?;
+    let mut each = Vec::new();
+    for part in 0..scale.random / 1_000 {
+        let random = Plaintexts::issue(&house.app.world().policy, 1_000, 100 + part as u64)?;
+        each.push(thread_ns_of(|| verify_each(&house, &random)).0);
+    }
+    ensure!(each.into_iter().all(|outcome| outcome.is_ok()), "a random key was not verified");
+    let grown = resident_bytes()?.saturating_sub(before);
+    figures.row(
+        &format!("memory gained by verifying {} random keys", scale.random),
+        format!("{:.1} MiB", ns(grown) / 1_048_576.0),
+        Goal::AtMost(16.0),
+        ns(grown) / 1_048_576.0,
+    );
+    Ok(())
+}
+
+fn verify_each(house: &House, keys: &Plaintexts) -> Result<()> {
+    house.runtime.block_on(async {
+        for key in keys.iter() {
+            let verdict = house.app.verify(key, &Ask::default()).await?;
+            ensure!(verdict.outcome == Outcome::NotFound, "a random key is {:?}", verdict.outcome);
+        }
+        Ok(())
+    })
+}
+
+/// A filled cache and what it was filled with.
+struct Filled {
+    house: House,
+    keys: Plaintexts,
+    cached: f64,
+}
+
+impl Filled {
+    /// With room for as many keys as there are.
+    fn new(count: usize, seed: u64) -> Result<Self> {
+        let house = House::open(count, false)?;
+        let (template, _) = house.runtime.block_on(house.create("template".into()))?;
+        let keys = Plaintexts::issue(&house.app.world().policy, count, seed)?;
+        keys.preload(&house.app, &template);
+        let ask = Ask::default();
+        let cached = keys.iter().filter(|key| house.app.verify_cached(key, &ask) == Some(Outcome::Valid)).count();
+        Ok(Self { house, keys, cached: ns(cached as u64) / ns(count as u64) })
+    }
+
+    fn each(&self, rng: &mut StdRng) -> f64 {
+        self.house.app.forget_uses();
+        per_key(&self.keys.sample(SLICE, rng), |key| is_valid(&self.house.app, key))
+    }
+
+    fn batches(&self, rng: &mut StdRng) -> f64 {
+        self.house.app.forget_uses();
+        let sample = self.keys.sample(SLICE, rng);
+        let keys: Vec<&[u8]> = sample.iter().collect();
+        let ask = Ask::default();
+        let (valid, spent) = thread_ns_of(|| {
+            let outcomes = keys.chunks(BATCH).map(|batch| self.house.app.verify_cached_batch(black_box(batch), &ask));
+            outcomes.map(|outcomes| outcomes.iter().flatten().filter(|one| **one == Outcome::Valid).count()).sum()
+        });
+        cost(valid, SLICE, spent)
+    }
+}
+
+fn cold(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
+    let mut rng = StdRng::seed_from_u64(6);
+    let mac = mac();
+    let million = Filled::new(scale.million, 7)?;
+    let name = |count: usize| {
+        if count >= 1_000_000 { format!("{} million keys", count / 1_000_000) } else { format!("{count} keys") }
+    };
+    let few = name(scale.million);
+    let hashed = |rng: &mut StdRng| per_key(&million.keys.sample(SLICE, rng), |key| hmac(&mac, key));
+    let found = compare(scale.rounds, |side| match side {
+        Side::A => hashed(&mut rng),
+        Side::B => million.each(&mut rng),
+    });
+    ratio(table, &format!("verify, cold, {few} / HMAC"), found, Goal::AtMost(2.7), nanoseconds)?;
+    let found = compare(scale.rounds, |side| match side {
+        Side::A => hashed(&mut rng),
+        Side::B => million.batches(&mut rng),
+    });
+    ratio(table, &format!("batches of 100, cold, {few} / HMAC, a key"), found, Goal::AtMost(1.4), nanoseconds)?;
+    let tens = Filled::new(scale.million * 10, 8)?;
+    let many = name(scale.million * 10);
+    let found = compare(scale.rounds, |side| match side {
+        Side::A => million.each(&mut rng),
+        Side::B => tens.each(&mut rng),
+    });
+    ratio(table, &format!("verify, cold, {many} / {few}"), found, Goal::AtMost(1.4), nanoseconds)?;
+    for (filled, name) in [(&million, few), (&tens, many)] {
+        let bytes = memory_of(filled.keys.count())? / (filled.cached * ns(filled.keys.count() as u64));
+        figures.row(&format!("memory a cached key, {name}"), format!("{bytes:.0} bytes"), Goal::AtMost(200.0), bytes);
+        figures.row(
+            &format!("found in a cache with room for {name}, {name} later"),
+            format!("{:.2} %", filled.cached * 100.0),
+            Goal::Open,
+            0.0,
+        );
+    }
+    Ok(())
+}
+
+/// How this program is told to fill a cache and say what that took.
+pub(crate) const MEMORY: &str = "memory-of";
+
+/// Memory that a cache of so many keys takes, in bytes: in a process of its own, which has nothing to reuse.
+fn memory_of(count: usize) -> Result<f64> {
+    let output = Command::new(std::env::current_exe()?).args([MEMORY, &count.to_string()]).output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
+
+/// The other end of [`memory_of`].
+pub(crate) fn print_memory(count: &str) -> Result<()> {
+    let house = House::open(count.parse()?, false)?;
+    let (template, _) = house.runtime.block_on(house.create("template".into()))?;
+    let keys = Plaintexts::issue(&house.app.world().policy, count.parse()?, 7)?;
+    let before = resident_bytes()?;
+    keys.preload(&house.app, &template);
+    let bytes = resident_bytes()?.saturating_sub(before);
+    Ok(writeln!(std::io::stdout().lock(), "{bytes}")?)
+}
+
+/// What one call of `verify` costs, in nanoseconds; nothing where more than a few fail, for then the figure is of
+/// something else.
+fn per_key(keys: &Plaintexts, verify: impl Fn(&[u8]) -> bool) -> f64 {
+    let (valid, spent) = thread_ns_of(|| keys.iter().filter(|key| verify(key)).count());
+    cost(valid, keys.count(), spent)
+}
+
+fn cost(valid: usize, count: usize, spent: u64) -> f64 {
+    if valid * 100 < count * 90 { f64::NAN } else { ns(spent) / ns(count as u64) }
+}
+
+#[inline]
+fn hmac(mac: &Hmac<Sha256>, key: &[u8]) -> bool {
+    black_box(mac.clone().chain_update(black_box(key)).finalize().into_bytes());
+    true
+}
+
+#[inline]
+fn is_valid(app: &App, key: &[u8]) -> bool {
+    app.verify_cached(black_box(key), &Ask::default()) == Some(Outcome::Valid)
+}
+
+fn mac() -> Hmac<Sha256> {
+    <Hmac<Sha256> as hmac::KeyInit>::new(&[0x5a; 64].into())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "no figure here comes near the 53 bits a f64 counts exactly")]
+fn ns(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,119 @@
+//! Guessing: counted on every path that checks a secret, against the key guessed at and the address it comes from.
+
+use serde_json::{Value, json};
+
+use super::harness::TestServer;
+
+/// A guess at a key: its public part and another secret.
+fn guess(key: &str, number: u32) -> String {
+    let shown = key.len() - 26;
+    format!("{}{number:026x}", &key[..shown])
+}
+
+/// A WAVIS key, whose kind locks after ten wrong guesses at a key or twenty from an address, within five minutes.
+async fn scene() -> (TestServer, String) {
+    let server = TestServer::start().await;
+    let account = server.account().await;
+    let made = server.post("/v1/keys", json!({ "account_id": account, "kind": "wavis" })).await.with(201);
+    assert_eq!(made.text("prefix").len() + 26, made.text("key").len());
+    let key = made.text("key");
+    (server, key)
+}
+
+#[tokio::test]
+async fn ten_guesses_at_a_key_lock_it_for_a_quarter_of_an_hour() {
+    let (server, key) = scene().await;
+    assert_eq!(server.code(&key).await, "VALID");
+    for number in 0..10 {
+        assert_eq!(server.code(&guess(&key, number)).await, "NOT_FOUND");
+    }
+    for presented in [&guess(&key, 11), &key] {
+        let locked = server.post("/v1/keys/verify", json!({ "key": presented })).await.with(200);
+        let told = (&locked.body["code"], &locked.body["retry_after"], locked.header("retry-after"));
+        assert_eq!(told, (&json!("RATE_LIMITED"), &json!(900), "900"));
+        assert_eq!(locked.body["key_id"], Value::Null, "a lock tells nobody whether the key was right");
+    }
+    server.wait("14m");
+    assert_eq!(server.code(&guess(&key, 12)).await, "RATE_LIMITED");
+    server.wait("1m");
+    assert_eq!(server.code(&key).await, "VALID", "a lock ends by itself, whatever is guessed meanwhile");
+}
+
+#[tokio::test]
+async fn a_lock_holds_for_the_key_that_is_guessed_at_alone() {
+    let (server, key) = scene().await;
+    let account = server.account().await;
+    let (_, other) = server.key(&account, json!({ "kind": "wavis" })).await;
+    for number in 0..10 {
+        server.code(&guess(&key, number)).await;
+    }
+    assert_eq!((server.code(&key).await, server.code(&other).await), ("RATE_LIMITED".into(), "VALID".into()));
+}
+
+#[tokio::test]
+async fn guesses_further_apart_than_five_minutes_do_not_add_up() {
+    let (server, key) = scene().await;
+    for number in 0..30 {
+        assert_eq!(server.code(&guess(&key, number)).await, "NOT_FOUND");
+        server.wait("34s");
+    }
+    assert_eq!(server.code(&key).await, "VALID");
+}
+
+#[tokio::test]
+async fn a_right_key_between_wrong_ones_is_no_guess_and_forgives_none() {
+    let (server, key) = scene().await;
+    for number in 0..10 {
+        assert_eq!(server.code(&key).await, "VALID");
+        assert_eq!(server.code(&guess(&key, number)).await, "NOT_FOUND");
+    }
+    assert_eq!(server.code(&key).await, "RATE_LIMITED");
+}
+
+#[tokio::test]
+async fn twenty_guesses_from_one_address_lock_it_out_in_every_spelling() {
+    let (server, key) = scene().await;
+    let verify = async |key: &str, ip: &str| server.verify(json!({ "key": key, "ip": ip })).await;
+    for number in 0..20u32 {
+        let anybodys = format!("wvs_live_{number:06x}{:026x}", 7);
+        let ip = if number % 2 == 0 { "192.0.2.7" } else { "::ffff:192.0.2.7" };
+        assert_eq!(verify(&anybodys, ip).await["code"], "NOT_FOUND");
+    }
+    for ip in ["192.0.2.7", "::ffff:192.0.2.7"] {
+        let locked = verify(&key, ip).await;
+        assert_eq!((&locked["code"], &locked["retry_after"]), (&json!("RATE_LIMITED"), &json!(900)));
+    }
+    assert_eq!(verify(&key, "192.0.2.8").await["code"], "VALID");
+    server.wait("15m");
+    assert_eq!(verify(&key, "192.0.2.7").await["code"], "VALID");
+}
+
+#[tokio::test]
+async fn guesses_count_together_on_whatever_path_they_come() {
+    let (server, key) = scene().await;
+    let mut number = 0;
+    let mut next = || {
+        number += 1;
+        guess(&key, number)
+    };
+    for _ in 0..2 {
+        let bare = next();
+        server.call("GET", "/v1/keys/self", &[("authorization", &bare)], Value::Null).await.with(401);
+        server.call_as(&next(), "GET", "/v1/keys", Value::Null).await.with(401);
+        assert_eq!(server.code(&next()).await, "NOT_FOUND");
+        let form = json!(format!("token={}", next()));
+        assert_eq!(server.post("/v1/introspect", form).await.with(200).body["active"], false);
+        let batch = json!({ "requests": [{ "key": next() }] });
+        server.post("/v1/keys/verify-batch", batch).await.with(200);
+    }
+    let refused = server.call_as(&key, "GET", "/v1/keys/self", Value::Null).await;
+    refused.must_be_problem(429, "RATE_LIMITED");
+    assert_eq!(refused.header("retry-after"), "900");
+    assert_eq!(server.code(&key).await, "RATE_LIMITED");
+    let batch = server.post("/v1/keys/verify-batch", json!({ "requests": [{ "key": key }] })).await.with(200).body;
+    assert_eq!(batch["results"][0]["code"], "RATE_LIMITED");
+    let form = json!(format!("token={key}"));
+    assert_eq!(server.post("/v1/introspect", form).await.with(200).body["active"], false);
+    let explained = server.post("/v1/keys/explain", json!({ "key": key })).await.with(200).body;
+    assert_eq!(explained["code"], "RATE_LIMITED");
+}

@@ -1,0 +1,374 @@
+//! Every route proves its refusals: the walk goes over the table the router is made from, so none can be forgotten.
+
+use axum::body::Body;
+use http::Request;
+use keywright_core::policy::MANAGEMENT;
+use keywright_server::{Needs, ROUTES};
+use serde_json::{Value, json};
+
+use super::harness::{Answer, TestServer};
+
+/// Routes anybody may call. The list only shrinks.
+const OPEN: [(&str, &str); 5] =
+    [("GET", "/health"), ("GET", "/ready"), ("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/style.css")];
+
+/// Somebody to act on.
+struct Scene {
+    server: TestServer,
+    account: String,
+    key: String,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let server = TestServer::start().await;
+        let account = server.account().await;
+        let (key, _) = server.key(&account, json!({})).await;
+        Self { server, account, key }
+    }
+
+    /// A route's path with the id of something that is there.
+    fn path(&self, route: &str) -> String {
+        route.replace("{id}", if route.contains("accounts") { &self.account } else { &self.key })
+    }
+}
+
+/// Routes that need a credential.
+fn guarded() -> impl Iterator<Item = (&'static str, &'static str, Needs)> {
+    ROUTES.iter().copied().filter(|(_, _, needs)| *needs != Needs::Nothing)
+}
+
+/// A body nothing is wrong with.
+fn body(method: &str, route: &str) -> Value {
+    match (method, route) {
+        ("GET" | "DELETE", _) => Value::Null,
+        (_, "/v1/keys/verify" | "/v1/keys/explain") => json!({ "key": "kw_live_x" }),
+        (_, "/v1/keys/verify-batch") => json!({ "requests": [{ "key": "kw_live_x" }] }),
+        (_, "/v1/keys/import") => json!({ "keys": [] }),
+        (_, "/v1/keys/{id}/grace") => json!({ "grace": "1h" }),
+        (_, "/v1/introspect" | "/v1/revoke") => json!("token=kw_live_x"),
+        (_, "/v1/accounts") => json!({ "name": "Eve AS" }),
+        _ => json!({}),
+    }
+}
+
+/// Whether a route takes JSON.
+fn takes_json(method: &str, route: &str) -> bool {
+    let ignores = ["/enable", "/disable", "/audit/verify"].iter().any(|end| route.ends_with(end));
+    body(method, route).is_object() && !ignores
+}
+
+/// Calls every guarded route in this way, and fails unless each answers 401.
+async fn all_refuse(scene: &Scene, query: &str, headers: &[(&str, &str)]) {
+    for (method, route, _) in guarded() {
+        let path = format!("{}{query}", scene.path(route));
+        let answer = scene.server.call(method, &path, headers, body(method, route)).await;
+        assert_eq!(answer.status, 401, "{method} {route} {headers:?}: {answer:?}");
+        answer.must_be_problem(401, "UNAUTHENTICATED");
+    }
+}
+
+#[test]
+fn the_open_routes_are_these_alone() {
+    let open: Vec<(&str, &str)> = ROUTES
+        .iter()
+        .filter(|(.., needs)| *needs == Needs::Nothing)
+        .map(|(method, path, _)| (*method, *path))
+        .collect();
+    assert_eq!(open, OPEN);
+}
+
+#[tokio::test]
+async fn the_open_routes_answer_without_a_credential() {
+    let server = TestServer::start().await;
+    for (method, path) in OPEN {
+        server.call(method, path, &[], Value::Null).await.with(200);
+    }
+}
+
+#[tokio::test]
+async fn no_credential_is_refused_everywhere() {
+    all_refuse(&Scene::set().await, "", &[]).await;
+}
+
+#[tokio::test]
+async fn a_key_of_nobody_is_refused_everywhere() {
+    let elsewhere = TestServer::start().await;
+    let wrong = format!("Bearer {}", elsewhere.operator);
+    all_refuse(&Scene::set().await, "", &[("authorization", &wrong)]).await;
+}
+
+#[tokio::test]
+async fn a_malformed_credential_is_refused_everywhere() {
+    let scene = Scene::set().await;
+    let cut = format!("Bearer {}", &scene.server.operator[..30]);
+    for value in ["Bearer kw_live_nonsense", "Bearer", "Bearer ", "Basic b3BlcmF0b3I6", "", &cut] {
+        all_refuse(&scene, "", &[("authorization", value)]).await;
+    }
+    all_refuse(&scene, "", &[("x-api-key", "nonsense")]).await;
+}
+
+#[tokio::test]
+async fn a_credential_in_the_url_is_refused_everywhere() {
+    let scene = Scene::set().await;
+    for name in ["key", "api_key", "access_token", "token", "authorization"] {
+        all_refuse(&scene, &format!("?{name}={}", scene.server.operator), &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn two_credentials_are_refused_everywhere() {
+    let scene = Scene::set().await;
+    let bearer = format!("Bearer {}", scene.server.operator);
+    all_refuse(&scene, "", &[("authorization", &bearer), ("authorization", &bearer)]).await;
+    all_refuse(&scene, "", &[("authorization", &bearer), ("x-api-key", &scene.server.operator)]).await;
+}
+
+#[tokio::test]
+async fn a_key_without_the_permission_is_refused_on_every_route_that_needs_one() {
+    let scene = Scene::set().await;
+    let (_, bare) = scene.server.key(&scene.account, json!({})).await;
+    for (method, route, needs) in guarded() {
+        let (Needs::Permission(needed) | Needs::Operator(needed)) = needs else { continue };
+        let others: Vec<&str> = MANAGEMENT.iter().map(|(name, _)| *name).filter(|name| *name != needed).collect();
+        for key in [&scene.server.operator(&others).await, &bare] {
+            let answer = scene.server.call_as(key, method, &scene.path(route), body(method, route)).await;
+            assert_eq!(answer.status, 403, "{method} {route}: {answer:?}");
+            answer.must_be_problem(403, "FORBIDDEN");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_customers_key_is_refused_on_every_route_of_operators_whatever_it_is_permitted() {
+    let scene = Scene::set().await;
+    for permission in ["*", ""] {
+        for (method, route, needs) in guarded() {
+            let Needs::Operator(needed) = needs else { continue };
+            let permission = if permission.is_empty() { needed } else { permission };
+            let (_, key) = scene.server.key(&scene.account, json!({ "permissions": [permission] })).await;
+            let answer = scene.server.call_as(&key, method, &scene.path(route), body(method, route)).await;
+            assert_eq!(answer.status, 403, "{method} {route}: {answer:?}");
+            answer.must_be_problem(403, "FORBIDDEN");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_one_permission_a_route_names_is_enough_for_it() {
+    let scene = Scene::set().await;
+    for (method, route, needs) in guarded() {
+        let key = match needs {
+            Needs::Permission(needed) | Needs::Operator(needed) => scene.server.operator(&[needed]).await,
+            Needs::Key | Needs::Nothing => scene.server.operator(&[]).await,
+        };
+        let answer = scene.server.call_as(&key, method, &scene.path(route), body(method, route)).await;
+        assert!(![401, 403, 404, 405, 500].contains(&answer.status), "{method} {route}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_taken_only_in_the_header_its_kind_asks_for() {
+    let server = TestServer::start().await;
+    let account = server.account().await;
+    let (_, native) = server.key(&account, json!({})).await;
+    let (_, pat) = server.key(&account, json!({ "kind": "wayscloud-pat" })).await;
+    let (_, wavis) = server.key(&account, json!({ "kind": "wavis" })).await;
+    for (name, value, status) in [
+        ("authorization", format!("Bearer {native}"), 200),
+        ("authorization", native.clone(), 401),
+        ("authorization", format!("bearer {native}"), 401),
+        ("authorization", format!("BEARER {native}"), 401),
+        ("authorization", format!("Bearer  {native}"), 401),
+        ("authorization", format!("Bearer\t{native}"), 401),
+        ("authorization", format!(" Bearer {native}"), 401),
+        ("authorization", format!("Token {native}"), 401),
+        ("x-api-key", native.clone(), 401),
+        ("x-api-key", format!("Bearer {native}"), 401),
+        ("x-api-key", pat.clone(), 200),
+        ("authorization", format!("Bearer {pat}"), 401),
+        ("authorization", pat.clone(), 401),
+        ("authorization", format!("Bearer {wavis}"), 200),
+        ("authorization", wavis.clone(), 200),
+        ("authorization", format!("bearer {wavis}"), 401),
+        ("x-api-key", wavis.clone(), 401),
+    ] {
+        let answer = server.call("GET", "/v1/keys/self", &[(name, &value)], Value::Null).await;
+        assert_eq!(answer.status, status, "{name}: {value}");
+    }
+}
+
+/// All of an answer that tells one from another.
+fn told(answer: &Answer) -> (u16, Vec<(String, String)>, &[u8]) {
+    let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    (answer.status, headers.collect(), &answer.bytes)
+}
+
+#[tokio::test]
+async fn another_accounts_id_answers_byte_for_byte_as_a_missing_one() {
+    let scene = Scene::set().await;
+    let server = &scene.server;
+    let own = server.account().await;
+    let (_, caller) = server.key(&own, json!({ "permissions": ["*"] })).await;
+    let bearer = format!("Bearer {caller}");
+    let headers = [("authorization", bearer.as_str()), ("x-request-id", "req_of_a_test")];
+    for (method, route, _) in ROUTES.iter().filter(|(_, route, _)| route.contains("{id}")) {
+        let prefix = if route.contains("accounts") { "acc" } else { "key" };
+        let foreign = server.call(method, &scene.path(route), &headers, body(method, route)).await;
+        let expected = if *route == "/v1/accounts/{id}" && *method == "PATCH" { 403 } else { 404 };
+        assert_eq!(foreign.status, expected, "{method} {route}");
+        for missing in [format!("{prefix}_01jd0000000000000000000000"), "nonsense".into(), "%00".into()] {
+            let path = route.replace("{id}", &missing);
+            let missing = server.call(method, &path, &headers, body(method, route)).await;
+            if expected == 404 || missing.status == 403 {
+                assert_eq!(told(&foreign), told(&missing), "{method} {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_accounts_id_in_a_body_or_a_query_answers_as_a_missing_one() {
+    let scene = Scene::set().await;
+    let server = &scene.server;
+    let own = server.account().await;
+    let (_, caller) = server.key(&own, json!({ "permissions": ["*"] })).await;
+    let bearer = format!("Bearer {caller}");
+    let headers = [("authorization", bearer.as_str()), ("x-request-id", "req_of_a_test")];
+    let missing = "acc_01jd0000000000000000000000";
+    let operators = "acc_00000000000000000000000000";
+    for route in ["/v1/keys", "/v1/audit"] {
+        let of = async |id: &str| {
+            server.call("GET", &format!("{route}?account_id={id}"), &headers, Value::Null).await.with(200)
+        };
+        let expected = of(missing).await;
+        assert_eq!(expected.body["data"], json!([]));
+        assert_eq!(told(&of(&scene.account).await), told(&expected), "{route}");
+        assert_eq!(told(&of(operators).await), told(&expected), "{route}");
+    }
+    let create =
+        async |id: &str| server.call("POST", "/v1/keys", &headers, json!({ "account_id": id })).await.with(404);
+    let expected = create(missing).await;
+    assert_eq!(told(&create(&scene.account).await), told(&expected));
+    assert_eq!(told(&create(operators).await), told(&expected));
+}
+
+#[tokio::test]
+async fn an_unknown_field_is_refused_by_its_name_everywhere() {
+    let scene = Scene::set().await;
+    for (method, route, _) in guarded().filter(|(method, route, _)| takes_json(method, route)) {
+        let mut body = body(method, route);
+        body["colour"] = json!("red");
+        let answer = scene.server.call_as(&scene.server.operator, method, &scene.path(route), body).await;
+        answer.must_be_problem(422, "INVALID");
+        assert!(answer.body["errors"][0].to_string().contains("colour"), "{method} {route}: {answer:?}");
+    }
+    for route in ["/v1/keys", "/v1/accounts", "/v1/audit", "/v1/keys/{id}/usage"] {
+        let answer = scene.server.get(&format!("{}?colour=red", scene.path(route))).await;
+        answer.must_be_problem(422, "INVALID");
+        assert!(answer.body["errors"][0].to_string().contains("colour"), "{route}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_is_not_the_callers_to_set_is_refused() {
+    let scene = Scene::set().await;
+    for field in ["id", "status", "created_by", "created_at", "revoked_at", "version", "prefix", "owner", "account"] {
+        let create = json!({ "account_id": scene.account, field: "x" });
+        scene.server.post("/v1/keys", create).await.must_be_problem(422, "INVALID");
+        let change = json!({ field: "x" });
+        scene.server.patch(&scene.path("/v1/keys/{id}"), change).await.must_be_problem(422, "INVALID");
+    }
+    // A key stays with its account, its kind and its environment.
+    for field in ["account_id", "kind", "environment"] {
+        let change = json!({ field: "x" });
+        scene.server.patch(&scene.path("/v1/keys/{id}"), change).await.must_be_problem(422, "INVALID");
+    }
+}
+
+/// Sends a body as it is to every route that takes JSON.
+async fn send_everywhere(kind: Option<&str>, text: impl Fn(&str) -> String) -> Vec<(String, Answer)> {
+    let scene = Scene::set().await;
+    let mut answers = Vec::new();
+    for (method, route, _) in guarded().filter(|(method, route, _)| takes_json(method, route)) {
+        let bearer = format!("Bearer {}", scene.server.operator);
+        let mut request = Request::builder().method(method).uri(scene.path(route)).header("authorization", bearer);
+        if let Some(kind) = kind {
+            request = request.header("content-type", kind);
+        }
+        let answer = scene.server.send(request.body(Body::from(text(route))).unwrap()).await;
+        answers.push((format!("{method} {route}"), answer));
+    }
+    assert!(answers.len() >= 10);
+    answers
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_everywhere() {
+    let most = |route: &str| match route {
+        "/v1/keys/import" => 4 * 1_024 * 1_024,
+        "/v1/keys/verify-batch" => 512 * 1_024,
+        _ => 64 * 1_024,
+    };
+    for (route, answer) in send_everywhere(Some("application/json"), |route| " ".repeat(most(route) + 1)).await {
+        assert_eq!(answer.status, 413, "{route}: {answer:?}");
+        answer.must_be_problem(413, "TOO_LARGE");
+    }
+    for (route, answer) in send_everywhere(Some("application/json"), |route| " ".repeat(most(route))).await {
+        assert_eq!(answer.status, 400, "{route}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_not_declared_as_json_is_refused_everywhere() {
+    for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")] {
+        for (route, answer) in send_everywhere(kind, |_| r#"{"name":"a"}"#.into()).await {
+            assert_eq!(answer.status, 415, "{route} as {kind:?}: {answer:?}");
+            answer.must_be_problem(415, "NOT_JSON");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_refused_everywhere() {
+    for text in ["{", "{'name':'a'}", "\u{feff}{}", "nonsense", "\"a", "<xml/>"] {
+        for (route, answer) in send_everywhere(Some("application/json; charset=utf-8"), |_| text.into()).await {
+            assert_eq!(answer.status, 400, "{route}: {text}: {answer:?}");
+            answer.must_be_problem(400, "INVALID_JSON");
+        }
+    }
+    for text in ["[]", " [\"a\"]", "7", "null", "\"a\""] {
+        for (route, answer) in send_everywhere(Some("application/json"), |_| text.into()).await {
+            assert_eq!(answer.status, 422, "{route}: {text}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_path_or_a_method_that_is_not_there_is_a_problem_too() {
+    let server = TestServer::start().await;
+    server.get("/v1/nothing").await.must_be_problem(404, "NOT_FOUND");
+    server.call("PUT", "/v1/keys", &[], Value::Null).await.must_be_problem(405, "METHOD_NOT_ALLOWED");
+}
+
+#[tokio::test]
+async fn no_error_repeats_a_key_that_was_sent_where_it_does_not_belong() {
+    let server = TestServer::start().await;
+    let secret = server.operator.clone();
+    for answer in [
+        server.get(&format!("/v1/keys/{secret}")).await,
+        server.get(&format!("/{secret}")).await,
+        server.get(&format!("/v1/keys?prefix={secret}&limit={secret}")).await,
+        server.get(&format!("/v1/keys?{secret}=1")).await,
+        server.post("/v1/keys", json!({ secret.as_str(): 1 })).await,
+        server.post("/v1/keys", json!({ "account_id": secret })).await,
+        server.post("/v1/keys", json!({ "kind": secret })).await,
+        server.post("/v1/keys", json!({ "expires_in": secret })).await,
+        server.post("/v1/keys/verify", json!({ "key": "x", "ip": secret })).await,
+        server.post("/v1/keys/verify", json!({ "key": "x", "permissions": [secret] })).await,
+    ] {
+        assert!(answer.status >= 400 && !answer.bytes.is_empty());
+        let text = String::from_utf8(answer.bytes.to_vec()).unwrap();
+        assert!(!text.contains(&secret[20..]), "{text}");
+    }
+}

@@ -1,0 +1,74 @@
+//! `/v1/keys/{id}/usage` and what a key says of its last use.
+
+use serde_json::{Value, json};
+
+use super::harness::TestServer;
+
+/// A key's counts: hour, outcome, tag, count.
+async fn counts(server: &TestServer, path: &str) -> Vec<(String, String, Value, i64)> {
+    server.app.flush_usage().await.unwrap();
+    let page = server.get(path).await.with(200).body;
+    assert_eq!(page["next_cursor"], Value::Null);
+    let text = |row: &Value, field: &str| row[field].as_str().unwrap().to_owned();
+    let row =
+        |row: &Value| (text(row, "hour"), text(row, "outcome"), row["tag"].clone(), row["count"].as_i64().unwrap());
+    let mut rows: Vec<_> = page["data"].as_array().unwrap().iter().map(row).collect();
+    rows.sort_by_key(|row| (row.0.clone(), row.1.clone(), row.2.to_string()));
+    rows
+}
+
+#[tokio::test]
+async fn uses_are_counted_by_hour_outcome_and_tag() {
+    let server = TestServer::start().await;
+    let (id, key) = server.key(&server.account().await, json!({})).await;
+    let path = format!("/v1/keys/{id}/usage");
+    for tags in [json!(["a"]), json!(["a", "b"]), json!([])] {
+        server.verify(json!({ "key": key, "tags": tags })).await;
+    }
+    server.verify(json!({ "key": key, "permissions": ["x:y"], "tags": ["a"] })).await;
+    let first = "2026-11-21T09:00:00.000Z".to_owned();
+    let row = |hour: &str, outcome: &str, tag: Value, count| (hour.to_owned(), outcome.to_owned(), tag, count);
+    let mut expected = vec![
+        row(&first, "INSUFFICIENT_PERMISSIONS", json!("a"), 1),
+        row(&first, "INSUFFICIENT_PERMISSIONS", Value::Null, 1),
+        row(&first, "VALID", json!("a"), 2),
+        row(&first, "VALID", json!("b"), 1),
+        row(&first, "VALID", Value::Null, 3),
+    ];
+    assert_eq!(counts(&server, &path).await, expected);
+    server.wait("1h");
+    server.verify(json!({ "key": key })).await;
+    let second = "2026-11-21T10:00:00.000Z";
+    expected.push(row(second, "VALID", Value::Null, 1));
+    assert_eq!(counts(&server, &path).await, expected);
+    assert_eq!(counts(&server, &format!("{path}?from={second}")).await, expected[5..]);
+    assert_eq!(counts(&server, &format!("{path}?from=1h&to={first}")).await, expected[..5]);
+    server.get(&format!("{path}?from=93d")).await.must_be_invalid(&["from"]);
+    server.get(&format!("{path}?from=x")).await.must_be_problem(422, "INVALID");
+}
+
+#[tokio::test]
+async fn a_key_says_when_from_where_and_by_what_it_was_last_used() {
+    let server = TestServer::start().await;
+    let (id, key) = server.key(&server.account().await, json!({})).await;
+    server.wait("5m");
+    server.verify(json!({ "key": key, "ip": "::ffff:10.1.2.3", "user_agent": "curl/8\r\nX: y" })).await;
+    server.wait("5m");
+    server.verify(json!({ "key": key, "permissions": ["x:y"], "ip": "192.0.2.1" })).await;
+    server.app.flush_usage().await.unwrap();
+    let seen = server.get(&format!("/v1/keys/{id}")).await.body;
+    assert_eq!(seen["last_used_at"], "2026-11-21T09:35:00.000Z");
+    assert_eq!((&seen["last_used_ip"], &seen["last_used_user_agent"]), (&json!("10.1.2.3"), &json!("curl/8X: y")));
+}
+
+#[tokio::test]
+async fn another_accounts_key_is_no_use_of_it() {
+    let server = TestServer::start().await;
+    let (ada, bob) = (server.account().await, server.account().await);
+    let (id, key) = server.key(&ada, json!({})).await;
+    let (_, bobs) = server.key(&bob, json!({ "permissions": ["keys:verify"] })).await;
+    let answer = server.call_as(&bobs, "POST", "/v1/keys/verify", json!({ "key": key })).await.with(200);
+    let told = (&answer.body["code"], answer.body.get("key_id"));
+    assert_eq!(told, (&json!("NOT_FOUND"), None));
+    assert_eq!(counts(&server, &format!("/v1/keys/{id}/usage")).await, []);
+}
