@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::caller::{Caller, Reach};
 use crate::error::Error;
 use crate::replay::Replay;
+use crate::widen::must_not_widen;
 use crate::{App, clock, credits};
 
 /// The longest grace a rotation may have.
@@ -69,9 +70,9 @@ impl App {
         let now = self.clock.now();
         let mut key = new_key(kind, account, draft, caller, now);
         world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;
-        must_not_widen(&world.policy, caller, &key)?;
         let (plain, secret) = self.issue(kind, &mut key, now)?;
         let most = kind.live_keys_per_account;
+        let (author, world) = (caller.clone(), Arc::clone(world));
         let made = self
             .write(caller, move |tx| {
                 Box::pin(async move {
@@ -81,6 +82,7 @@ impl App {
                         let event = event("key.create_replayed", &key, json!({}));
                         return Ok(((key, false), event));
                     }
+                    must_not_widen(tx, &world.policy, &author, &key, None).await?;
                     must_have_room(tx, &key, most, now).await?;
                     keys::insert_key(tx, &key).await?;
                     secrets::insert_secret(tx, &secret).await?;
@@ -148,13 +150,13 @@ impl App {
                 if key.revoked_at.is_some() {
                     return Err(Refusal::Revoked.into());
                 }
-                let before = settings(&key);
+                let before = key.clone();
                 let sets_balance = change.credits.is_some() || change.refill.is_some();
                 let keeps_credits = change.credits.is_none();
                 change.lay_over(&mut key, now);
                 let kind = find_kind(&world.policy, Some(&key.kind))?;
                 world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;
-                must_not_widen(&world.policy, &author, &key)?;
+                must_not_widen(tx, &world.policy, &author, &key, Some(&before)).await?;
                 keys::update_key(tx, &key).await?;
                 key.version += 1;
                 if sets_balance {
@@ -163,7 +165,7 @@ impl App {
                     let balance = Balance { credits: key.credits, refill: key.refill, refill_at: key.refill_at };
                     credits::set_balance(tx, pool.as_deref(), key.id, &balance).await?;
                 }
-                let event = event("key.update", &key, json!({ "before": before, "after": settings(&key) }));
+                let event = event("key.update", &key, json!({ "before": settings(&before), "after": settings(&key) }));
                 Ok((key, event))
             })
         })
@@ -203,7 +205,7 @@ impl App {
             .write(caller, move |tx| {
                 Box::pin(async move {
                     let mut key = load(tx, &author, id).await?;
-                    must_not_widen(&world_in.policy, &author, &key)?;
+                    must_not_widen(tx, &world_in.policy, &author, &key, Some(&key)).await?;
                     let old_prefix = key.prefix.clone();
                     let ends = key.rotate(&successor, grace, now)?;
                     secrets::insert_secret(tx, &successor).await?;
@@ -369,21 +371,6 @@ pub(crate) fn account_for(caller: &Caller, kind: &Kind, named: Option<AccountId>
         }
         account => Ok(account),
     }
-}
-
-/// Nobody hands out more than they have: not a customer to another key, not an operator to another operator.
-fn must_not_widen(policy: &Policy, caller: &Caller, key: &Key) -> Result<(), Error> {
-    let is_customer = caller.reach != Reach::Everything;
-    let bound = is_customer || key.account == AccountId::OPERATOR;
-    if bound && !caller.grant.contains(&policy.grant(key)) {
-        return Err(Error::Forbidden("the key would be permitted more than the credential that asks for it".into()));
-    }
-    if is_customer && caller.environment.is_some() && caller.environment != key.environment {
-        return Err(Error::Forbidden(
-            "the key would be for another environment than the credential that asks for it".into(),
-        ));
-    }
-    Ok(())
 }
 
 pub(crate) fn new_key(kind: &Kind, account: AccountId, draft: Draft, caller: &Caller, now: Time) -> Key {

@@ -29,6 +29,7 @@ mod sync;
 mod tasks;
 pub mod usage;
 pub mod verify;
+mod widen;
 mod world;
 mod write;
 

@@ -98,7 +98,11 @@ impl App {
                 Ok(_) | Err(Error::NotFound(_)) => Ok(()),
                 Err(error) => Err(error),
             },
-            None => Ok(()),
+            None => {
+                // It counts as a guess; nothing is locked out here, lest a leaked key could not be revoked.
+                self.count_guess(self.world(), token, None, self.clock.now());
+                Ok(())
+            }
         }
     }
 

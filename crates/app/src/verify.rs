@@ -420,7 +420,7 @@ impl App {
     }
 
     /// Counts a wrong guess against the key it was aimed at and the address it came from.
-    fn count_guess(&self, world: &World, key: &[u8], ip: Option<IpAddr>, now: Time) {
+    pub(crate) fn count_guess(&self, world: &World, key: &[u8], ip: Option<IpAddr>, now: Time) {
         let (number, public) = self.subject_of(world, key);
         let Some(kind) = world.policy.kind_at(number) else { return };
         let mut locked = false;

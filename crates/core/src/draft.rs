@@ -58,16 +58,22 @@ pub struct Draft {
 #[serde(deny_unknown_fields, default)]
 pub struct Change {
     /// What people call it.
+    #[serde(deserialize_with = "some")]
     pub name: Option<String>,
     /// What it is for.
+    #[serde(deserialize_with = "some")]
     pub description: Option<String>,
     /// Its role.
-    pub role: Option<String>,
+    #[serde(deserialize_with = "some")]
+    pub role: Option<Option<String>>,
     /// The services it covers.
+    #[serde(deserialize_with = "some")]
     pub services: Option<Vec<String>>,
     /// What it is granted by name.
+    #[serde(deserialize_with = "some")]
     pub permissions: Option<Vec<String>>,
     /// Where it may be used from.
+    #[serde(deserialize_with = "some")]
     pub ip_allowlist: Option<IpAllowlist>,
     /// How long it lives from now.
     #[serde(deserialize_with = "some")]
@@ -79,16 +85,24 @@ pub struct Change {
     #[serde(deserialize_with = "some")]
     pub refill: Option<Option<Refill>>,
     /// Its rate limits.
+    #[serde(deserialize_with = "some")]
     pub ratelimits: Option<Vec<RateLimit>>,
     /// Whatever its owner keeps with it.
+    #[serde(deserialize_with = "some")]
     pub metadata: Option<Metadata>,
     /// Whether it is switched on.
+    #[serde(deserialize_with = "switch")]
     pub enabled: Option<bool>,
 }
 
-/// Tells a field that is `null` from one that is left out.
-fn some<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(from).map(Some)
+/// Tells a field that is `null`, and goes back to nothing, from one that is left out.
+fn some<'de, T: Default + Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    Option::<T>::deserialize(from).map(|value| Some(value.unwrap_or_default()))
+}
+
+/// A switch is on or off: `null` is neither.
+fn switch<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    bool::deserialize(from).map(Some)
 }
 
 /// Gathers what is wrong, field by field.
@@ -109,7 +123,7 @@ impl Change {
         let Self { name, description, role, services, permissions, ip_allowlist, .. } = self;
         key.name = name.unwrap_or_else(|| key.name.clone());
         key.description = description.unwrap_or_else(|| key.description.clone());
-        key.role = role.or_else(|| key.role.clone());
+        key.role = role.unwrap_or_else(|| key.role.clone());
         key.services = services.unwrap_or_else(|| key.services.clone());
         key.permissions = permissions.unwrap_or_else(|| key.permissions.clone());
         key.ip_allowlist = ip_allowlist.unwrap_or_else(|| key.ip_allowlist.clone());

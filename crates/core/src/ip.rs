@@ -66,6 +66,13 @@ impl IpAllowlist {
             || address.is_some_and(|address| self.0.iter().any(|network| network.contains(&address.to_canonical())))
     }
 
+    /// Whether every address `other` allows is allowed here, too.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        let covered = |network: &IpNet| self.0.iter().any(|mine| mine.contains(network));
+        self.is_everywhere() || (!other.is_everywhere() && other.0.iter().all(covered))
+    }
+
     /// The entries as they are shown: a single address without its `/32`.
     pub fn entries(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|network| {
@@ -182,6 +189,17 @@ mod tests {
         assert!(!list("10.0.0.0/8").allows(at("11.0.0.1")));
         assert!(list("2001:db8::/32").allows(at("2001:db8::7")));
         assert!(IpAllowlist::everywhere().allows(None));
+    }
+
+    #[test]
+    fn a_list_contains_what_is_no_wider() {
+        let wide = list("10.0.0.0/8,2001:db8::/32");
+        assert!(wide.contains(&list("10.1.0.0/16, 2001:db8::7")) && wide.contains(&wide));
+        assert!(!wide.contains(&list("10.0.0.0/7")) && !wide.contains(&list("10.0.0.1,11.0.0.1")));
+        assert!(!wide.contains(&IpAllowlist::everywhere()), "an empty list is the widest");
+        assert!(
+            IpAllowlist::everywhere().contains(&wide) && IpAllowlist::everywhere().contains(&IpAllowlist::everywhere())
+        );
     }
 
     #[test]

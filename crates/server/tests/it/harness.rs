@@ -4,7 +4,7 @@
 //! A server is called through its router, or over a socket where what matters is the way in. Every answer is held
 //! against the OpenAPI document on its way to the test: see `described.rs`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -79,12 +79,19 @@ impl TestServer {
     }
 
     async fn behind(door: Door, fresh: Fresh, app: Arc<App>, clock: Clock, tasks: Tasks) -> Self {
-        // Whoever sits at the machine makes the first key, as `keywright init` does.
         let inside = router(Arc::clone(&app), Options::default());
         let mut server =
             Self { app, operator: String::new(), clock, door: Door::Router(inside), _tasks: tasks, _fresh: fresh };
         server.operator = server.operator_with(&["*"]).await;
         Self { door, ..server }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        match self.door {
+            Door::Socket(address) => address,
+            Door::Router(_) => panic!("this server is called through its router"),
+        }
     }
 
     /// Moves the clock.
@@ -136,7 +143,10 @@ impl TestServer {
     /// An operator's key with these permissions.
     pub(crate) async fn operator_with(&self, permissions: &[&str]) -> String {
         let fields = json!({ "kind": "operator", "name": "operator", "permissions": permissions });
-        text(&self.post("/v1/keys", &fields).as_local().send().await.is(201), "key")
+        let call = self.post("/v1/keys", &fields);
+        // The first is made at the machine itself.
+        let call = if self.operator.is_empty() { call.by_local() } else { call };
+        text(&call.send().await.is(201), "key")
     }
 
     /// What verifying comes to.
@@ -186,7 +196,7 @@ impl Call<'_> {
     }
 
     /// Made at the machine itself.
-    pub(crate) fn as_local(self) -> Self {
+    pub(crate) fn by_local(self) -> Self {
         Self { is_local: true, ..self.by_nobody() }
     }
 
@@ -311,9 +321,4 @@ impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
-}
-
-/// An address, for options.
-pub(crate) fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
 }

@@ -6,3 +6,4 @@ mod refusals;
 mod spending;
 mod usage;
 mod verify;
+mod widening;

@@ -31,8 +31,11 @@ fn every_file_with_statements_is_prepared() {
     unique.dedup();
     assert_eq!(unique.len(), listed.len(), "two statements share a name");
 
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
-        let path = entry.unwrap().path();
+    let entries =
+        |folder: &str| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let mut sources = entries(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+    sources.extend(entries(concat!(env!("CARGO_MANIFEST_DIR"), "/src/db")));
+    for path in sources.into_iter().filter(|path| path.is_file()) {
         let source = std::fs::read_to_string(&path).unwrap();
         // A name, ` = `, and a text or what makes one: a line of `statements!`.
         let in_macro = source.split("\nstatements! {").nth(1).and_then(|rest| rest.split("\n}\n").next());

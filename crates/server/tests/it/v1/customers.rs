@@ -33,7 +33,7 @@ async fn lists_show_a_customer_what_is_theirs_alone() {
     let accounts = server.get("/v1/accounts").by(&own).send().await.is(200);
     assert_eq!(
         accounts["data"].as_array().unwrap().iter().map(|row| text(row, "id")).collect::<Vec<_>>(),
-        [account.clone()]
+        std::slice::from_ref(&account)
     );
     let audit = server.get("/v1/audit").by(&own).send().await.is(200);
     assert!(audit["data"].as_array().unwrap().iter().all(|row| row["account_id"] == account.as_str()), "{audit}");

@@ -55,6 +55,6 @@ async fn an_old_secret_in_its_grace_does_not_lengthen_its_own_life() {
 async fn whoever_sits_at_the_machine_shows_no_key_to_be_about() {
     let server = TestServer::start().await;
     for (method, path) in [("GET", "/v1/keys/self"), ("DELETE", "/v1/keys/self"), ("POST", "/v1/keys/self/rotate")] {
-        server.call(method, path).as_local().send().await.problem(409, "CONFLICT");
+        server.call(method, path).by_local().send().await.problem(409, "CONFLICT");
     }
 }
