@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document: the operations, with every error each can answer.
 
+use keywright_core::key::Status;
 use serde_json::{Map, Value, json};
 
 use super::operations::{Answer, Body, Content, GROUPS, OPERATIONS, Operation};
@@ -72,6 +73,7 @@ pub(super) fn document() -> Value {
             "headers": headers(),
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "description": "`Authorization: Bearer KEY`, as most kinds ask for it." },
+                "bare": { "type": "apiKey", "in": "header", "name": "Authorization", "description": "`Authorization: KEY`, for kinds whose header rule is bearer-or-bare." },
                 "apiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key", "description": "For kinds whose header rule is x-api-key." },
             },
         },
@@ -85,7 +87,7 @@ fn described(operation: &Operation) -> Value {
         "description": format!("{}{}", operation.about, needed(needs(operation))).trim(),
         "tags": [operation.group],
         "responses": answers(operation),
-        "security": if needs(operation) == Needs::Nothing { json!([]) } else { json!([{ "bearer": [] }, { "apiKey": [] }]) },
+        "security": if needs(operation) == Needs::Nothing { json!([]) } else { json!([{ "bearer": [] }, { "bare": [] }, { "apiKey": [] }]) },
     });
     let parameters = parameters(operation);
     let Some(fields) = described.as_object_mut() else { return described };
@@ -125,10 +127,11 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             .push(json!({ "name": "id", "in": "path", "required": true, "description": "The id.", "schema": text }));
     }
     parameters.extend(operation.query.iter().map(|param| {
-        let schema = if param.name == "limit" {
-            json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 })
-        } else {
-            text.clone()
+        let schema = match param.name {
+            "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 }),
+            "status" => json!({ "enum": Status::ALL.map(Status::name) }),
+            "rotation_due" => json!({ "type": "boolean" }),
+            _ => text.clone(),
         };
         json!({ "name": param.name, "in": "query", "required": false, "description": param.about, "schema": schema })
     }));
@@ -192,8 +195,13 @@ fn reference(schema: &str) -> Value {
 
 fn responses() -> Value {
     let response = |(code, status, title): (&'static str, http::StatusCode, &'static str)| {
-        let waits = matches!(status.as_u16(), 429 | 503).then_some("Retry-After");
-        let headers = header_references(std::iter::once("X-Request-Id").chain(waits));
+        let further = match status.as_u16() {
+            401 => Some("WWW-Authenticate"),
+            405 => Some("Allow"),
+            429 | 503 => Some("Retry-After"),
+            _ => None,
+        };
+        let headers = header_references(["X-Request-Id", "Cache-Control"].into_iter().chain(further));
         let content = json!({ "application/problem+json": { "schema": reference("Problem") } });
         (
             code.to_owned(),
@@ -208,6 +216,8 @@ fn headers() -> Value {
     json!({
         "X-Request-Id": header("The request's name, in logs and in the audit log.", "string"),
         "Cache-Control": header("Answers are not to be kept.", "string"),
+        "WWW-Authenticate": header("How to show a key (RFC 6750).", "string"),
+        "Allow": header("What the path takes.", "string"),
         "Retry-After": header("Seconds to wait.", "integer"),
         "RateLimit": header("What the verified key has left: `\"name\";r=remaining;t=seconds`, for each limit.", "string"),
         "RateLimit-Policy": header("The verified key's limits: `\"name\";q=limit;w=seconds`.", "string"),
