@@ -94,11 +94,6 @@ fn json_lines_take_the_apis_own_fields() {
 fn an_import_that_was_cut_off_goes_on_where_it_was() {
     const ROWS: usize = 12_000;
     let (mut desk, operator) = Desk::with_config();
-    std::fs::write(
-        desk.path("policy.toml"),
-        desk.log("policy.toml") + "\n[kind.imported]\nformat = \"{token:16..200}\"\nopen_permissions = true\n",
-    )
-    .unwrap();
     let server = desk.serve();
     desk.set("KEYWRIGHT_API_KEY", &operator);
     let account = text(&desk.json(&["accounts", "create", "A"]), "id").to_owned();
