@@ -119,6 +119,11 @@ pub(super) fn needed(needs: Needs) -> String {
     }
 }
 
+/// Whether an `Idempotency-Key` makes it safe to repeat.
+fn is_repeatable(operation: &Operation) -> bool {
+    operation.answers.iter().any(|answer| answer.status == 201)
+}
+
 fn parameters(operation: &Operation) -> Vec<Value> {
     let text = json!({ "type": "string" });
     let mut parameters: Vec<Value> = Vec::new();
@@ -135,7 +140,7 @@ fn parameters(operation: &Operation) -> Vec<Value> {
         };
         json!({ "name": param.name, "in": "query", "required": false, "description": param.about, "schema": schema })
     }));
-    if operation.id == "createKey" {
+    if is_repeatable(operation) {
         let about = "Makes the request safe to repeat: 1 to 255 visible ASCII characters, new for each new request.";
         parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": false, "description": about, "schema": text }));
     }
@@ -163,8 +168,8 @@ fn answered(operation: &Operation, answer: &Answer) -> Value {
     let mut names = vec!["X-Request-Id", "Cache-Control"];
     match (operation.id, answer.status) {
         ("verifyKey", _) => names.extend(["Retry-After", "RateLimit", "RateLimit-Policy"]),
-        ("createKey", 201) => names.push("Location"),
-        ("createKey", _) => names.extend(["Location", "Idempotent-Replayed"]),
+        (_, 201) => names.push("Location"),
+        _ if is_repeatable(operation) => names.extend(["Location", "Idempotent-Replayed"]),
         _ => {}
     }
     let mut answered = json!({ "description": answer.about, "headers": header_references(names) });
@@ -221,7 +226,7 @@ fn headers() -> Value {
         "Retry-After": header("Seconds to wait.", "integer"),
         "RateLimit": header("What the verified key has left: `\"name\";r=remaining;t=seconds`, for each limit.", "string"),
         "RateLimit-Policy": header("The verified key's limits: `\"name\";q=limit;w=seconds`.", "string"),
-        "Location": header("Where the key is.", "string"),
-        "Idempotent-Replayed": header("`true`: an earlier request has made the key, and its secret is not repeated.", "string"),
+        "Location": header("Where it is.", "string"),
+        "Idempotent-Replayed": header("`true`: an earlier request has made it; a key's secret is not repeated.", "string"),
     })
 }

@@ -228,10 +228,7 @@ fn referred(property: &Value) -> String {
 fn kind(property: &Value) -> String {
     let names = |value: &Value, pointer: &str| match text(value, pointer) {
         Some(name) => name.to_owned(),
-        None => list(value, pointer)
-            .filter_map(Value::as_str)
-            .collect::<Vec<_>>()
-            .join(" or "),
+        None => list(value, pointer).filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
     };
     let (kind, values) = (names(property, "/type"), names(property, "/enum"));
     match (kind.as_str(), values.as_str()) {
