@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::caller::{Caller, Reach};
 use crate::error::Error;
+use crate::replay::Replay;
 use crate::{App, clock};
 
 /// The longest name of an account, in characters.
@@ -27,12 +28,27 @@ pub struct AccountChange {
     pub metadata: Option<Metadata>,
 }
 
+/// An account that was just made, or one that an earlier call with the same `Idempotency-Key` had made.
+#[derive(Clone, Debug)]
+pub struct CreatedAccount {
+    /// The account.
+    pub account: Account,
+    /// Whether this call made it.
+    pub is_new: bool,
+}
+
 impl App {
     /// Makes an account.
     ///
     /// # Errors
     /// The caller is no operator, or a field is wrong.
-    pub async fn create_account(&self, caller: &Caller, name: String, metadata: Metadata) -> Result<Account, Error> {
+    pub async fn create_account(
+        &self,
+        caller: &Caller,
+        name: String,
+        metadata: Metadata,
+        replay: Option<Replay>,
+    ) -> Result<CreatedAccount, Error> {
         caller.must_be_operator()?;
         caller.must(&self.world().policy.catalog, "accounts:write")?;
         let now = self.clock.now();
@@ -42,9 +58,16 @@ impl App {
         check(&account)?;
         self.write(caller, move |tx| {
             Box::pin(async move {
+                if let Some(earlier) = Replay::find(tx, replay.as_ref()).await? {
+                    let id = earlier.parse().map_err(|_| Error::Internal("a replay names no account".into()))?;
+                    let account = accounts::find_account(tx, id).await?.ok_or(Error::NotFound("account"))?;
+                    let event = event("account.create_replayed", &account);
+                    return Ok((CreatedAccount { account, is_new: false }, event));
+                }
                 accounts::insert_account(tx, &account).await?;
+                Replay::keep(tx, replay.as_ref(), &account.id.to_string(), now).await?;
                 let event = event("account.create", &account);
-                Ok((account, event))
+                Ok((CreatedAccount { account, is_new: true }, event))
             })
         })
         .await

@@ -1,8 +1,9 @@
-//! `Idempotency-Key`: the same request twice makes one key. The secret is neither kept nor repeated: a replay answers
-//! with the key that was made, without its plaintext.
+//! `Idempotency-Key`: the same request twice makes one thing. A key's secret is neither kept nor repeated: a replay
+//! answers with the key that was made, without its plaintext.
 
 use keywright_core::time::{Span, Time};
 use keywright_store::{Tx, replays};
+use sha2::Digest as _;
 
 use crate::App;
 use crate::caller::Caller;
@@ -22,16 +23,16 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// From the header and the request's bytes. Each caller has keys of their own.
+    /// From the header, and the request's path and bytes. Each caller has keys of their own.
     ///
     /// # Errors
     /// The header is empty, too long, or has something but visible ASCII.
-    pub fn new(caller: &Caller, key: &str, request: &[u8]) -> Result<Self, Error> {
+    pub fn new(caller: &Caller, key: &str, path: &str, body: &[u8]) -> Result<Self, Error> {
         if !(1..=LONGEST).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             let reason = format!("is 1 to {LONGEST} visible ASCII characters: a UUID does well");
             return Err(Error::invalid("Idempotency-Key", reason));
         }
-        let request = <sha2::Sha256 as sha2::Digest>::digest(request).into();
+        let request = sha2::Sha256::new().chain_update(path).chain_update([0]).chain_update(body).finalize().into();
         Ok(Self { caller: caller.actor.name(), key: key.into(), request })
     }
 

@@ -6,6 +6,7 @@ mod api;
 mod docs;
 mod extract;
 mod health;
+mod idempotency;
 mod problem;
 mod request_id;
 mod router;

@@ -1,7 +1,7 @@
 //! `/v1/accounts`: the customers that own keys.
 
-use axum::extract::{RawQuery, State};
-use http::StatusCode;
+use axum::extract::{RawQuery, Request, State};
+use axum::response::Response;
 use keywright_app::accounts::AccountChange;
 use keywright_app::error::Error;
 use keywright_core::id::AccountId;
@@ -11,7 +11,8 @@ use serde::Deserialize;
 use super::page::{Page, cursor, limit, query};
 use super::view::AccountView;
 use crate::Server;
-use crate::extract::{Id, Json, Who};
+use crate::extract::{Id, Json, MOST_BYTES, Who, json, read};
+use crate::idempotency::{created, replay};
 use crate::problem::Problem;
 
 #[derive(Deserialize)]
@@ -24,13 +25,13 @@ pub(crate) struct Create {
 }
 
 /// `POST /v1/accounts`
-pub(crate) async fn create(
-    State(server): State<Server>,
-    who: Who,
-    Json(Create { name, metadata }): Json<Create>,
-) -> Result<(StatusCode, axum::Json<AccountView>), Problem> {
-    let account = server.app.create_account(&who.caller, name, metadata).await?;
-    Ok((StatusCode::CREATED, axum::Json(account.into())))
+pub(crate) async fn create(State(server): State<Server>, who: Who, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let bytes = read(body, MOST_BYTES).await?;
+    let Create { name, metadata } = json(&parts.headers, &bytes)?;
+    let replay = replay(&who.caller, &parts, &bytes)?;
+    let made = server.app.create_account(&who.caller, name, metadata, replay).await?;
+    created(&format!("/v1/accounts/{}", made.account.id), made.is_new, AccountView::from(made.account))
 }
 
 #[derive(Deserialize)]

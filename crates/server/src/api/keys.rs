@@ -1,11 +1,9 @@
 //! `/v1/keys`: make, list, see, change, revoke.
 
 use axum::extract::{RawQuery, Request, State};
-use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, LOCATION};
-use http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use http::StatusCode;
 use keywright_app::error::Error;
-use keywright_app::replay::Replay;
 use keywright_core::draft::{Change, Draft};
 use keywright_core::id::{AccountId, KeyId};
 use keywright_core::key::Status;
@@ -19,12 +17,8 @@ use super::page::{Page, When, cursor, limit, query};
 use super::view::{KeyView, KeyWithPlaintext, KeyWithSecrets};
 use crate::Server;
 use crate::extract::{Id, Json, MOST_BYTES, Who, json, misfit, read};
+use crate::idempotency::{created, replay};
 use crate::problem::Problem;
-
-/// The header that makes creating safe to repeat.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// Says that an answer repeats an earlier one.
-const REPLAYED: &str = "idempotent-replayed";
 
 /// `POST /v1/keys`
 pub(crate) async fn create(State(server): State<Server>, who: Who, request: Request) -> Result<Response, Problem> {
@@ -34,22 +28,12 @@ pub(crate) async fn create(State(server): State<Server>, who: Who, request: Requ
     let account_id: Option<AccountId> = take(&mut fields, "account_id")?;
     let kind: Option<String> = take(&mut fields, "kind")?;
     let draft: Draft = from_value(fields.into())?;
-    let idempotency_key = parts.headers.get(IDEMPOTENCY_KEY).map(|value| value.to_str().unwrap_or_default());
-    let replay = idempotency_key.map(|key| Replay::new(&who.caller, key, &bytes)).transpose()?;
-    let created = server.app.create_key(&who.caller, account_id, kind.as_deref(), draft, replay).await?;
-    let location = format!("/v1/keys/{}", created.key.id);
-    let is_new = created.plain.is_some();
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let view = KeyView::new(created.key, &server.app.world().policy, server.app.now());
-    let key = created.plain.as_ref().map(|plain| plain.reveal());
-    let mut response = (status, axum::Json(KeyWithPlaintext { view, key, rotated: None })).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(LOCATION, HeaderValue::from_str(&location).map_err(|_| Problem::not_found())?);
-    if !is_new {
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    let replay = replay(&who.caller, &parts, &bytes)?;
+    let made = server.app.create_key(&who.caller, account_id, kind.as_deref(), draft, replay).await?;
+    let location = format!("/v1/keys/{}", made.key.id);
+    let view = KeyView::new(made.key, &server.app.world().policy, server.app.now());
+    let key = made.plain.as_ref().map(|plain| plain.reveal());
+    created(&location, made.plain.is_some(), KeyWithPlaintext { view, key, rotated: None })
 }
 
 /// One field of a JSON object.

@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document: the operations, with every error each can answer.
 
+use keywright_core::key::Status;
 use serde_json::{Map, Value, json};
 
 use super::operations::{Answer, Body, Content, GROUPS, OPERATIONS, Operation};
@@ -72,6 +73,7 @@ pub(super) fn document() -> Value {
             "headers": headers(),
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "description": "`Authorization: Bearer KEY`, as most kinds ask for it." },
+                "bare": { "type": "apiKey", "in": "header", "name": "Authorization", "description": "`Authorization: KEY`, for kinds whose header rule is bearer-or-bare." },
                 "apiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key", "description": "For kinds whose header rule is x-api-key." },
             },
         },
@@ -85,7 +87,7 @@ fn described(operation: &Operation) -> Value {
         "description": format!("{}{}", operation.about, needed(needs(operation))).trim(),
         "tags": [operation.group],
         "responses": answers(operation),
-        "security": if needs(operation) == Needs::Nothing { json!([]) } else { json!([{ "bearer": [] }, { "apiKey": [] }]) },
+        "security": if needs(operation) == Needs::Nothing { json!([]) } else { json!([{ "bearer": [] }, { "bare": [] }, { "apiKey": [] }]) },
     });
     let parameters = parameters(operation);
     let Some(fields) = described.as_object_mut() else { return described };
@@ -117,6 +119,11 @@ pub(super) fn needed(needs: Needs) -> String {
     }
 }
 
+/// Whether an `Idempotency-Key` makes it safe to repeat.
+fn is_repeatable(operation: &Operation) -> bool {
+    operation.answers.iter().any(|answer| answer.status == 201)
+}
+
 fn parameters(operation: &Operation) -> Vec<Value> {
     let text = json!({ "type": "string" });
     let mut parameters: Vec<Value> = Vec::new();
@@ -125,14 +132,15 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             .push(json!({ "name": "id", "in": "path", "required": true, "description": "The id.", "schema": text }));
     }
     parameters.extend(operation.query.iter().map(|param| {
-        let schema = if param.name == "limit" {
-            json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 })
-        } else {
-            text.clone()
+        let schema = match param.name {
+            "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 }),
+            "status" => json!({ "enum": Status::ALL.map(Status::name) }),
+            "rotation_due" => json!({ "type": "boolean" }),
+            _ => text.clone(),
         };
         json!({ "name": param.name, "in": "query", "required": false, "description": param.about, "schema": schema })
     }));
-    if operation.id == "createKey" {
+    if is_repeatable(operation) {
         let about = "Makes the request safe to repeat: 1 to 255 visible ASCII characters, new for each new request.";
         parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": false, "description": about, "schema": text }));
     }
@@ -160,8 +168,8 @@ fn answered(operation: &Operation, answer: &Answer) -> Value {
     let mut names = vec!["X-Request-Id", "Cache-Control"];
     match (operation.id, answer.status) {
         ("verifyKey", _) => names.extend(["Retry-After", "RateLimit", "RateLimit-Policy"]),
-        ("createKey", 201) => names.push("Location"),
-        ("createKey", _) => names.extend(["Location", "Idempotent-Replayed"]),
+        (_, 201) => names.push("Location"),
+        _ if is_repeatable(operation) => names.extend(["Location", "Idempotent-Replayed"]),
         _ => {}
     }
     let mut answered = json!({ "description": answer.about, "headers": header_references(names) });
@@ -192,8 +200,13 @@ fn reference(schema: &str) -> Value {
 
 fn responses() -> Value {
     let response = |(code, status, title): (&'static str, http::StatusCode, &'static str)| {
-        let waits = matches!(status.as_u16(), 429 | 503).then_some("Retry-After");
-        let headers = header_references(std::iter::once("X-Request-Id").chain(waits));
+        let further = match status.as_u16() {
+            401 => Some("WWW-Authenticate"),
+            405 => Some("Allow"),
+            429 | 503 => Some("Retry-After"),
+            _ => None,
+        };
+        let headers = header_references(["X-Request-Id", "Cache-Control"].into_iter().chain(further));
         let content = json!({ "application/problem+json": { "schema": reference("Problem") } });
         (
             code.to_owned(),
@@ -208,10 +221,12 @@ fn headers() -> Value {
     json!({
         "X-Request-Id": header("The request's name, in logs and in the audit log.", "string"),
         "Cache-Control": header("Answers are not to be kept.", "string"),
+        "WWW-Authenticate": header("How to show a key (RFC 6750).", "string"),
+        "Allow": header("What the path takes.", "string"),
         "Retry-After": header("Seconds to wait.", "integer"),
         "RateLimit": header("What the verified key has left: `\"name\";r=remaining;t=seconds`, for each limit.", "string"),
         "RateLimit-Policy": header("The verified key's limits: `\"name\";q=limit;w=seconds`.", "string"),
-        "Location": header("Where the key is.", "string"),
-        "Idempotent-Replayed": header("`true`: an earlier request has made the key, and its secret is not repeated.", "string"),
+        "Location": header("Where it is.", "string"),
+        "Idempotent-Replayed": header("`true`: an earlier request has made it; a key's secret is not repeated.", "string"),
     })
 }

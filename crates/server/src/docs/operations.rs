@@ -332,7 +332,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
         group: "Accounts",
         summary: "Make an account",
         body: Body::Json { schema: "CreateAccount", example: r#"{"name": "Simula Research Laboratory"}"# },
-        answers: &[made("The new account.", "Account")],
+        about: "An `Idempotency-Key` makes it safe to repeat, as with keys.",
+        answers: &[
+            made("The new account.", "Account"),
+            ok("The account an earlier request with this `Idempotency-Key` has made.", "Account"),
+        ],
         ..PLAIN
     },
     Operation {

@@ -14,8 +14,18 @@ use crate::problem::CODES;
 struct Page {
     version: &'static str,
     groups: Vec<Group>,
+    shapes: Vec<Shape>,
     outcomes: Vec<(&'static str, &'static str)>,
     codes: Vec<Code>,
+}
+
+/// What an answer or a part of one has in it.
+struct Shape {
+    name: String,
+    about: Rich,
+    /// The shape it has everything of.
+    extends: String,
+    fields: Vec<Field>,
 }
 
 struct Group {
@@ -42,6 +52,8 @@ struct Shown {
 struct Field {
     name: String,
     kind: String,
+    /// The shape it has, where that is shown by itself.
+    shape: String,
     is_required: bool,
     about: Rich,
 }
@@ -84,6 +96,7 @@ pub(super) fn render() -> Result<String, askama::Error> {
         groups: GROUPS.map(group).into(),
         outcomes: Outcome::ALL.map(|outcome| (outcome.code(), detail(outcome))).into(),
         codes: CODES.into_iter().map(code).collect(),
+        shapes: shapes(),
     };
     page.render()
 }
@@ -103,7 +116,7 @@ fn shown(operation: &Operation) -> Shown {
         about: rich(operation.about),
         needs: rich(needed(needs(operation)).trim()),
         query: operation.query.iter().map(|param: &Param| (param.name, rich(param.about))).collect(),
-        fields: fields(&operation.body),
+        fields: body_of(&operation.body).map(|schema| fields(&named(schema))).unwrap_or_default(),
         curl: curl(operation),
         answers: operation
             .answers
@@ -134,18 +147,54 @@ fn curl(operation: &Operation) -> String {
     call
 }
 
-/// A body's fields, read from its schema.
-fn fields(body: &Body) -> Vec<Field> {
-    let (Body::Json { schema, .. } | Body::Form { schema, .. }) = body else { return Vec::new() };
-    let schema = named(schema);
-    let required: Vec<&str> = list(&schema, "/required").filter_map(Value::as_str).collect();
+/// Every shape but those that are shown where they are asked for, and nowhere else.
+fn shapes() -> Vec<Shape> {
+    let bodies: Vec<&str> = OPERATIONS.iter().filter_map(|operation| body_of(&operation.body)).collect();
+    let schemas = super::document::schemas();
+    let all = schemas.as_object().into_iter().flatten();
+    let referred_to = all_references(&schemas);
+    let is_shown_there = |name: &String| bodies.contains(&name.as_str()) && !referred_to.contains(name);
+    let shown = all.filter(|(name, schema)| is_shape(schema) && !is_shown_there(name));
+    let shape = |(name, schema): (&String, &Value)| Shape {
+        name: name.clone(),
+        about: rich(text(schema, "/description").unwrap_or_default()),
+        extends: list(schema, "/allOf").map(referred).find(|name| !name.is_empty()).unwrap_or_default(),
+        fields: std::iter::once(schema).chain(list(schema, "/allOf")).flat_map(fields).collect(),
+    };
+    shown.map(shape).collect()
+}
+
+/// Every schema that is a part of another.
+fn all_references(schemas: &Value) -> Vec<String> {
+    let text = schemas.to_string();
+    let references = text.split("#/components/schemas/").skip(1);
+    references.filter_map(|rest| rest.split('"').next().map(str::to_owned)).collect()
+}
+
+fn is_shape(schema: &Value) -> bool {
+    schema.get("properties").is_some() || schema.get("allOf").is_some()
+}
+
+fn body_of(body: &Body) -> Option<&'static str> {
+    match body {
+        Body::None => None,
+        Body::Json { schema, .. } | Body::Form { schema, .. } => Some(schema),
+    }
+}
+
+/// The fields of a schema, those that are required first.
+fn fields(schema: &Value) -> Vec<Field> {
+    let required: Vec<&str> = list(schema, "/required").filter_map(Value::as_str).collect();
     let field = |(name, property): (&String, &Value)| {
         let refers_to = referred(property);
         let about = text(property, "/description").map(str::to_owned);
         let of_referred = || text(&named(&refers_to), "/description").unwrap_or_default().to_owned();
+        let items = property.pointer("/items").map(referred).unwrap_or_default();
+        let shape = if refers_to.is_empty() { items } else { refers_to.clone() };
         Field {
             name: name.clone(),
             kind: if refers_to.is_empty() { kind(property) } else { refers_to.clone() },
+            shape: if is_shape(&named(&shape)) { shape } else { String::new() },
             is_required: required.contains(&name.as_str()),
             about: rich(&about.unwrap_or_else(of_referred)),
         }
@@ -179,11 +228,7 @@ fn referred(property: &Value) -> String {
 fn kind(property: &Value) -> String {
     let names = |value: &Value, pointer: &str| match text(value, pointer) {
         Some(name) => name.to_owned(),
-        None => list(value, pointer)
-            .filter_map(Value::as_str)
-            .filter(|name| *name != "null")
-            .collect::<Vec<_>>()
-            .join(" or "),
+        None => list(value, pointer).filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
     };
     let (kind, values) = (names(property, "/type"), names(property, "/enum"));
     match (kind.as_str(), values.as_str()) {

@@ -108,3 +108,37 @@ async fn pages_follow_each_other() {
     server.get("/v1/accounts?cursor=key_1").send().await.wrong("cursor");
     server.get("/v1/accounts?limit=0").send().await.wrong("limit");
 }
+
+#[tokio::test]
+async fn a_repeated_request_makes_one_account() {
+    let server = TestServer::start().await;
+    let create = |token: &str, name: &str| {
+        server.post("/v1/accounts", &json!({ "name": name })).header("idempotency-key", token)
+    };
+    let first = create("a", "Ada AS").send().await;
+    let made = first.is(201);
+    assert_eq!(first.header("location"), Some(format!("/v1/accounts/{}", text(&made, "id")).as_str()));
+    let again = create("a", "Ada AS").send().await;
+    assert_eq!((again.is(200), again.header("idempotent-replayed")), (made, Some("true")));
+    create("a", "Eve AS").send().await.wrong("Idempotency-Key");
+    // A token belongs to one request, and another path is another request.
+    server
+        .post("/v1/keys", &json!({ "name": "Ada AS" }))
+        .header("idempotency-key", "a")
+        .send()
+        .await
+        .wrong("account_id");
+    let listed = server.get("/v1/accounts").send().await.is(200);
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_used_for_an_account_is_good_for_no_key() {
+    let server = TestServer::start().await;
+    let body = json!({ "name": "x" });
+    let customer = server.key(json!({ "permissions": ["keys:write"] })).await;
+    server.post("/v1/accounts", &body).header("idempotency-key", "a").send().await.is(201);
+    server.post("/v1/keys", &body).by(&customer.key).header("idempotency-key", "a").send().await.is(201);
+    let operators = json!({ "name": "x", "kind": "operator" });
+    server.post("/v1/keys", &operators).header("idempotency-key", "a").send().await.wrong("Idempotency-Key");
+}
