@@ -25,6 +25,9 @@ const WINDOW: usize = 16;
 /// Slots whose memory is fetched together: a processor that misses one line brings its twin, too. A key's place is the
 /// beginning of a pair, so that one who finds it taken looks next where it costs nothing.
 const PAIR: usize = 2;
+/// Slots that share a bit which says that one of them was used: few enough to look through, and so many that the bits
+/// of ten million keys stay near.
+const PART: usize = 16;
 /// Absent digests each shard remembers.
 const ABSENT: usize = 256;
 
@@ -109,7 +112,7 @@ pub(crate) struct Cache {
     first_word: usize,
     shards: Box<[Mutex<Shard>]>,
     slots_each: usize,
-    /// One bit a slot: used since the last [`Cache::drain_uses`].
+    /// One bit for so many slots as [`PART`] says: one of them was used since the last [`Cache::drain_uses`].
     used: Box<[AtomicU64]>,
 }
 
@@ -141,7 +144,7 @@ fn first_line(words: &[AtomicU64]) -> usize {
 impl Cache {
     /// A cache for `keys` keys, in `shards` parts.
     pub(crate) fn new(keys: usize, shards: usize) -> Self {
-        let slots_each = (keys / shards * 5 / 4).max(WINDOW).next_multiple_of(PAIR);
+        let slots_each = (keys / shards * 3 / 2).max(WINDOW).next_multiple_of(PAIR);
         let slots = slots_each * shards;
         let shard = || {
             Mutex::new(Shard {
@@ -155,7 +158,7 @@ impl Cache {
         let words = zeros((slots + PAIR) * 8);
         let first_word = if cfg!(feature = "shuttle") { 0 } else { first_line(&words) };
         let shards = (0..shards).map(|_| shard()).collect();
-        Self { words, first_word, shards, slots_each, used: zeros(slots.div_ceil(64)) }
+        Self { words, first_word, shards, slots_each, used: zeros(slots.div_ceil(64 * PART)) }
     }
 
     #[inline]
@@ -209,12 +212,19 @@ impl Cache {
     }
 
     /// Brings the slots of several digests near, so that their misses overlap.
-    pub(crate) fn approach<'a>(&self, digests: impl Iterator<Item = &'a Digest>) {
-        let touched = digests.fold(0, |sum, digest| {
-            let (first, home) = self.place(tag(digest));
-            sum ^ self.slot(first + home).map_or(0, |slot| slot[TAG_HIGH].load(Relaxed))
-        });
-        std::hint::black_box(touched);
+    pub(crate) fn approach<'a>(&self, digests: impl Iterator<Item = &'a Digest> + Clone) {
+        let tags = digests.map(tag);
+        let touched = tags.clone().fold(0, |sum, tag| sum ^ self.near_tag(tag, 0) ^ self.near_tag(tag, 1));
+        // Where the first pair was taken by others, the key is most likely in the next.
+        let displaced = tags.filter(|tag| (0..PAIR).all(|twin| self.near_tag(*tag, twin) != tag[0]));
+        std::hint::black_box(displaced.fold(touched, |sum, tag| sum ^ self.near_tag(tag, PAIR)));
+    }
+
+    /// The first word of the tag in the slot so many steps from a tag's place.
+    #[inline]
+    fn near_tag(&self, tag: [u64; 2], steps: usize) -> u64 {
+        let (first, home) = self.place(tag);
+        self.slot(first + self.wrap(home + steps)).map_or(EMPTY, |slot| slot[TAG_HIGH].load(Relaxed))
     }
 
     /// What more there is to know of a key just found; `None` where it has since made room for another.
@@ -233,13 +243,14 @@ impl Cache {
             // The slot may be another key's by now; then this one use goes uncounted rather than miscounted.
             ((uses >> 32) as u32 == generation).then(|| uses.wrapping_add(1))
         });
-        if counted.is_err() {
-            return false;
-        }
+        let Ok(before) = counted else { return false };
         slot[LAST_USED].store(now.millis() as u64, Relaxed);
-        let Some(word) = self.used.get(hit.slot / 64) else { return false };
-        let bit = 1 << (hit.slot % 64);
-        word.load(Relaxed) & bit == 0 && word.fetch_or(bit, Release) & bit == 0
+        let is_first = before as u32 == 0;
+        if is_first && let Some(word) = self.used.get(hit.slot / PART / 64) {
+            // Whoever has taken this bit out sees the count, too; else the bit stays for the next one.
+            word.fetch_or(1 << (hit.slot / PART % 64), Release);
+        }
+        is_first
     }
 
     /// Takes out every key's use since the last time.
@@ -254,12 +265,15 @@ impl Cache {
             }
             let mut bits = word.swap(0, Acquire);
             while bits != 0 {
-                let number = place * 64 + bits.trailing_zeros() as usize;
+                let part = place * 64 + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
-                if let Some(shard) = self.shards.get(number / self.slots_each) {
-                    let mut shard = lock(shard);
-                    self.take_uses(&mut shard, number);
-                    uses.append(&mut shard.uses);
+                for number in part * PART..(part + 1) * PART {
+                    let is_used = self.slot(number).is_some_and(|slot| slot[USES].load(Relaxed) as u32 > 0);
+                    if is_used && let Some(shard) = self.shards.get(number / self.slots_each) {
+                        let mut shard = lock(shard);
+                        self.take_uses(&mut shard, number);
+                        uses.append(&mut shard.uses);
+                    }
                 }
             }
         }

@@ -243,7 +243,8 @@ impl App {
     #[cold]
     fn refuse(&self, world: &World, key: &[u8], ask: &Ask<'_>, outcome: Outcome, now: Time) -> Outcome {
         self.usage.count_total(outcome, 1);
-        if matches!(outcome, Outcome::NotFound | Outcome::Malformed) {
+        // A malformed key is aimed at no key: without an address there is nobody to hold it against.
+        if outcome == Outcome::NotFound || (outcome == Outcome::Malformed && ask.ip.is_some()) {
             self.count_guess(world, key, ask.ip, now);
         }
         outcome
