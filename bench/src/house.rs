@@ -47,7 +47,8 @@ impl House {
         let folder = tempfile::tempdir()?;
         let (app, tasks) = runtime.block_on(start(folder.path(), cached_keys))?;
         let caller = Caller::local(&app.world().policy.catalog);
-        let account = runtime.block_on(app.create_account(&caller, "Bench".into(), Metadata::default()))?.id;
+        let account =
+            runtime.block_on(app.create_account(&caller, "Bench".into(), Metadata::default(), None))?.account.id;
         Ok(Self { runtime, app, account, tasks, folder })
     }
 
