@@ -56,6 +56,13 @@ pub(crate) struct Issued {
     pub(crate) shown: Value,
 }
 
+impl Issued {
+    /// Its id and its plaintext.
+    pub(crate) fn pair(self) -> (String, String) {
+        (self.id, self.key)
+    }
+}
+
 impl TestServer {
     /// On SQLite, called through its router.
     pub(crate) async fn start() -> Self {
@@ -110,11 +117,11 @@ impl TestServer {
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> Call<'_> {
-        self.call("POST", path).json(body)
+        self.call("POST", path).carrying(body)
     }
 
     pub(crate) fn patch(&self, path: &str, body: &Value) -> Call<'_> {
-        self.call("PATCH", path).json(body)
+        self.call("PATCH", path).carrying(body)
     }
 
     pub(crate) fn delete(&self, path: &str) -> Call<'_> {
@@ -214,6 +221,15 @@ impl Call<'_> {
         self
     }
 
+    /// With JSON; with a form, where it is a text; with nothing, where it is null.
+    pub(crate) fn carrying(self, body: &Value) -> Self {
+        match body {
+            Value::Null => self,
+            Value::String(form) => self.form(form),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => self.json(body),
+        }
+    }
+
     pub(crate) fn json(self, body: &Value) -> Self {
         self.without("content-type").header("content-type", "application/json").body(body.to_string())
     }
@@ -250,7 +266,7 @@ async fn through(router: Router, call: Call<'_>) -> Answer {
     let response = router.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let text = String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap();
-    Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+    Answer::new(parts.status.as_u16(), parts.headers, text)
 }
 
 async fn over(address: SocketAddr, call: &Call<'_>) -> Answer {
@@ -276,9 +292,16 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
+    /// The body, where it is JSON; else null.
+    pub(crate) body: Value,
 }
 
 impl Answer {
+    fn new(status: u16, headers: HeaderMap, text: String) -> Self {
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Self { status, headers, text, body }
+    }
+
     pub(crate) fn parse(answer: &str) -> Self {
         let (head, text) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {answer:?}"));
         let mut lines = head.lines();
@@ -286,7 +309,7 @@ impl Answer {
         let fields = lines.map(|line| line.split_once(": ").unwrap());
         let headers =
             fields.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
-        Self { status, headers, text: text.into() }
+        Self::new(status, headers, text.into())
     }
 
     /// The body, of an answer of this status.
@@ -296,11 +319,22 @@ impl Answer {
         if self.text.is_empty() { Value::Null } else { self.json() }
     }
 
-    /// The body, of a problem with this code.
+    /// The answer, where it has this status.
+    #[track_caller]
+    pub(crate) fn with(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// The body, of a problem with this code that is whole in all its parts.
     #[track_caller]
     pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
         let body = self.is(status);
-        assert_eq!(body["code"], code, "{body}");
+        assert_eq!((&body["code"], &body["status"]), (&code.into(), &status.into()), "{body}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(self.header("cache-control"), Some("no-store"));
+        assert_eq!(self.header("x-request-id"), body["request_id"].as_str());
+        assert_eq!(self.header("www-authenticate").is_some(), status == 401);
         body
     }
 

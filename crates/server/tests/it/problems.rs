@@ -10,7 +10,7 @@ async fn every_kind(server: &TestServer) -> Vec<(u16, &'static str, Answer)> {
     let revoked = server.key(json!({})).await;
     let path = format!("/v1/keys/{}", revoked.id);
     server.delete(&path).send().await.is(204);
-    let create = |body: Vec<u8>| server.post("/v1/keys", &Value::Null).body(body);
+    let create = |body: Vec<u8>| server.call("POST", "/v1/keys").json(&Value::Null).body(body);
     vec![
         (400, "INVALID_JSON", create(b"{\"name\": ".to_vec()).send().await),
         (401, "UNAUTHENTICATED", server.get("/v1/keys").by_nobody().send().await),

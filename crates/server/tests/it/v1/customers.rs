@@ -158,3 +158,38 @@ async fn calling_costs_neither_credits_nor_limits() {
     let verified = server.verify(json!({ "key": own.key })).await;
     assert_eq!((&verified["credits"], &verified["ratelimits"][0]["remaining"]), (&json!(1), &json!(1)));
 }
+
+#[tokio::test]
+async fn a_metered_key_cannot_loosen_its_own_metering_or_make_a_key_without_it() {
+    let server = TestServer::start().await;
+    let account = server.account().await;
+    let limits = json!([{ "name": "r", "limit": 5, "window": "1h" }]);
+    let (id, key) = server
+        .key_of(&account, json!({ "permissions": ["keys:write"], "credits": 10, "ratelimits": limits }))
+        .await
+        .pair();
+    let path = format!("/v1/keys/{id}");
+    for change in [json!({ "credits": null }), json!({ "credits": 1_000 }), json!({ "ratelimits": [] })] {
+        server.call("PATCH", &path).by(&key).carrying(&change).send().await.problem(403, "FORBIDDEN");
+    }
+    server.call("POST", "/v1/keys").by(&key).carrying(&json!({})).send().await.problem(403, "FORBIDDEN");
+    server.call("POST", "/v1/keys").by(&key).carrying(&json!({ "credits": 10 })).send().await.problem(403, "FORBIDDEN");
+    assert_eq!(server.call("PATCH", &path).by(&key).carrying(&json!({ "name": "renamed" })).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_cannot_make_one_that_outlives_it_or_works_where_it_does_not() {
+    let server = TestServer::start().await;
+    let account = server.account().await;
+    let own = json!({ "permissions": ["keys:write"], "expires_in": "7d" });
+    let (id, key) = server.key_of(&account, own).await.pair();
+    for wide in [json!({}), json!({ "expires_in": "8d" })] {
+        server.call("POST", "/v1/keys").by(&key).carrying(&wide).send().await.problem(403, "FORBIDDEN");
+    }
+    let longer = json!({ "expires_in": "30d" });
+    server.call("PATCH", &format!("/v1/keys/{id}")).by(&key).carrying(&longer).send().await.problem(403, "FORBIDDEN");
+    assert_eq!(
+        server.call("POST", "/v1/keys").by(&key).carrying(&json!({ "expires_in": "6d" })).send().await.status,
+        201
+    );
+}

@@ -10,4 +10,7 @@ mod list;
 mod own;
 mod revoke;
 mod rotate;
+mod spending;
 mod update;
+mod usage;
+mod verify;

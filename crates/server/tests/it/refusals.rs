@@ -1,12 +1,10 @@
 //! Every route proves its refusals: the walk goes over the table the router is made from, so none can be forgotten.
 
-use axum::body::Body;
-use http::Request;
 use keywright_core::policy::MANAGEMENT;
 use keywright_server::{Needs, ROUTES};
 use serde_json::{Value, json};
 
-use super::harness::{Answer, TestServer};
+use crate::harness::{Answer, TestServer};
 
 /// Routes anybody may call. The list only shrinks.
 const OPEN: [(&str, &str); 5] =
@@ -23,7 +21,7 @@ impl Scene {
     async fn set() -> Self {
         let server = TestServer::start().await;
         let account = server.account().await;
-        let (key, _) = server.key(&account, json!({})).await;
+        let (key, _) = server.key_of(&account, json!({})).await.pair();
         Self { server, account, key }
     }
 
@@ -58,13 +56,19 @@ fn takes_json(method: &str, route: &str) -> bool {
     body(method, route).is_object() && !ignores
 }
 
+/// Calls with these headers and no others.
+async fn calls(server: &TestServer, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    let call = server.call(method, path).by_nobody().carrying(body);
+    headers.iter().fold(call, |call, (name, value)| call.header(name, value)).send().await
+}
+
 /// Calls every guarded route in this way, and fails unless each answers 401.
 async fn all_refuse(scene: &Scene, query: &str, headers: &[(&str, &str)]) {
     for (method, route, _) in guarded() {
         let path = format!("{}{query}", scene.path(route));
-        let answer = scene.server.call(method, &path, headers, body(method, route)).await;
+        let answer = calls(&scene.server, method, &path, headers, &body(method, route)).await;
         assert_eq!(answer.status, 401, "{method} {route} {headers:?}: {answer:?}");
-        answer.must_be_problem(401, "UNAUTHENTICATED");
+        answer.problem(401, "UNAUTHENTICATED");
     }
 }
 
@@ -82,7 +86,7 @@ fn the_open_routes_are_these_alone() {
 async fn the_open_routes_answer_without_a_credential() {
     let server = TestServer::start().await;
     for (method, path) in OPEN {
-        server.call(method, path, &[], Value::Null).await.with(200);
+        calls(&server, method, path, &[], &Value::Null).await.with(200);
     }
 }
 
@@ -127,14 +131,15 @@ async fn two_credentials_are_refused_everywhere() {
 #[tokio::test]
 async fn a_key_without_the_permission_is_refused_on_every_route_that_needs_one() {
     let scene = Scene::set().await;
-    let (_, bare) = scene.server.key(&scene.account, json!({})).await;
+    let (_, bare) = scene.server.key_of(&scene.account, json!({})).await.pair();
     for (method, route, needs) in guarded() {
         let (Needs::Permission(needed) | Needs::Operator(needed)) = needs else { continue };
         let others: Vec<&str> = MANAGEMENT.iter().map(|(name, _)| *name).filter(|name| *name != needed).collect();
-        for key in [&scene.server.operator(&others).await, &bare] {
-            let answer = scene.server.call_as(key, method, &scene.path(route), body(method, route)).await;
+        for key in [&scene.server.operator_with(&others).await, &bare] {
+            let answer =
+                scene.server.call(method, &scene.path(route)).by(key).carrying(&body(method, route)).send().await;
             assert_eq!(answer.status, 403, "{method} {route}: {answer:?}");
-            answer.must_be_problem(403, "FORBIDDEN");
+            answer.problem(403, "FORBIDDEN");
         }
     }
 }
@@ -146,10 +151,11 @@ async fn a_customers_key_is_refused_on_every_route_of_operators_whatever_it_is_p
         for (method, route, needs) in guarded() {
             let Needs::Operator(needed) = needs else { continue };
             let permission = if permission.is_empty() { needed } else { permission };
-            let (_, key) = scene.server.key(&scene.account, json!({ "permissions": [permission] })).await;
-            let answer = scene.server.call_as(&key, method, &scene.path(route), body(method, route)).await;
+            let (_, key) = scene.server.key_of(&scene.account, json!({ "permissions": [permission] })).await.pair();
+            let answer =
+                scene.server.call(method, &scene.path(route)).by(&key).carrying(&body(method, route)).send().await;
             assert_eq!(answer.status, 403, "{method} {route}: {answer:?}");
-            answer.must_be_problem(403, "FORBIDDEN");
+            answer.problem(403, "FORBIDDEN");
         }
     }
 }
@@ -159,10 +165,10 @@ async fn the_one_permission_a_route_names_is_enough_for_it() {
     let scene = Scene::set().await;
     for (method, route, needs) in guarded() {
         let key = match needs {
-            Needs::Permission(needed) | Needs::Operator(needed) => scene.server.operator(&[needed]).await,
-            Needs::Key | Needs::Nothing => scene.server.operator(&[]).await,
+            Needs::Permission(needed) | Needs::Operator(needed) => scene.server.operator_with(&[needed]).await,
+            Needs::Key | Needs::Nothing => scene.server.operator_with(&[]).await,
         };
-        let answer = scene.server.call_as(&key, method, &scene.path(route), body(method, route)).await;
+        let answer = scene.server.call(method, &scene.path(route)).by(&key).carrying(&body(method, route)).send().await;
         assert!(![401, 403, 404, 405, 500].contains(&answer.status), "{method} {route}: {answer:?}");
     }
 }
@@ -171,9 +177,9 @@ async fn the_one_permission_a_route_names_is_enough_for_it() {
 async fn a_key_is_taken_only_in_the_header_its_kind_asks_for() {
     let server = TestServer::start().await;
     let account = server.account().await;
-    let (_, native) = server.key(&account, json!({})).await;
-    let (_, pat) = server.key(&account, json!({ "kind": "wayscloud-pat" })).await;
-    let (_, wavis) = server.key(&account, json!({ "kind": "wavis" })).await;
+    let (_, native) = server.key_of(&account, json!({})).await.pair();
+    let (_, pat) = server.key_of(&account, json!({ "kind": "wayscloud-pat" })).await.pair();
+    let (_, wavis) = server.key_of(&account, json!({ "kind": "wavis" })).await.pair();
     for (name, value, status) in [
         ("authorization", format!("Bearer {native}"), 200),
         ("authorization", native.clone(), 401),
@@ -193,15 +199,15 @@ async fn a_key_is_taken_only_in_the_header_its_kind_asks_for() {
         ("authorization", format!("bearer {wavis}"), 401),
         ("x-api-key", wavis.clone(), 401),
     ] {
-        let answer = server.call("GET", "/v1/keys/self", &[(name, &value)], Value::Null).await;
+        let answer = calls(&server, "GET", "/v1/keys/self", &[(name, &value)], &Value::Null).await;
         assert_eq!(answer.status, status, "{name}: {value}");
     }
 }
 
 /// All of an answer that tells one from another.
-fn told(answer: &Answer) -> (u16, Vec<(String, String)>, &[u8]) {
+fn told(answer: &Answer) -> (u16, Vec<(String, String)>, &str) {
     let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-    (answer.status, headers.collect(), &answer.bytes)
+    (answer.status, headers.collect(), &answer.text)
 }
 
 #[tokio::test]
@@ -209,17 +215,17 @@ async fn another_accounts_id_answers_byte_for_byte_as_a_missing_one() {
     let scene = Scene::set().await;
     let server = &scene.server;
     let own = server.account().await;
-    let (_, caller) = server.key(&own, json!({ "permissions": ["*"] })).await;
+    let (_, caller) = server.key_of(&own, json!({ "permissions": ["*"] })).await.pair();
     let bearer = format!("Bearer {caller}");
     let headers = [("authorization", bearer.as_str()), ("x-request-id", "req_of_a_test")];
     for (method, route, _) in ROUTES.iter().filter(|(_, route, _)| route.contains("{id}")) {
         let prefix = if route.contains("accounts") { "acc" } else { "key" };
-        let foreign = server.call(method, &scene.path(route), &headers, body(method, route)).await;
+        let foreign = calls(server, method, &scene.path(route), &headers, &body(method, route)).await;
         let expected = if *route == "/v1/accounts/{id}" && *method == "PATCH" { 403 } else { 404 };
         assert_eq!(foreign.status, expected, "{method} {route}");
         for missing in [format!("{prefix}_01jd0000000000000000000000"), "nonsense".into(), "%00".into()] {
             let path = route.replace("{id}", &missing);
-            let missing = server.call(method, &path, &headers, body(method, route)).await;
+            let missing = calls(server, method, &path, &headers, &body(method, route)).await;
             if expected == 404 || missing.status == 403 {
                 assert_eq!(told(&foreign), told(&missing), "{method} {path}");
             }
@@ -232,14 +238,14 @@ async fn another_accounts_id_in_a_body_or_a_query_answers_as_a_missing_one() {
     let scene = Scene::set().await;
     let server = &scene.server;
     let own = server.account().await;
-    let (_, caller) = server.key(&own, json!({ "permissions": ["*"] })).await;
+    let (_, caller) = server.key_of(&own, json!({ "permissions": ["*"] })).await.pair();
     let bearer = format!("Bearer {caller}");
     let headers = [("authorization", bearer.as_str()), ("x-request-id", "req_of_a_test")];
     let missing = "acc_01jd0000000000000000000000";
     let operators = "acc_00000000000000000000000000";
     for route in ["/v1/keys", "/v1/audit"] {
         let of = async |id: &str| {
-            server.call("GET", &format!("{route}?account_id={id}"), &headers, Value::Null).await.with(200)
+            calls(server, "GET", &format!("{route}?account_id={id}"), &headers, &Value::Null).await.with(200)
         };
         let expected = of(missing).await;
         assert_eq!(expected.body["data"], json!([]));
@@ -247,7 +253,7 @@ async fn another_accounts_id_in_a_body_or_a_query_answers_as_a_missing_one() {
         assert_eq!(told(&of(operators).await), told(&expected), "{route}");
     }
     let create =
-        async |id: &str| server.call("POST", "/v1/keys", &headers, json!({ "account_id": id })).await.with(404);
+        async |id: &str| calls(server, "POST", "/v1/keys", &headers, &json!({ "account_id": id })).await.with(404);
     let expected = create(missing).await;
     assert_eq!(told(&create(&scene.account).await), told(&expected));
     assert_eq!(told(&create(operators).await), told(&expected));
@@ -259,13 +265,14 @@ async fn an_unknown_field_is_refused_by_its_name_everywhere() {
     for (method, route, _) in guarded().filter(|(method, route, _)| takes_json(method, route)) {
         let mut body = body(method, route);
         body["colour"] = json!("red");
-        let answer = scene.server.call_as(&scene.server.operator, method, &scene.path(route), body).await;
-        answer.must_be_problem(422, "INVALID");
+        let answer =
+            scene.server.call(method, &scene.path(route)).by(&scene.server.operator).carrying(&body).send().await;
+        answer.problem(422, "INVALID");
         assert!(answer.body["errors"][0].to_string().contains("colour"), "{method} {route}: {answer:?}");
     }
     for route in ["/v1/keys", "/v1/accounts", "/v1/audit", "/v1/keys/{id}/usage"] {
-        let answer = scene.server.get(&format!("{}?colour=red", scene.path(route))).await;
-        answer.must_be_problem(422, "INVALID");
+        let answer = scene.server.get(&format!("{}?colour=red", scene.path(route))).send().await;
+        answer.problem(422, "INVALID");
         assert!(answer.body["errors"][0].to_string().contains("colour"), "{route}: {answer:?}");
     }
 }
@@ -275,14 +282,14 @@ async fn a_field_that_is_not_the_callers_to_set_is_refused() {
     let scene = Scene::set().await;
     for field in ["id", "status", "created_by", "created_at", "revoked_at", "version", "prefix", "owner", "account"] {
         let create = json!({ "account_id": scene.account, field: "x" });
-        scene.server.post("/v1/keys", create).await.must_be_problem(422, "INVALID");
+        scene.server.post("/v1/keys", &create).send().await.problem(422, "INVALID");
         let change = json!({ field: "x" });
-        scene.server.patch(&scene.path("/v1/keys/{id}"), change).await.must_be_problem(422, "INVALID");
+        scene.server.patch(&scene.path("/v1/keys/{id}"), &change).send().await.problem(422, "INVALID");
     }
     // A key stays with its account, its kind and its environment.
     for field in ["account_id", "kind", "environment"] {
         let change = json!({ field: "x" });
-        scene.server.patch(&scene.path("/v1/keys/{id}"), change).await.must_be_problem(422, "INVALID");
+        scene.server.patch(&scene.path("/v1/keys/{id}"), &change).send().await.problem(422, "INVALID");
     }
 }
 
@@ -291,12 +298,8 @@ async fn send_everywhere(kind: Option<&str>, text: impl Fn(&str) -> String) -> V
     let scene = Scene::set().await;
     let mut answers = Vec::new();
     for (method, route, _) in guarded().filter(|(method, route, _)| takes_json(method, route)) {
-        let bearer = format!("Bearer {}", scene.server.operator);
-        let mut request = Request::builder().method(method).uri(scene.path(route)).header("authorization", bearer);
-        if let Some(kind) = kind {
-            request = request.header("content-type", kind);
-        }
-        let answer = scene.server.send(request.body(Body::from(text(route))).unwrap()).await;
+        let call = scene.server.call(method, &scene.path(route)).body(text(route));
+        let answer = kind.into_iter().fold(call, |call, kind| call.header("content-type", kind)).send().await;
         answers.push((format!("{method} {route}"), answer));
     }
     assert!(answers.len() >= 10);
@@ -312,7 +315,7 @@ async fn a_body_that_is_too_large_is_refused_everywhere() {
     };
     for (route, answer) in send_everywhere(Some("application/json"), |route| " ".repeat(most(route) + 1)).await {
         assert_eq!(answer.status, 413, "{route}: {answer:?}");
-        answer.must_be_problem(413, "TOO_LARGE");
+        answer.problem(413, "TOO_LARGE");
     }
     for (route, answer) in send_everywhere(Some("application/json"), |route| " ".repeat(most(route))).await {
         assert_eq!(answer.status, 400, "{route}: {answer:?}");
@@ -324,7 +327,7 @@ async fn a_body_not_declared_as_json_is_refused_everywhere() {
     for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")] {
         for (route, answer) in send_everywhere(kind, |_| r#"{"name":"a"}"#.into()).await {
             assert_eq!(answer.status, 415, "{route} as {kind:?}: {answer:?}");
-            answer.must_be_problem(415, "NOT_JSON");
+            answer.problem(415, "NOT_JSON");
         }
     }
 }
@@ -334,7 +337,7 @@ async fn a_body_that_is_not_json_is_refused_everywhere() {
     for text in ["{", "{'name':'a'}", "\u{feff}{}", "nonsense", "\"a", "<xml/>"] {
         for (route, answer) in send_everywhere(Some("application/json; charset=utf-8"), |_| text.into()).await {
             assert_eq!(answer.status, 400, "{route}: {text}: {answer:?}");
-            answer.must_be_problem(400, "INVALID_JSON");
+            answer.problem(400, "INVALID_JSON");
         }
     }
     for text in ["[]", " [\"a\"]", "7", "null", "\"a\""] {
@@ -347,8 +350,8 @@ async fn a_body_that_is_not_json_is_refused_everywhere() {
 #[tokio::test]
 async fn a_path_or_a_method_that_is_not_there_is_a_problem_too() {
     let server = TestServer::start().await;
-    server.get("/v1/nothing").await.must_be_problem(404, "NOT_FOUND");
-    server.call("PUT", "/v1/keys", &[], Value::Null).await.must_be_problem(405, "METHOD_NOT_ALLOWED");
+    server.get("/v1/nothing").send().await.problem(404, "NOT_FOUND");
+    calls(&server, "PUT", "/v1/keys", &[], &Value::Null).await.problem(405, "METHOD_NOT_ALLOWED");
 }
 
 #[tokio::test]
@@ -356,19 +359,18 @@ async fn no_error_repeats_a_key_that_was_sent_where_it_does_not_belong() {
     let server = TestServer::start().await;
     let secret = server.operator.clone();
     for answer in [
-        server.get(&format!("/v1/keys/{secret}")).await,
-        server.get(&format!("/{secret}")).await,
-        server.get(&format!("/v1/keys?prefix={secret}&limit={secret}")).await,
-        server.get(&format!("/v1/keys?{secret}=1")).await,
-        server.post("/v1/keys", json!({ secret.as_str(): 1 })).await,
-        server.post("/v1/keys", json!({ "account_id": secret })).await,
-        server.post("/v1/keys", json!({ "kind": secret })).await,
-        server.post("/v1/keys", json!({ "expires_in": secret })).await,
-        server.post("/v1/keys/verify", json!({ "key": "x", "ip": secret })).await,
-        server.post("/v1/keys/verify", json!({ "key": "x", "permissions": [secret] })).await,
+        server.get(&format!("/v1/keys/{secret}")).send().await,
+        server.get(&format!("/{secret}")).send().await,
+        server.get(&format!("/v1/keys?prefix={secret}&limit={secret}")).send().await,
+        server.get(&format!("/v1/keys?{secret}=1")).send().await,
+        server.post("/v1/keys", &json!({ secret.as_str(): 1 })).send().await,
+        server.post("/v1/keys", &json!({ "account_id": secret })).send().await,
+        server.post("/v1/keys", &json!({ "kind": secret })).send().await,
+        server.post("/v1/keys", &json!({ "expires_in": secret })).send().await,
+        server.post("/v1/keys/verify", &json!({ "key": "x", "ip": secret })).send().await,
+        server.post("/v1/keys/verify", &json!({ "key": "x", "permissions": [secret] })).send().await,
     ] {
-        assert!(answer.status >= 400 && !answer.bytes.is_empty());
-        let text = String::from_utf8(answer.bytes.to_vec()).unwrap();
-        assert!(!text.contains(&secret[20..]), "{text}");
+        assert!(answer.status >= 400 && !answer.text.is_empty());
+        assert!(!answer.text.contains(&secret[20..]), "{}", answer.text);
     }
 }

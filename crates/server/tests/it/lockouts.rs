@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::harness::TestServer;
+use crate::harness::{TestServer, text};
 
 /// A guess at a key: its public part and another secret.
 fn guess(key: &str, number: u32) -> String {
@@ -14,9 +14,9 @@ fn guess(key: &str, number: u32) -> String {
 async fn scene() -> (TestServer, String) {
     let server = TestServer::start().await;
     let account = server.account().await;
-    let made = server.post("/v1/keys", json!({ "account_id": account, "kind": "wavis" })).await.with(201);
-    assert_eq!(made.text("prefix").len() + 26, made.text("key").len());
-    let key = made.text("key");
+    let made = server.post("/v1/keys", &json!({ "account_id": account, "kind": "wavis" })).send().await.is(201);
+    let key = text(&made, "key");
+    assert_eq!(text(&made, "prefix").len() + 26, key.len());
     (server, key)
 }
 
@@ -28,9 +28,9 @@ async fn ten_guesses_at_a_key_lock_it_for_a_quarter_of_an_hour() {
         assert_eq!(server.code(&guess(&key, number)).await, "NOT_FOUND");
     }
     for presented in [&guess(&key, 11), &key] {
-        let locked = server.post("/v1/keys/verify", json!({ "key": presented })).await.with(200);
+        let locked = server.post("/v1/keys/verify", &json!({ "key": presented })).send().await.with(200);
         let told = (&locked.body["code"], &locked.body["retry_after"], locked.header("retry-after"));
-        assert_eq!(told, (&json!("RATE_LIMITED"), &json!(900), "900"));
+        assert_eq!(told, (&json!("RATE_LIMITED"), &json!(900), Some("900")));
         assert_eq!(locked.body["key_id"], Value::Null, "a lock tells nobody whether the key was right");
     }
     server.wait("14m");
@@ -43,7 +43,7 @@ async fn ten_guesses_at_a_key_lock_it_for_a_quarter_of_an_hour() {
 async fn a_lock_holds_for_the_key_that_is_guessed_at_alone() {
     let (server, key) = scene().await;
     let account = server.account().await;
-    let (_, other) = server.key(&account, json!({ "kind": "wavis" })).await;
+    let (_, other) = server.key_of(&account, json!({ "kind": "wavis" })).await.pair();
     for number in 0..10 {
         server.code(&guess(&key, number)).await;
     }
@@ -98,22 +98,22 @@ async fn guesses_count_together_on_whatever_path_they_come() {
     };
     for _ in 0..2 {
         let bare = next();
-        server.call("GET", "/v1/keys/self", &[("authorization", &bare)], Value::Null).await.with(401);
-        server.call_as(&next(), "GET", "/v1/keys", Value::Null).await.with(401);
+        server.get("/v1/keys/self").by_nobody().header("authorization", &bare).send().await.is(401);
+        server.call("GET", "/v1/keys").by(&next()).carrying(&Value::Null).send().await.with(401);
         assert_eq!(server.code(&next()).await, "NOT_FOUND");
         let form = json!(format!("token={}", next()));
-        assert_eq!(server.post("/v1/introspect", form).await.with(200).body["active"], false);
+        assert_eq!(server.post("/v1/introspect", &form).send().await.is(200)["active"], false);
         let batch = json!({ "requests": [{ "key": next() }] });
-        server.post("/v1/keys/verify-batch", batch).await.with(200);
+        server.post("/v1/keys/verify-batch", &batch).send().await.with(200);
     }
-    let refused = server.call_as(&key, "GET", "/v1/keys/self", Value::Null).await;
-    refused.must_be_problem(429, "RATE_LIMITED");
-    assert_eq!(refused.header("retry-after"), "900");
+    let refused = server.call("GET", "/v1/keys/self").by(&key).carrying(&Value::Null).send().await;
+    refused.problem(429, "RATE_LIMITED");
+    assert_eq!(refused.header("retry-after"), Some("900"));
     assert_eq!(server.code(&key).await, "RATE_LIMITED");
-    let batch = server.post("/v1/keys/verify-batch", json!({ "requests": [{ "key": key }] })).await.with(200).body;
+    let batch = server.post("/v1/keys/verify-batch", &json!({ "requests": [{ "key": key }] })).send().await.is(200);
     assert_eq!(batch["results"][0]["code"], "RATE_LIMITED");
     let form = json!(format!("token={key}"));
-    assert_eq!(server.post("/v1/introspect", form).await.with(200).body["active"], false);
-    let explained = server.post("/v1/keys/explain", json!({ "key": key })).await.with(200).body;
+    assert_eq!(server.post("/v1/introspect", &form).send().await.is(200)["active"], false);
+    let explained = server.post("/v1/keys/explain", &json!({ "key": key })).send().await.is(200);
     assert_eq!(explained["code"], "RATE_LIMITED");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::harness::TestServer;
+use crate::harness::TestServer;
 
 /// What verifying this comes to.
 async fn code(server: &TestServer, key: &str, request: Value) -> String {
@@ -16,11 +16,11 @@ async fn a_valid_key_tells_who_it_is_and_what_it_may_do() {
     let server = TestServer::start().await;
     let account = server.account().await;
     let fields = json!({ "name": "n", "permissions": ["a:b"], "expires_in": "1d", "metadata": { "plan": "pro" } });
-    let (id, key) = server.key(&account, fields).await;
+    let (id, key) = server.key_of(&account, fields).await.pair();
     let expected = json!({
         "valid": true, "code": "VALID", "key_id": id, "name": "n", "account_id": account, "kind": "default",
         "environment": "live", "role": null, "services": [], "permissions": ["a:b"],
-        "expires_at": "2026-11-22T09:30:00.000Z", "metadata": { "plan": "pro" },
+        "expires_at": "2026-11-22T09:00:00.000Z", "metadata": { "plan": "pro" },
     });
     for _ in ["from the database", "from memory"] {
         assert_eq!(server.verify(json!({ "key": key })).await, expected);
@@ -32,16 +32,16 @@ async fn every_outcome_has_its_code_and_a_denied_key_tells_no_more_than_its_id()
     let server = TestServer::start().await;
     let (account, suspended) = (server.account().await, server.account().await);
     let elsewhere = TestServer::start().await;
-    let made = async |fields: Value| server.key(&account, fields).await;
+    let made = async |fields: Value| server.key_of(&account, fields).await.pair();
     let (valid, revoked, disabled) = (made(json!({})).await, made(json!({})).await, made(json!({})).await);
     let expired = made(json!({ "expires_in": "1s" })).await;
     let listed = made(json!({ "ip_allowlist": ["10.0.0.0/8"] })).await;
     let limited = made(json!({ "ratelimits": [{ "name": "a", "limit": 1, "window": "1h" }] })).await;
     let spent = made(json!({ "credits": 0 })).await;
-    let of_suspended = server.key(&suspended, json!({})).await;
-    server.delete(&format!("/v1/keys/{}", revoked.0)).await.with(204);
-    server.post(&format!("/v1/keys/{}/disable", disabled.0), Value::Null).await.with(200);
-    server.patch(&format!("/v1/accounts/{suspended}"), json!({ "status": "suspended" })).await.with(200);
+    let of_suspended = server.key_of(&suspended, json!({})).await.pair();
+    server.delete(&format!("/v1/keys/{}", revoked.0)).send().await.with(204);
+    server.post(&format!("/v1/keys/{}/disable", disabled.0), &Value::Null).send().await.with(200);
+    server.patch(&format!("/v1/accounts/{suspended}"), &json!({ "status": "suspended" })).send().await.with(200);
     server.wait("1s");
     assert_eq!(server.code(&limited.1).await, "VALID");
     for (key, request, expected) in [
@@ -90,7 +90,8 @@ async fn every_outcome_has_its_code_and_a_denied_key_tells_no_more_than_its_id()
 async fn permissions_are_asked_for_as_a_list_as_all_or_as_any() {
     let server = TestServer::start().await;
     let account = server.account().await;
-    let (_, key) = server.key(&account, json!({ "permissions": ["storage:*", "dns:manage", "ours:x"] })).await;
+    let (_, key) =
+        server.key_of(&account, json!({ "permissions": ["storage:*", "dns:manage", "ours:x"] })).await.pair();
     for (wanted, expected) in [
         (json!([]), "VALID"),
         (json!(["storage:read", "ours:x"]), "VALID"),
@@ -107,11 +108,11 @@ async fn permissions_are_asked_for_as_a_list_as_all_or_as_any() {
     ] {
         assert_eq!(code(&server, &key, json!({ "permissions": wanted })).await, expected, "{wanted}");
     }
-    let (_, all) = server.key(&account, json!({ "permissions": ["*"] })).await;
+    let (_, all) = server.key_of(&account, json!({ "permissions": ["*"] })).await.pair();
     assert_eq!(code(&server, &all, json!({ "permissions": ["any:thing", "dns:read"] })).await, "VALID");
     for wrong in [json!(["storage:*"]), json!(["*"]), json!(["read"]), json!({ "some": ["a:b"] }), json!("a:b")] {
-        let answer = server.post("/v1/keys/verify", json!({ "key": key, "permissions": wrong })).await;
-        answer.must_be_invalid(&["permissions"]);
+        let answer = server.post("/v1/keys/verify", &json!({ "key": key, "permissions": wrong })).send().await;
+        answer.wrong("permissions");
     }
 }
 
@@ -119,7 +120,7 @@ async fn permissions_are_asked_for_as_a_list_as_all_or_as_any() {
 async fn an_allow_list_holds_in_every_spelling_of_an_address() {
     let server = TestServer::start().await;
     let list = json!(["10.1.2.0/24", "::ffff:192.0.2.7", "2001:db8::/32"]);
-    let (_, key) = server.key(&server.account().await, json!({ "ip_allowlist": list })).await;
+    let (_, key) = server.key_of(&server.account().await, json!({ "ip_allowlist": list })).await.pair();
     for (ip, expected) in [
         ("10.1.2.3", "VALID"),
         ("::ffff:10.1.2.3", "VALID"),
@@ -133,16 +134,16 @@ async fn an_allow_list_holds_in_every_spelling_of_an_address() {
         assert_eq!(code(&server, &key, json!({ "ip": ip })).await, expected, "{ip}");
     }
     assert_eq!(code(&server, &key, json!({})).await, "IP_NOT_ALLOWED");
-    server.post("/v1/keys/verify", json!({ "key": key, "ip": "10.1.2" })).await.must_be_invalid(&["ip"]);
+    server.post("/v1/keys/verify", &json!({ "key": key, "ip": "10.1.2" })).send().await.wrong("ip");
 }
 
 #[tokio::test]
 async fn a_key_works_in_its_environment_alone() {
     let server = TestServer::start().await;
     let account = server.account().await;
-    let (_, live) = server.key(&account, json!({})).await;
-    let (_, dev) = server.key(&account, json!({ "kind": "wavis", "environment": "dev" })).await;
-    let (_, none) = server.key(&account, json!({ "kind": "cloudheed" })).await;
+    let (_, live) = server.key_of(&account, json!({})).await.pair();
+    let (_, dev) = server.key_of(&account, json!({ "kind": "wavis", "environment": "dev" })).await.pair();
+    let (_, none) = server.key_of(&account, json!({ "kind": "cloudheed" })).await.pair();
     for (key, environment, expected) in [
         (&live, "live", "VALID"),
         (&live, "test", "WRONG_ENVIRONMENT"),
@@ -159,7 +160,7 @@ async fn a_key_works_in_its_environment_alone() {
 #[tokio::test]
 async fn a_request_is_checked_before_anything_is_counted() {
     let server = TestServer::start().await;
-    let (id, key) = server.key(&server.account().await, json!({ "credits": 5 })).await;
+    let (id, key) = server.key_of(&server.account().await, json!({ "credits": 5 })).await.pair();
     for (field, value) in [
         ("cost", json!(1_000_001)),
         ("tags", json!([""])),
@@ -167,23 +168,23 @@ async fn a_request_is_checked_before_anything_is_counted() {
         ("tags", json!(["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"])),
         ("ip", json!("x")),
     ] {
-        let answer = server.post("/v1/keys/verify", json!({ "key": key, field: value })).await;
-        answer.must_be_invalid(&[field]);
+        let answer = server.post("/v1/keys/verify", &json!({ "key": key, field: value })).send().await;
+        answer.wrong(field);
     }
-    assert_eq!(server.get(&format!("/v1/keys/{id}")).await.body["credits"], 5);
+    assert_eq!(server.get(&format!("/v1/keys/{id}")).send().await.body["credits"], 5);
 }
 
 #[tokio::test]
 async fn a_batch_answers_each_request_as_it_would_be_answered_alone() {
     let server = TestServer::start().await;
     let account = server.account().await;
-    let (_, plain) = server.key(&account, json!({ "permissions": ["a:b"] })).await;
-    let (_, test) = server.key(&account, json!({ "environment": "test" })).await;
+    let (_, plain) = server.key_of(&account, json!({ "permissions": ["a:b"] })).await.pair();
+    let (_, test) = server.key_of(&account, json!({ "environment": "test" })).await.pair();
     let requests = json!([
         { "key": plain, "permissions": ["a:b"] }, { "key": plain, "permissions": ["c:d"] }, { "key": "nonsense" },
         { "key": test, "environment": "live" }, { "key": test },
     ]);
-    let batch = server.post("/v1/keys/verify-batch", json!({ "requests": requests })).await.with(200).body;
+    let batch = server.post("/v1/keys/verify-batch", &json!({ "requests": requests })).send().await.is(200);
     for (request, result) in requests.as_array().unwrap().iter().zip(batch["results"].as_array().unwrap()) {
         assert_eq!(*result, server.verify(request.clone()).await);
     }
@@ -193,16 +194,13 @@ async fn a_batch_answers_each_request_as_it_would_be_answered_alone() {
 #[tokio::test]
 async fn a_batch_has_from_one_to_a_hundred_requests_and_is_checked_whole() {
     let server = TestServer::start().await;
-    let (id, key) = server.key(&server.account().await, json!({ "credits": 100 })).await;
+    let (id, key) = server.key_of(&server.account().await, json!({ "credits": 100 })).await.pair();
     let path = "/v1/keys/verify-batch";
-    server.post(path, json!({ "requests": [] })).await.must_be_invalid(&["requests"]);
-    server.post(path, json!({ "requests": vec![json!({ "key": key }); 101] })).await.must_be_invalid(&["requests"]);
-    server
-        .post(path, json!({ "requests": [{ "key": key }, { "key": key, "ip": "x" }] }))
-        .await
-        .must_be_invalid(&["ip"]);
-    assert_eq!(server.get(&format!("/v1/keys/{id}")).await.body["credits"], 100);
-    let whole = server.post(path, json!({ "requests": vec![json!({ "key": key }); 100] })).await.with(200).body;
+    server.post(path, &json!({ "requests": [] })).send().await.wrong("requests");
+    server.post(path, &json!({ "requests": vec![json!({ "key": key }); 101] })).send().await.wrong("requests");
+    server.post(path, &json!({ "requests": [{ "key": key }, { "key": key, "ip": "x" }] })).send().await.wrong("ip");
+    assert_eq!(server.get(&format!("/v1/keys/{id}")).send().await.body["credits"], 100);
+    let whole = server.post(path, &json!({ "requests": vec![json!({ "key": key }); 100] })).send().await.is(200);
     assert!(whole["results"].as_array().unwrap().iter().all(|result| result["code"] == "VALID"));
     assert_eq!(server.code(&key).await, "CREDITS_EXHAUSTED");
 }
@@ -213,10 +211,10 @@ async fn an_explanation_shows_every_check_in_order_and_costs_nothing() {
     let fields = json!({
         "credits": 1, "ip_allowlist": ["10.0.0.0/8"], "ratelimits": [{ "name": "a", "limit": 1, "window": "1h" }],
     });
-    let (id, key) = server.key(&server.account().await, fields).await;
+    let (id, key) = server.key_of(&server.account().await, fields).await.pair();
     let explain = async |mut request: Value| {
         request["key"] = key.as_str().into();
-        server.post("/v1/keys/explain", request).await.with(200).body
+        server.post("/v1/keys/explain", &request).send().await.is(200)
     };
     for _ in 0..3 {
         let fine = explain(json!({ "ip": "10.0.0.1" })).await;
@@ -245,6 +243,6 @@ async fn an_explanation_shows_every_check_in_order_and_costs_nothing() {
     ];
     assert_eq!((checks, &wrong["code"]), (expected.to_vec(), &json!("IP_NOT_ALLOWED")));
     assert_eq!(server.verify(json!({ "key": key, "ip": "10.0.0.1" })).await["code"], "VALID");
-    let missing = server.post("/v1/keys/explain", json!({ "key": "nonsense" })).await.with(200).body;
+    let missing = server.post("/v1/keys/explain", &json!({ "key": "nonsense" })).send().await.is(200);
     assert_eq!((&missing["code"], &missing["key_id"]), (&json!("MALFORMED"), &Value::Null));
 }

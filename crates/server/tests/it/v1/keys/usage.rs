@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::harness::TestServer;
+use crate::harness::TestServer;
 
 /// A key's counts: hour, outcome, tag, count.
 async fn counts(server: &TestServer, path: &str) -> Vec<(String, String, Value, i64)> {
     server.app.flush_usage().await.unwrap();
-    let page = server.get(path).await.with(200).body;
+    let page = server.get(path).send().await.is(200);
     assert_eq!(page["next_cursor"], Value::Null);
     let text = |row: &Value, field: &str| row[field].as_str().unwrap().to_owned();
     let row =
@@ -20,7 +20,7 @@ async fn counts(server: &TestServer, path: &str) -> Vec<(String, String, Value, 
 #[tokio::test]
 async fn uses_are_counted_by_hour_outcome_and_tag() {
     let server = TestServer::start().await;
-    let (id, key) = server.key(&server.account().await, json!({})).await;
+    let (id, key) = server.key_of(&server.account().await, json!({})).await.pair();
     let path = format!("/v1/keys/{id}/usage");
     for tags in [json!(["a"]), json!(["a", "b"]), json!([])] {
         server.verify(json!({ "key": key, "tags": tags })).await;
@@ -43,21 +43,21 @@ async fn uses_are_counted_by_hour_outcome_and_tag() {
     assert_eq!(counts(&server, &path).await, expected);
     assert_eq!(counts(&server, &format!("{path}?from={second}")).await, expected[5..]);
     assert_eq!(counts(&server, &format!("{path}?from=1h&to={first}")).await, expected[..5]);
-    server.get(&format!("{path}?from=93d")).await.must_be_invalid(&["from"]);
-    server.get(&format!("{path}?from=x")).await.must_be_problem(422, "INVALID");
+    server.get(&format!("{path}?from=93d")).send().await.wrong("from");
+    server.get(&format!("{path}?from=x")).send().await.problem(422, "INVALID");
 }
 
 #[tokio::test]
 async fn a_key_says_when_from_where_and_by_what_it_was_last_used() {
     let server = TestServer::start().await;
-    let (id, key) = server.key(&server.account().await, json!({})).await;
+    let (id, key) = server.key_of(&server.account().await, json!({})).await.pair();
     server.wait("5m");
     server.verify(json!({ "key": key, "ip": "::ffff:10.1.2.3", "user_agent": "curl/8\r\nX: y" })).await;
     server.wait("5m");
     server.verify(json!({ "key": key, "permissions": ["x:y"], "ip": "192.0.2.1" })).await;
     server.app.flush_usage().await.unwrap();
-    let seen = server.get(&format!("/v1/keys/{id}")).await.body;
-    assert_eq!(seen["last_used_at"], "2026-11-21T09:35:00.000Z");
+    let seen = server.get(&format!("/v1/keys/{id}")).send().await.body;
+    assert_eq!(seen["last_used_at"], "2026-11-21T09:05:00.000Z");
     assert_eq!((&seen["last_used_ip"], &seen["last_used_user_agent"]), (&json!("10.1.2.3"), &json!("curl/8X: y")));
 }
 
@@ -65,9 +65,10 @@ async fn a_key_says_when_from_where_and_by_what_it_was_last_used() {
 async fn another_accounts_key_is_no_use_of_it() {
     let server = TestServer::start().await;
     let (ada, bob) = (server.account().await, server.account().await);
-    let (id, key) = server.key(&ada, json!({})).await;
-    let (_, bobs) = server.key(&bob, json!({ "permissions": ["keys:verify"] })).await;
-    let answer = server.call_as(&bobs, "POST", "/v1/keys/verify", json!({ "key": key })).await.with(200);
+    let (id, key) = server.key_of(&ada, json!({})).await.pair();
+    let (_, bobs) = server.key_of(&bob, json!({ "permissions": ["keys:verify"] })).await.pair();
+    let answer =
+        server.call("POST", "/v1/keys/verify").by(&bobs).carrying(&json!({ "key": key })).send().await.with(200);
     let told = (&answer.body["code"], answer.body.get("key_id"));
     assert_eq!(told, (&json!("NOT_FOUND"), None));
     assert_eq!(counts(&server, &format!("/v1/keys/{id}/usage")).await, []);
