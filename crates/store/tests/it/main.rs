@@ -1,16 +1,9 @@
 //! One suite for both engines: every test here runs on SQLite and on PostgreSQL.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and a measurement prints"
-)]
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accounts;
 mod audit;
-mod bulk;
 mod credits;
 mod faults;
 mod keyring;
