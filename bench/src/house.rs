@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use keywright_app::caller::Caller;
+use keywright_app::core::account::AccountChange;
 use keywright_app::core::draft::Draft;
 use keywright_app::core::format::Issued;
 use keywright_app::core::id::{AccountId, KeyId};
-use keywright_app::core::key::{Key, Metadata};
+use keywright_app::core::key::Key;
 use keywright_app::core::policy::{DEFAULT_KIND, Policy};
 use keywright_app::core::secret::MasterKey;
 use keywright_app::store::Db;
@@ -47,8 +48,8 @@ impl House {
         let folder = tempfile::tempdir()?;
         let (app, tasks) = runtime.block_on(start(folder.path(), cached_keys))?;
         let caller = Caller::local(&app.world().policy.catalog);
-        let account =
-            runtime.block_on(app.create_account(&caller, "Bench".into(), Metadata::default(), None))?.account.id;
+        let fields = AccountChange { name: Some("Bench".into()), ..AccountChange::default() };
+        let account = runtime.block_on(app.create_account(&caller, fields, None))?.account.id;
         Ok(Self { runtime, app, account, tasks, folder })
     }
 
@@ -92,7 +93,7 @@ async fn start(folder: &Path, cached_keys: usize) -> Result<(Arc<App>, Tasks)> {
     let db = Db::open(&format!("sqlite:{}", folder.join("keywright.db").display())).await?;
     let master = MasterKey::parse(&"5a".repeat(32)).context("the master key")?;
     let policy = Policy::parse(Policy::DEV).map_err(|errors| anyhow::anyhow!("the built-in policy: {errors:?}"))?;
-    Ok(App::start(db, &master, Settings { policy, clock: clock::Clock::System, cached_keys }).await?)
+    Ok(App::start(db, &master, Settings { policy, clock: clock::Clock::System, cached_keys, issuer: None }).await?)
 }
 
 /// Many keys' plaintexts, one after the other.

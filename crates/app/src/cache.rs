@@ -25,6 +25,8 @@ const WINDOW: usize = 16;
 /// Slots whose memory is fetched together: a processor that misses one line brings its twin, too. A key's place is the
 /// beginning of a pair, so that one who finds it taken looks next where it costs nothing.
 const PAIR: usize = 2;
+/// Steps from its place up to which a key's slot is brought near: nearly all keys lie within them.
+const APPROACHED: usize = 4;
 /// Slots that share a bit which says that one of them was used: few enough to look through, and so many that the bits
 /// of ten million keys stay near.
 const PART: usize = 16;
@@ -212,12 +214,13 @@ impl Cache {
     }
 
     /// Brings the slots of several digests near, so that their misses overlap.
-    pub(crate) fn approach<'a>(&self, digests: impl Iterator<Item = &'a Digest> + Clone) {
-        let tags = digests.map(tag);
-        let touched = tags.clone().fold(0, |sum, tag| sum ^ self.near_tag(tag, 0) ^ self.near_tag(tag, 1));
-        // Where the first pair was taken by others, the key is most likely in the next.
-        let displaced = tags.filter(|tag| (0..PAIR).all(|twin| self.near_tag(*tag, twin) != tag[0]));
-        std::hint::black_box(displaced.fold(touched, |sum, tag| sum ^ self.near_tag(tag, PAIR)));
+    pub(crate) fn approach<'a>(&self, digests: impl Iterator<Item = &'a Digest>) {
+        // Wave by wave, each for those the one before did not find: as many misses overlap as there are keys, and no line
+        // is fetched that nobody needs.
+        let mut tags: Vec<[u64; 2]> = digests.map(tag).collect();
+        for steps in 0..APPROACHED {
+            tags.retain(|tag| ![tag[0], EMPTY].contains(&self.near_tag(*tag, steps)));
+        }
     }
 
     /// The first word of the tag in the slot so many steps from a tag's place.
