@@ -14,6 +14,8 @@ use crate::time::Time;
 pub enum Actor {
     /// A key, by its id: an operator's or a customer's own.
     Key(crate::id::KeyId),
+    /// A person, by their id.
+    User(crate::id::UserId),
     /// Somebody at the machine itself, through the command line.
     Local,
     /// Keywright itself.
@@ -26,6 +28,7 @@ impl Actor {
     pub fn name(&self) -> String {
         match self {
             Self::Key(id) => format!("key:{id}"),
+            Self::User(id) => format!("user:{id}"),
             Self::Local => "local".into(),
             Self::System => "system".into(),
         }

@@ -25,6 +25,12 @@ macro_rules! id {
                 Self(Ulid::from_parts(u64::try_from(now.millis()).unwrap_or(0), random).0)
             }
 
+            /// The least id of those made from `at` on.
+            #[must_use]
+            pub fn first_at(at: Time) -> Self {
+                Self(Ulid::from_parts(u64::try_from(at.millis()).unwrap_or(0), 0).0)
+            }
+
             /// From its 128 bits.
             #[must_use]
             pub const fn from_bits(bits: u128) -> Self {
@@ -99,10 +105,28 @@ id! {
     /// A user's id, `usr_…`.
     UserId, "usr_"
 }
+id! {
+    /// A session's id, `ses_…`.
+    SessionId, "ses_"
+}
+id! {
+    /// A lockout's id, `lock_…`.
+    LockoutId, "lock_"
+}
+id! {
+    /// The id of an SSH key of an account's, `ssh_…`.
+    SshKeyId, "ssh_"
+}
+id! {
+    /// The id of a service an account has, `svc_…`.
+    ServiceId, "svc_"
+}
 
 impl AccountId {
     /// The account that owns the operators' keys. It exists from the first migration on and cannot be changed.
     pub const OPERATOR: Self = Self(0);
+    /// The account that owns the keys anybody can have. It exists from the first of them on, and is no customer.
+    pub const TRIALS: Self = Self(1);
 }
 
 #[cfg(test)]
@@ -119,6 +143,8 @@ mod tests {
         let late = KeyId::new(Time::from_millis(2_000), &mut rng);
         assert!(early < late && early.to_string() < late.to_string());
         assert_eq!(early.to_string().parse(), Ok(early));
+        let first = KeyId::first_at(Time::from_millis(2_000));
+        assert!(early < first && first <= late);
     }
 
     #[test]

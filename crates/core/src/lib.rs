@@ -14,9 +14,13 @@ pub mod ip;
 pub mod key;
 pub mod limit;
 pub mod lockout;
+pub mod member;
 pub mod permission;
 pub mod policy;
+pub mod registry;
 pub mod secret;
+pub mod session;
+pub mod ssh;
 pub mod time;
 pub mod verify;
 

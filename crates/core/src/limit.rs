@@ -3,7 +3,9 @@
 //! A fixed window answers exactly what `RateLimit` (the IETF draft) has to say: how many are left and in how many
 //! seconds there are more. All limits of a key are taken or none is, so a refusal costs nothing.
 
-use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::time::{Span, Time};
 
@@ -20,6 +22,40 @@ pub struct RateLimit {
     pub limit: u32,
     /// How long a window lasts.
     pub window: Span,
+}
+
+/// How often something may be done: `5 in 1m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many times.
+    pub most: u32,
+    /// The span they must not be exceeded in, which begins with the first.
+    pub within: Span,
+}
+
+impl Rate {
+    /// As a limit that is counted.
+    #[must_use]
+    pub fn named(self, name: &str) -> RateLimit {
+        RateLimit { name: name.into(), limit: self.most, window: self.within }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{}` is not a rate: write it as \"5 in 1m\"", crate::clip(text));
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let [most, "in", within] = words.as_slice() else { return Err(wrong()) };
+        Ok(Self { most: most.parse().map_err(|_| wrong())?, within: within.parse()? })
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
 }
 
 /// A window's use so far.
@@ -181,6 +217,15 @@ mod tests {
                     began = began.or(Some(now));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn rates_are_read_as_written() {
+        let rate: Rate = "5 in 1m".parse().unwrap();
+        assert_eq!(rate.named("requests"), limit("requests", 5, 60));
+        for bad in ["", "5", "5 in", "5 per 1m", "x in 1m", "-1 in 1m", "5 in soon", "5 in 1m for 1m"] {
+            assert!(bad.parse::<Rate>().is_err(), "{bad} was taken");
         }
     }
 

@@ -11,10 +11,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::Requirement;
 use crate::format::{Format, Reading, SEVERAL_SERVICES};
 use crate::key::{Key, Refill};
-use crate::limit::RateLimit;
+use crate::limit::{Rate, RateLimit};
 use crate::lockout::Rule;
+use crate::member::MemberRole;
 use crate::permission::{Catalog, Grant};
 use crate::time::Span;
 
@@ -24,7 +26,7 @@ pub const DEFAULT_KIND: &str = "default";
 pub const OPERATOR_KIND: &str = "operator";
 /// What an operator's key can be permitted. A customer's own credential may hold these too; it then reaches its own
 /// account alone.
-pub const MANAGEMENT: [(&str, &str); 9] = [
+pub const MANAGEMENT: [(&str, &str); 13] = [
     ("accounts:read", "see accounts"),
     ("accounts:write", "make and change accounts"),
     ("audit:read", "read the audit log"),
@@ -33,7 +35,11 @@ pub const MANAGEMENT: [(&str, &str); 9] = [
     ("keys:read", "see keys and their use"),
     ("keys:verify", "verify and introspect keys"),
     ("keys:write", "make, change, rotate and revoke keys"),
+    ("lockouts:read", "see who is locked out after too many wrong keys"),
+    ("lockouts:write", "lift a lockout"),
     ("metrics:read", "scrape the server's metrics"),
+    ("users:read", "see people and their sessions"),
+    ("users:write", "make people, begin and end their sessions"),
 ];
 
 /// A sound policy.
@@ -47,6 +53,7 @@ pub struct Policy {
     services: BTreeMap<String, Vec<String>>,
     aliases: BTreeMap<String, String>,
     roles: BTreeMap<String, Vec<String>>,
+    members: BTreeMap<MemberRole, Vec<String>>,
     /// By the first byte of a key: the kinds whose keys may begin with it.
     by_first_byte: Vec<Box<[u8]>>,
     open: Option<u8>,
@@ -85,6 +92,12 @@ pub struct Kind {
     pub longest_life: Option<Span>,
     /// Live keys an account may have.
     pub live_keys_per_account: Option<u32>,
+    /// The kinds whose live keys are counted together with this kind's, itself among them.
+    pub counted_kinds: Vec<String>,
+    /// How many of its keys one person can make in a while.
+    pub made_per_person: Option<Rate>,
+    /// What an account must have for a key to be made for it.
+    pub requires: Vec<Requirement>,
     /// When guessing at one key's secret locks it.
     pub key_lockout: Option<Rule>,
     /// When guessing from one address locks it.
@@ -95,6 +108,8 @@ pub struct Kind {
     pub credits: Option<i64>,
     /// How those come back.
     pub refill: Option<Refill>,
+    /// How many of its keys anybody at one address can have without a credential; `None` where nobody can.
+    pub issue_per_ip: Option<RateLimit>,
 }
 
 /// How a kind's keys are presented.
@@ -202,6 +217,12 @@ impl Policy {
         let alike = (0..).zip(&self.kinds).filter(|(_, kind)| begins(kind));
         let longest = alike.max_by_key(|(_, kind)| kind.format.literal_prefix().len()).map(|(number, _)| number);
         longest.or_else(|| self.kind(DEFAULT_KIND).map(|(number, _)| number)).unwrap_or(0)
+    }
+
+    /// What a person of this role may do in an account.
+    #[must_use]
+    pub fn member_grant(&self, role: MemberRole) -> Grant {
+        self.catalog.grant(self.members.get(&role).into_iter().flatten().map(String::as_str))
     }
 
     /// Everything a key is granted: by its role, its services and by name.

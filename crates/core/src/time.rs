@@ -53,6 +53,23 @@ impl Time {
         let millis = self.0.saturating_sub(earlier.0);
         if millis > 0 { millis } else { 0 }
     }
+
+    /// RFC 3339 in whole seconds, `2026-11-21T09:30:00Z`, for APIs that write it so. What is over is cut off, so that
+    /// nothing is said to last longer than it does.
+    #[must_use]
+    pub fn in_seconds(self) -> String {
+        let seconds = self.0.div_euclid(1_000);
+        jiff::Timestamp::from_second(seconds).map_or_else(|_| format!("{seconds}s"), |at| at.to_string())
+    }
+
+    /// The beginning of its month, UTC.
+    #[must_use]
+    pub fn month(self) -> Self {
+        let begins = jiff::Timestamp::from_millisecond(self.0)
+            .and_then(|at| at.to_zoned(jiff::tz::TimeZone::UTC).first_of_month())
+            .and_then(|day| day.start_of_day());
+        begins.map_or(self, |begins| Self(begins.timestamp().as_millisecond()))
+    }
 }
 
 impl fmt::Display for Time {
@@ -188,6 +205,24 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-21T09:30:00.000Z");
         assert_eq!("2026-11-21T10:30:00+01:00".parse::<Time>(), Ok(time));
         assert!("yesterday".parse::<Time>().is_err());
+    }
+
+    #[test]
+    fn whole_seconds_never_say_later_than_it_is() {
+        for (millis, seconds) in
+            [(0, "2026-11-21T09:30:00Z"), (999, "2026-11-21T09:30:00Z"), (1_000, "2026-11-21T09:30:01Z")]
+        {
+            assert_eq!(Time::from_millis(1_795_253_400_000 + millis).in_seconds(), seconds);
+        }
+    }
+
+    #[test]
+    fn a_month_begins_with_its_first_day_in_utc() {
+        let month = |text: &str| text.parse::<Time>().map(|time| time.month().in_seconds());
+        assert_eq!(month("2026-11-21T09:30:00Z").as_deref(), Ok("2026-11-01T00:00:00Z"));
+        assert_eq!(month("2027-01-01T00:00:00Z").as_deref(), Ok("2027-01-01T00:00:00Z"));
+        assert_eq!(month("2028-03-01T00:30:00+01:00").as_deref(), Ok("2028-02-01T00:00:00Z"));
+        assert_eq!(Time::MAX.month(), Time::MAX, "there is no such day");
     }
 
     #[test]

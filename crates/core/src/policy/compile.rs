@@ -8,9 +8,11 @@ use toml::Spanned;
 
 use super::raw::{Names, RawKind, RawLockout, RawPolicy};
 use super::{DEFAULT_KIND, HeaderRule, Kind, MANAGEMENT, OPERATOR_KIND, Policy, PolicyError};
+use crate::account::Requirement;
 use crate::format::Format;
-use crate::limit;
+use crate::limit::{self, RateLimit};
 use crate::lockout::Rule;
+use crate::member::MemberRole;
 use crate::permission::{Catalog, check_name, check_pattern};
 use crate::time::Span;
 
@@ -50,6 +52,7 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
     let services = services(&raw, &catalog, &mut check);
     let aliases = aliases(&raw, &mut check);
     let roles = roles(&raw, &catalog, &mut check);
+    let members = members(&raw, &catalog, &mut check);
     let mut policy = Policy {
         catalog,
         kinds: vec![operator_kind()],
@@ -57,6 +60,7 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
         services,
         aliases,
         roles,
+        members,
         by_first_byte: Vec::new(),
         open: None,
     };
@@ -68,6 +72,7 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
     policy.environments =
         policy.kinds.iter().flat_map(|kind| kind.environments.clone()).collect::<BTreeSet<_>>().into_iter().collect();
     check_together(&raw, &policy, &mut check);
+    count_together(&raw, &mut policy, &mut check);
     index(&mut policy);
     if check.errors.is_empty() {
         return Ok(policy);
@@ -142,6 +147,16 @@ fn aliases(raw: &RawPolicy, check: &mut Check<'_>) -> BTreeMap<String, String> {
     aliases
 }
 
+/// What each member role is permitted: what the policy says, or what is usual.
+fn members(raw: &RawPolicy, catalog: &Catalog, check: &mut Check<'_>) -> BTreeMap<MemberRole, Vec<String>> {
+    let usual = |role: MemberRole| role.usual_permissions().iter().map(|name| (*name).to_owned()).collect();
+    let mut members: BTreeMap<_, _> = MemberRole::ALL.into_iter().map(|role| (role, usual(role))).collect();
+    for (role, said) in &raw.member {
+        members.insert(*role.get_ref(), patterns(&said.permissions, catalog, check));
+    }
+    members
+}
+
 fn roles(raw: &RawPolicy, catalog: &Catalog, check: &mut Check<'_>) -> BTreeMap<String, Vec<String>> {
     let mut roles = BTreeMap::new();
     for (name, role) in &raw.role {
@@ -172,6 +187,12 @@ fn kind(name: &Spanned<String>, raw: &RawKind, policy: &Policy, check: &mut Chec
     if let Some(refill) = &raw.refill {
         check.take(refill, crate::draft::check_refill(refill.get_ref(), raw.credits.is_some()));
     }
+    let requires = requirements(&raw.limit.requires, check);
+    let made_per_person = raw.limit.made_per_person.as_ref().map(|rate| {
+        check.take(rate, limit::check(&[rate.get_ref().named("made_per_person")]));
+        *rate.get_ref()
+    });
+    let issue_per_ip = issue(raw, &format, check);
     let lockout = raw.lockout.unwrap_or_else(|| RawLockout { key: None, ip: usual_lockout() });
     Some(Kind {
         name: name.get_ref().clone(),
@@ -188,13 +209,89 @@ fn kind(name: &Spanned<String>, raw: &RawKind, policy: &Policy, check: &mut Chec
         rotation_due: raw.rotation.due,
         expires_in: raw.expiry.default,
         longest_life: raw.expiry.longest,
-        live_keys_per_account: raw.limit.live_keys_per_account,
+        live_keys_per_account: raw.limit.live_keys_per_account.as_ref().map(|most| *most.get_ref()),
+        counted_kinds: vec![name.get_ref().clone()],
+        made_per_person,
+        requires,
         key_lockout: lockout.key,
         ip_lockout: lockout.ip,
         ratelimits: raw.ratelimits.as_ref().map(|limits| limits.get_ref().clone()).unwrap_or_default(),
         credits: raw.credits.as_ref().map(|credits| *credits.get_ref()),
         refill: raw.refill.as_ref().map(|refill| *refill.get_ref()),
+        issue_per_ip,
     })
+}
+
+/// What a kind must be for anybody to have its keys: they end by themselves, and nothing has to be known of whose they are.
+fn issue(raw: &RawKind, format: &Format, check: &mut Check<'_>) -> Option<RateLimit> {
+    let per_ip = &raw.issue.as_ref()?.per_ip;
+    let limit = per_ip.get_ref().named("per_ip");
+    check.take(per_ip, limit::check(std::slice::from_ref(&limit)));
+    let mut must = |holds: bool, message: &str| {
+        if !holds {
+            check.say(&per_ip.span(), message);
+        }
+    };
+    must(
+        raw.expiry.default.is_some() && raw.expiry.longest.is_some(),
+        "keys anybody can have must end by themselves: add expiry = { default = \"30m\", longest = \"30m\" }",
+    );
+    must(!format.is_open(), "keys of this format are imported, never issued: leave issue out");
+    must(!format.names_service(), "keys anybody can have are of no service: take {service} out of the format");
+    must(raw.limit.requires.is_empty(), "keys anybody can have belong to no customer: take limit.requires out");
+    Some(limit)
+}
+
+fn requirements(names: &Names, check: &mut Check<'_>) -> Vec<Requirement> {
+    let unknown = |name: &str| {
+        let known: Vec<&str> = Requirement::ALL.iter().map(|known| known.name()).collect();
+        format!("`{}` is nothing an account can be asked for: use {}", crate::clip(name), known.join(", "))
+    };
+    let found = names.iter().filter_map(|name| {
+        check.take(name, Requirement::from_name(name.get_ref()).ok_or_else(|| unknown(name.get_ref())))
+    });
+    let mut requires: Vec<Requirement> = found.collect();
+    requires.sort_unstable();
+    requires.dedup();
+    requires
+}
+
+/// A kind that is counted as something.
+struct Counted<'a> {
+    kind: &'a str,
+    word: &'a Spanned<String>,
+    most: Option<u32>,
+}
+
+/// Kinds that are counted as the same thing share one count and one limit.
+fn count_together(raw: &RawPolicy, policy: &mut Policy, check: &mut Check<'_>) {
+    let mut counts: BTreeMap<&str, Vec<Counted<'_>>> = BTreeMap::new();
+    for (name, kind) in &raw.kind {
+        let Some(word) = &kind.limit.counted_as else { continue };
+        check.take(word, check_word(word.get_ref()));
+        let most = kind.limit.live_keys_per_account.as_ref().map(|most| *most.get_ref());
+        if most.is_none() {
+            check.say(&word.span(), "counted_as needs a limit to count towards: add live_keys_per_account");
+        }
+        counts.entry(word.get_ref()).or_default().push(Counted { kind: name.get_ref(), word, most });
+    }
+    for (word, members) in counts {
+        let Some((first, rest)) = members.split_first() else { continue };
+        if rest.is_empty() {
+            let message = format!("no other kind is counted as `{word}`: give another the same word, or leave it out");
+            check.say(&first.word.span(), message);
+        }
+        for other in rest.iter().filter(|other| other.most != first.most) {
+            let (kind, first) = (other.kind, first.kind);
+            let message =
+                format!("`{kind}` and `{first}` are counted together: give both the same live_keys_per_account");
+            check.say(&other.word.span(), message);
+        }
+        let names: Vec<String> = members.iter().map(|member| member.kind.to_owned()).collect();
+        for kind in policy.kinds.iter_mut().filter(|kind| names.contains(&kind.name)) {
+            kind.counted_kinds.clone_from(&names);
+        }
+    }
 }
 
 fn compile_format(
@@ -352,10 +449,14 @@ fn operator_kind() -> Kind {
         expires_in: None,
         longest_life: None,
         live_keys_per_account: Some(1_000),
+        counted_kinds: vec![OPERATOR_KIND.into()],
+        requires: Vec::new(),
         key_lockout: None,
         ip_lockout: usual_lockout(),
         ratelimits: Vec::new(),
         credits: None,
         refill: None,
+        made_per_person: None,
+        issue_per_ip: None,
     }
 }

@@ -7,8 +7,9 @@ use toml::Spanned;
 
 use super::HeaderRule;
 use crate::key::Refill;
-use crate::limit::RateLimit;
+use crate::limit::{Rate, RateLimit};
 use crate::lockout::Rule;
+use crate::member::MemberRole;
 use crate::time::Span;
 
 pub(super) type Named<T> = BTreeMap<Spanned<String>, T>;
@@ -23,6 +24,8 @@ pub(super) struct RawPolicy {
     pub(super) service: Named<RawService>,
     #[serde(default)]
     pub(super) role: Named<RawRole>,
+    #[serde(default)]
+    pub(super) member: BTreeMap<Spanned<MemberRole>, RawRole>,
     #[serde(default)]
     pub(super) kind: Named<RawKind>,
 }
@@ -79,6 +82,7 @@ pub(super) struct RawKind {
     pub(super) ratelimits: Option<Spanned<Vec<RateLimit>>>,
     pub(super) credits: Option<Spanned<i64>>,
     pub(super) refill: Option<Spanned<Refill>>,
+    pub(super) issue: Option<RawIssue>,
 }
 
 fn strict_bearer() -> HeaderRule {
@@ -102,7 +106,17 @@ pub(super) struct RawExpiry {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLimit {
-    pub(super) live_keys_per_account: Option<u32>,
+    pub(super) live_keys_per_account: Option<Spanned<u32>>,
+    pub(super) counted_as: Option<Spanned<String>>,
+    pub(super) made_per_person: Option<Spanned<Rate>>,
+    #[serde(default)]
+    pub(super) requires: Names,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIssue {
+    pub(super) per_ip: Spanned<Rate>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]

@@ -11,6 +11,11 @@ fn with(more: &str) -> String {
     format!("[kind.default]\nformat = \"kw_{{secret:26}}\"\n\n{more}")
 }
 
+/// A kind whose keys anybody can have at this rate; the rate is at line 6.
+fn issued(rate: &str, more: &str) -> String {
+    with(&format!("[kind.x]\nformat = \"x_{{secret:26}}\"\nissue = {{ per_ip = \"{rate}\" }}\n{more}"))
+}
+
 #[test]
 fn the_built_in_policies_are_sound() {
     for text in [Policy::DEV, Policy::STARTER] {
@@ -35,6 +40,28 @@ fn a_mistake_is_told_with_its_line_and_what_to_write() {
         (with("[kind.x]\nformat = \"x_{secret:26}\"\nlockout = { key = \"often\" }"), 6, "10 in 5m for 15m"),
         (with("[kind.x]\nformat = \"x_{secret:26}\"\nshown = 20"), 6, "at most 8"),
         (with("[kind.x]\nformat = \"x_{secret:26}\"\nenvironments = [\"live\", \"test\"]"), 5, "{environment}"),
+        (with("[kind.x]\nformat = \"x_{secret:26}\"\nlimit = { requires = [\"rich\"] }"), 6, "subscription-or-credits"),
+        (with("[kind.x]\nformat = \"x_{secret:26}\"\nlimit = { counted_as = \"y\" }"), 6, "live_keys_per_account"),
+        (
+            with("[kind.x]\nformat = \"x_{secret:26}\"\nlimit = { live_keys_per_account = 1, counted_as = \"y\" }"),
+            6,
+            "no other kind",
+        ),
+        (
+            with(
+                "[kind.x]\nformat = \"x_{secret:26}\"\nlimit = { live_keys_per_account = 1, counted_as = \"z\" }\n\
+                 [kind.y]\nformat = \"y_{secret:26}\"\nlimit = { live_keys_per_account = 2, counted_as = \"z\" }",
+            ),
+            9,
+            "same live_keys_per_account",
+        ),
+        (issued("often", "expiry = { default = \"1h\", longest = \"1h\" }"), 6, "5 in 1m"),
+        (issued("0 in 1m", "expiry = { default = \"1h\", longest = \"1h\" }"), 6, "1 or more"),
+        (issued("5 in 2y", "expiry = { default = \"1h\", longest = \"1h\" }"), 6, "366d"),
+        (issued("5 in 1m", ""), 6, "add expiry"),
+        (issued("5 in 1m", "expiry = { default = \"1h\" }"), 6, "add expiry"),
+        (issued("5 in 1m", "limit = { requires = [\"active\"] }"), 6, "no customer"),
+        (with("[kind.x]\nformat = \"x_{secret:26}\"\nissue = { per_hour = \"5 in 1m\" }"), 6, "per_ip"),
         (with("[permission.\"a:b\"]\nimplies = [\"a:c\"]"), 5, "[permission.\"a:c\"]"),
         (with("[permission.ab]"), 4, "resource:action"),
         (with("[service.s]\npermissions = [\"s:*\"]"), 5, "not declared"),
@@ -77,6 +104,15 @@ fn the_open_kind_takes_part_only_once_there_are_imported_keys() {
     assert_eq!(policy.kind_at(number).unwrap().name, "imported");
     assert!(policy.read(b"kw_live_0123456789abcdef", true).is_none(), "it begins like a native key");
     assert!(policy.read(b"", true).is_none());
+}
+
+#[test]
+fn kinds_that_are_counted_as_one_know_each_other() {
+    let policy = Policy::parse(Policy::DEV).unwrap();
+    let counted = |kind: &str| policy.kind(kind).unwrap().1.counted_kinds.clone();
+    let together = ["wayscloud-account", "wayscloud-pat", "wayscloud-service"];
+    assert_eq!([counted("wayscloud-pat"), counted("wayscloud-service")], [together, together]);
+    assert_eq!(counted("wavis"), ["wavis"]);
 }
 
 #[test]
