@@ -1,6 +1,6 @@
 //! Accounts. A change names the version it read and loses to one that came before it.
 
-use keywright_core::account::{Account, Standing};
+use keywright_core::account::{Account, CustomerType, Profile, Standing, Subscription};
 use keywright_core::id::AccountId;
 
 use crate::error::StoreError;
@@ -8,16 +8,26 @@ use crate::read::{Read, find, list};
 use crate::row::Row;
 use crate::sql::statements;
 use crate::tx::{Rows, Tx};
-use crate::value::{json, values};
+use crate::value::{Value, json, values};
+
+/// An account's columns in the order [`account`] reads them.
+macro_rules! account_columns {
+    () => {
+        "id, name, standing, email, email_verified, first_name, last_name, company, customer_type, subscription, credits, \
+         metadata, created_ms, updated_ms, version"
+    };
+}
 
 statements! {
-    INSERT_ACCOUNT = "insert into accounts (id, name, standing, metadata, created_ms, updated_ms, version) \
-        values ($1, $2, $3, $4, $5, $6, $7)";
-    UPDATE_ACCOUNT = "update accounts set name = $3, standing = $4, metadata = $5, updated_ms = $6, \
-        version = version + 1 where id = $1 and version = $2";
-    FIND_ACCOUNT = "select id, name, standing, metadata, created_ms, updated_ms, version from accounts where id = $1";
-    LIST_ACCOUNTS = "select id, name, standing, metadata, created_ms, updated_ms, version from accounts \
-        where id > $1 order by id limit $2";
+    INSERT_ACCOUNT = concat!(
+        "insert into accounts (", account_columns!(), ") \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+    );
+    UPDATE_ACCOUNT = "update accounts set name = $3, standing = $4, email = $5, email_verified = $6, first_name = $7, \
+        last_name = $8, company = $9, customer_type = $10, subscription = $11, credits = $12, metadata = $13, \
+        updated_ms = $14, version = version + 1 where id = $1 and version = $2";
+    FIND_ACCOUNT = concat!("select ", account_columns!(), " from accounts where id = $1");
+    LIST_ACCOUNTS = concat!("select ", account_columns!(), " from accounts where id > $1 order by id limit $2");
 }
 
 fn account(row: &mut Row) -> Result<Account, StoreError> {
@@ -25,6 +35,16 @@ fn account(row: &mut Row) -> Result<Account, StoreError> {
         id: row.parsed()?,
         name: row.text()?,
         standing: row.named(Standing::from_name)?,
+        profile: Profile {
+            email: row.text()?,
+            email_verified: row.flag()?,
+            first_name: row.text()?,
+            last_name: row.text()?,
+            company: row.text()?,
+            customer_type: row.named(CustomerType::from_name)?,
+        },
+        subscription: row.named(Subscription::from_name)?,
+        credits: row.int()?,
         metadata: row.json()?,
         created_at: row.time()?,
         updated_at: row.time()?,
@@ -32,21 +52,32 @@ fn account(row: &mut Row) -> Result<Account, StoreError> {
     })
 }
 
+/// What can change, in the order both statements write it.
+fn settings(account: &Account) -> Result<Vec<Value>, StoreError> {
+    let profile = &account.profile;
+    Ok(values![
+        &account.name,
+        account.standing.name(),
+        &profile.email,
+        profile.email_verified,
+        &profile.first_name,
+        &profile.last_name,
+        &profile.company,
+        profile.customer_type.name(),
+        account.subscription.name(),
+        account.credits,
+        json(&account.metadata)?,
+    ])
+}
+
 /// Adds an account.
 ///
 /// # Errors
 /// Conflict: its id is taken.
 pub async fn insert_account(tx: &mut Tx, account: &Account) -> Result<(), StoreError> {
-    let values = values![
-        account.id,
-        &account.name,
-        account.standing.name(),
-        json(&account.metadata)?,
-        account.created_at,
-        account.updated_at,
-        account.version,
-    ];
-    tx.write(INSERT_ACCOUNT, values, Rows::One).await?;
+    let values =
+        [values![account.id], settings(account)?, values![account.created_at, account.updated_at, account.version]];
+    tx.write(INSERT_ACCOUNT, values.into_iter().flatten().collect(), Rows::One).await?;
     tx.touched.accounts.push(account.id);
     Ok(())
 }
@@ -56,15 +87,8 @@ pub async fn insert_account(tx: &mut Tx, account: &Account) -> Result<(), StoreE
 /// # Errors
 /// Conflict: it has changed since this version, or is not there.
 pub async fn update_account(tx: &mut Tx, account: &Account) -> Result<(), StoreError> {
-    let values = values![
-        account.id,
-        account.version,
-        &account.name,
-        account.standing.name(),
-        json(&account.metadata)?,
-        account.updated_at,
-    ];
-    tx.write(UPDATE_ACCOUNT, values, Rows::One).await?;
+    let values = [values![account.id, account.version], settings(account)?, values![account.updated_at]];
+    tx.write(UPDATE_ACCOUNT, values.into_iter().flatten().collect(), Rows::One).await?;
     tx.touched.accounts.push(account.id);
     Ok(())
 }

@@ -43,6 +43,13 @@ macro_rules! filters {
     };
 }
 
+/// Keys of account `$1` made before key `$2` that had ended by `$3`, the oldest `$4`.
+macro_rules! ended {
+    () => {
+        "(select k.id from keys k where k.account = $1 and k.id < $2 and k.expires_ms < $3 order by k.id limit $4)"
+    };
+}
+
 statements! {
     /// Used by imports too, so `values` stands on its own.
     INSERT_KEY = "insert into keys (id, account, kind, name, description, environment, role, services, permissions, \
@@ -53,14 +60,33 @@ statements! {
     UPDATE_KEY = "update keys set name = $3, description = $4, environment = $5, role = $6, services = $7, \
         permissions = $8, ip_allowlist = $9, expires_ms = $10, refill_amount = $11, refill_every_ms = $12, \
         ratelimits = $13, metadata = $14, enabled = $15, revoked_ms = $16, prefix = $17, last_four = $18, \
-        updated_ms = $19, rotated_ms = $20, version = version + 1 where id = $1 and version = $2";
+        updated_ms = $19, due_told_ms = case when rotated_ms is not distinct from $20 then due_told_ms end, \
+        rotated_ms = $20, version = version + 1 where id = $1 and version = $2";
+    /// Keys that work and whose secret is older than their kind allows, which nobody was told of yet.
+    LIST_DUE_KEYS = concat!("select ", key_columns!(), " from keys k where k.kind = $1 \
+        and coalesce(k.rotated_ms, k.created_ms) <= $2 and k.revoked_ms is null and k.due_told_ms is null \
+        and k.enabled = 1 and (k.expires_ms is null or k.expires_ms > $3) \
+        order by coalesce(k.rotated_ms, k.created_ms) limit $4");
+    /// The bounds are those of the index, in the words its engine knows them by.
+    COUNT_KEYS_BY_PERSON = "select count(*), min(created_ms) from keys where created_by = $1 and created_ms > $2 \
+        and kind = $3 and created_by >= 'user:' and created_by < 'user;'";
+    /// Not a change of the key: its version stays.
+    SET_DUE_TOLD = "update keys set due_told_ms = $2 where id = $1 and due_told_ms is null and revoked_ms is null";
     FIND_KEY = concat!("select ", key_columns!(), " from keys k where k.id = $1");
     LIST_KEYS = concat!("select ", key_columns!(), " from keys k where k.id > $1 and k.account <> $2 ", filters!());
     LIST_KEYS_OF_ACCOUNT =
         concat!("select ", key_columns!(), " from keys k where k.id > $1 and k.account = $2 ", filters!());
+    /// Newest first, so that a list that is cut off has what works.
+    LIST_UNREVOKED_KEYS = concat!(
+        "select ", key_columns!(), " from keys k where k.account = $1 and k.kind = $2 and k.revoked_ms is null \
+         order by k.id desc limit $3"
+    );
     /// Stops counting at `$4`, so that an account with a million keys costs no more than its limit.
     COUNT_LIVE_KEYS = "select count(*) from (select 1 from keys where account = $1 and kind = $2 \
         and revoked_ms is null and (expires_ms is null or expires_ms > $3) limit $4) as live";
+    DELETE_ENDED_SECRETS = concat!("delete from secrets where key_id in ", ended!(), " returning digest");
+    DELETE_ENDED_USAGE = concat!("delete from usage where key_id in ", ended!());
+    DELETE_ENDED_KEYS = concat!("delete from keys where id in ", ended!(), " returning id");
 }
 
 /// Which keys to list: those that fit everything given.
@@ -264,6 +290,43 @@ pub async fn update_key(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
     secrets::touch_key(tx, key.id).await
 }
 
+/// Lists keys of a kind that have become due for rotation, the longest due first: those issued by `issued_by`.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn list_due_keys(
+    on: &impl Read,
+    kind: &str,
+    issued_by: Time,
+    now: Time,
+    limit: i64,
+) -> Result<Vec<Key>, StoreError> {
+    list(on, LIST_DUE_KEYS, values![kind, issued_by, now, limit], key).await
+}
+
+/// Counts the keys of a kind that a person, by their actor's name, has made since, and says when the first of them was.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn count_keys_by_person(
+    on: &impl Read,
+    person: &str,
+    since: Time,
+    kind: &str,
+) -> Result<(i64, Option<Time>), StoreError> {
+    let counted =
+        find(on, COUNT_KEYS_BY_PERSON, values![person, since, kind], |row| Ok((row.int()?, row.maybe_time()?)));
+    Ok(counted.await?.unwrap_or_default())
+}
+
+/// Notes that a key was said to be due. `false` where it has been said before, or the key is revoked.
+///
+/// # Errors
+/// Unavailable.
+pub async fn set_due_told(tx: &mut Tx, id: KeyId, now: Time) -> Result<bool, StoreError> {
+    Ok(tx.write(SET_DUE_TOLD, values![id, now], Rows::AtMostOne).await? == 1)
+}
+
 /// Finds a key.
 ///
 /// # Errors
@@ -281,6 +344,19 @@ pub async fn list_keys(on: &impl Read, filter: &KeyFilter) -> Result<Vec<Key>, S
     list(on, sql, values, key).await
 }
 
+/// An account's keys of a kind that are not revoked, newest first.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn list_unrevoked_keys(
+    on: &impl Read,
+    account: AccountId,
+    kind: &str,
+    limit: i64,
+) -> Result<Vec<Key>, StoreError> {
+    list(on, LIST_UNREVOKED_KEYS, values![account, kind, limit], key).await
+}
+
 /// How many keys of a kind an account has that are neither revoked nor expired; counting stops at `up_to`.
 ///
 /// # Errors
@@ -294,4 +370,28 @@ pub async fn count_live_keys(
 ) -> Result<i64, StoreError> {
     let count = find(on, COUNT_LIVE_KEYS, values![account, kind, now, up_to], Row::int).await?;
     count.ok_or_else(|| StoreError::corrupt("counting answered with no row"))
+}
+
+/// Deletes keys of an account that had ended by `before`, with their secrets and counts, the oldest `limit` of them. Says
+/// which.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn delete_ended_keys(
+    tx: &mut Tx,
+    account: AccountId,
+    before: Time,
+    limit: i64,
+) -> Result<Vec<KeyId>, StoreError> {
+    // Ids sort by age and no key ends before it is made, so the younger ones need not be looked at.
+    let youngest = KeyId::first_at(before);
+    let values = || values![account, youngest, before, limit];
+    for row in &mut tx.write_returning(DELETE_ENDED_SECRETS, values()).await? {
+        tx.touched.digests.push(row.digest()?);
+    }
+    tx.write(DELETE_ENDED_USAGE, values(), Rows::Any).await?;
+    let mut deleted = tx.write_returning(DELETE_ENDED_KEYS, values()).await?;
+    let deleted = deleted.iter_mut().map(Row::parsed).collect::<Result<Vec<KeyId>, _>>()?;
+    tx.touched.keys.extend(&deleted);
+    Ok(deleted)
 }

@@ -12,10 +12,13 @@ pub mod keyring;
 pub mod keys;
 mod migrations;
 mod read;
+pub mod registry;
 pub mod replays;
 mod row;
 pub mod secrets;
+pub mod sessions;
 mod sql;
+pub mod ssh_keys;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tx;

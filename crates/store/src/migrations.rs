@@ -23,6 +23,10 @@ macro_rules! migrations {
 
 migrations! {
     1 "0001_first",
+    2 "0002_account_api",
+    3 "0003_sessions",
+    4 "0004_rotation_due",
+    5 "0005_keys_by_person",
 }
 
 #[cfg(test)]

@@ -92,8 +92,11 @@ pub fn statements() -> Vec<(&'static str, Sql)> {
         crate::credits::STATEMENTS,
         crate::keyring::STATEMENTS,
         crate::keys::STATEMENTS,
+        crate::registry::STATEMENTS,
         crate::replays::STATEMENTS,
         crate::secrets::STATEMENTS,
+        crate::sessions::STATEMENTS,
+        crate::ssh_keys::STATEMENTS,
         crate::usage::STATEMENTS,
         crate::users::STATEMENTS,
     ]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use keywright_core::id::KeyId;
+use keywright_core::id::{AccountId, KeyId};
 use keywright_core::key::LastUse;
 
 use crate::error::StoreError;
@@ -19,6 +19,10 @@ statements! {
         on conflict (key_id, hour, outcome, tag) do update set count = usage.count + excluded.count";
     LIST_USAGE = "select key_id, hour, outcome, tag, count from usage \
         where key_id = $1 and hour >= $2 and hour < $3 order by hour, outcome, tag";
+    /// Along each of the account's keys; PostgreSQL sums into another type than it counts in.
+    SUM_USAGE = "select coalesce(k.environment, ''), u.outcome, cast(sum(u.count) as bigint) \
+        from keys k join usage u on u.key_id = k.id where k.account = $1 and k.kind = $2 \
+        and u.hour >= $3 and u.hour < $4 and u.tag = '' group by 1, u.outcome order by 1, u.outcome";
     /// The casts tell PostgreSQL what the values are, which it cannot see from the columns they are compared with.
     SET_LAST_USE = "with seen (id, at_ms, ip, agent) as (values \
         (cast($1 as text), cast($2 as bigint), cast($3 as text), cast($4 as text))) \
@@ -37,6 +41,17 @@ pub struct UsageRow {
     pub outcome: String,
     /// What the caller said they were for; empty where it said nothing.
     pub tag: String,
+    /// How many there were.
+    pub count: i64,
+}
+
+/// How often an account's keys of one environment were verified with an outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageSum {
+    /// The environment; empty for keys that have none.
+    pub environment: String,
+    /// How the verifications ended.
+    pub outcome: String,
     /// How many there were.
     pub count: i64,
 }
@@ -83,6 +98,23 @@ pub async fn set_last_use(tx: &mut Tx, uses: &[(KeyId, LastUse)]) -> Result<(), 
 pub async fn list_usage(on: &impl Read, key: KeyId, from_hour: i64, to_hour: i64) -> Result<Vec<UsageRow>, StoreError> {
     list(on, LIST_USAGE, values![key, from_hour, to_hour], |row| {
         Ok(UsageRow { key: row.parsed()?, hour: row.int()?, outcome: row.text()?, tag: row.text()?, count: row.int()? })
+    })
+    .await
+}
+
+/// Sums the counts of an account's keys of one kind by environment and outcome, from one hour up to, and without, another.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn sum_usage(
+    on: &impl Read,
+    account: AccountId,
+    kind: &str,
+    from_hour: i64,
+    to_hour: i64,
+) -> Result<Vec<UsageSum>, StoreError> {
+    list(on, SUM_USAGE, values![account, kind, from_hour, to_hour], |row| {
+        Ok(UsageSum { environment: row.text()?, outcome: row.text()?, count: row.int()? })
     })
     .await
 }

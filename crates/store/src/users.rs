@@ -2,10 +2,12 @@
 
 use keywright_core::account::User;
 use keywright_core::id::{AccountId, UserId};
+use keywright_core::member::MemberRole;
 use keywright_core::time::Time;
 
 use crate::error::StoreError;
-use crate::read::{Read, find};
+use crate::read::{Read, find, list};
+use crate::row::Row;
 use crate::sql::statements;
 use crate::tx::{Rows, Tx};
 use crate::value::values;
@@ -13,6 +15,9 @@ use crate::value::values;
 statements! {
     INSERT_USER = "insert into users (id, email, password_hash, created_ms) values ($1, $2, $3, $4)";
     FIND_USER_BY_EMAIL = "select id, email, created_ms, password_hash from users where email = $1";
+    FIND_USER = "select id, email, created_ms from users where id = $1";
+    LIST_USERS = "select id, email, created_ms from users where id > $1 order by id limit $2";
+    LIST_MEMBERSHIPS = "select account, role from members where user_id = $1 order by account";
     INSERT_MEMBER = "insert into members (account, user_id, role, created_ms) values ($1, $2, $3, $4)";
 }
 
@@ -30,11 +35,36 @@ pub async fn insert_user(tx: &mut Tx, user: &User, password_hash: &str) -> Resul
 /// # Errors
 /// Unavailable or corrupt.
 pub async fn find_user_by_email(on: &impl Read, email: &str) -> Result<Option<(User, String)>, StoreError> {
-    find(on, FIND_USER_BY_EMAIL, values![email], |row| {
-        let user = User { id: row.parsed()?, email: row.text()?, created_at: row.time()? };
-        Ok((user, row.text()?))
-    })
-    .await
+    find(on, FIND_USER_BY_EMAIL, values![email], |row| Ok((user(row)?, row.text()?))).await
+}
+
+fn user(row: &mut Row) -> Result<User, StoreError> {
+    Ok(User { id: row.parsed()?, email: row.text()?, created_at: row.time()? })
+}
+
+/// Finds a person.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn find_user(on: &impl Read, id: UserId) -> Result<Option<User>, StoreError> {
+    find(on, FIND_USER, values![id], user).await
+}
+
+/// Lists people by id.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn list_users(on: &impl Read, after: Option<UserId>, limit: i64) -> Result<Vec<User>, StoreError> {
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    list(on, LIST_USERS, values![after, limit], user).await
+}
+
+/// Lists the accounts a person belongs to, and as what.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn list_memberships(on: &impl Read, user: UserId) -> Result<Vec<(AccountId, MemberRole)>, StoreError> {
+    list(on, LIST_MEMBERSHIPS, values![user], |row| Ok((row.parsed()?, row.named(MemberRole::from_name)?))).await
 }
 
 /// Makes a person a member of an account.
@@ -45,8 +75,8 @@ pub async fn insert_member(
     tx: &mut Tx,
     account: AccountId,
     user: UserId,
-    role: &str,
+    role: MemberRole,
     now: Time,
 ) -> Result<(), StoreError> {
-    tx.write(INSERT_MEMBER, values![account, user, role, now], Rows::One).await.map(drop)
+    tx.write(INSERT_MEMBER, values![account, user, role.name(), now], Rows::One).await.map(drop)
 }

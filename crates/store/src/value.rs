@@ -1,6 +1,6 @@
 //! What goes into a statement: one of three types, and a null has one too, for PostgreSQL wants to know.
 
-use keywright_core::id::{AccountId, KeyId, UserId};
+use keywright_core::id::{AccountId, KeyId, ServiceId, SessionId, SshKeyId, UserId};
 use keywright_core::secret::Digest;
 use keywright_core::time::Time;
 use serde::Serialize;
@@ -55,7 +55,10 @@ from! {
     &str => |value| Text(value.to_owned());
     KeyId => |value| Text(value.to_string());
     AccountId => |value| Text(value.to_string());
+    SessionId => |value| Text(value.to_string());
     UserId => |value| Text(value.to_string());
+    SshKeyId => |value| Text(value.to_string());
+    ServiceId => |value| Text(value.to_string());
     Digest => |value| Bytes(value.bytes().to_vec());
     &Digest => |value| Bytes(value.bytes().to_vec());
     &[u8] => |value| Bytes(value.to_vec());

@@ -1,6 +1,6 @@
 //! Accounts.
 
-use keywright_core::account::Standing;
+use keywright_core::account::{Profile, Standing, Subscription};
 use keywright_core::id::AccountId;
 use keywright_store::StoreError;
 use keywright_store::accounts::{find_account, insert_account, list_accounts, update_account};
@@ -15,6 +15,7 @@ on_both_engines! {
     an_id_is_taken_once,
     a_change_names_its_version,
     pages_follow_each_other,
+    what_an_earlier_release_writes_reads_as_an_account_of_which_little_is_known,
 }
 
 async fn an_account_reads_back_as_written(fresh: &Fresh) {
@@ -43,6 +44,9 @@ async fn a_change_names_its_version(fresh: &Fresh) {
     let mut changed = account(1);
     changed.name = "renamed".into();
     changed.standing = Standing::Suspended;
+    changed.profile = Profile { first_name: "Ada".into(), ..Profile::default() };
+    changed.subscription = Subscription::Canceled;
+    changed.credits = 12;
     changed.metadata = metadata("{}");
     changed.updated_at = at(50);
 
@@ -74,4 +78,16 @@ async fn pages_follow_each_other(fresh: &Fresh) {
     }
     assert_eq!(seen, [1, 2, 3, 4, 5]);
     assert_eq!(list_accounts(&fresh.db, None, 1).await.unwrap()[0].id, AccountId::OPERATOR);
+}
+
+async fn what_an_earlier_release_writes_reads_as_an_account_of_which_little_is_known(fresh: &Fresh) {
+    // The statement of the release before accounts had a profile.
+    let insert = format!(
+        "insert into accounts (id, name, standing, metadata, created_ms, updated_ms, version) \
+         values ('{}', 'old', 'active', '{{}}', 1, 2, 1)",
+        account_id(1)
+    );
+    fresh.db.run_raw(&insert).await.unwrap();
+    let found = find_account(&fresh.db, account_id(1)).await.unwrap().unwrap();
+    assert_eq!((found.profile, found.subscription, found.credits), (Profile::default(), Subscription::None, 0));
 }

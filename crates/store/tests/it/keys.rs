@@ -4,9 +4,12 @@ use keywright_core::id::AccountId;
 use keywright_core::key::{Key, Status};
 use keywright_core::time::Span;
 use keywright_store::StoreError;
-use keywright_store::keys::{KeyFilter, count_live_keys, find_key, insert_key, list_keys, update_key};
-use keywright_store::secrets::insert_secret;
+use keywright_store::keys::{
+    KeyFilter, count_live_keys, delete_ended_keys, find_key, insert_key, list_keys, update_key,
+};
+use keywright_store::secrets::{insert_secret, list_secrets};
 use keywright_store::testing::Fresh;
+use keywright_store::usage::{UsageRow, add_usage, list_usage};
 
 use crate::on_both_engines;
 use crate::samples::{account_id, at, bare_key, digest, key, key_id, metadata, secret, with_accounts, with_key};
@@ -22,6 +25,7 @@ on_both_engines! {
     states_are_told_apart_at_the_time_asked,
     pages_follow_each_other,
     live_keys_are_counted_up_to_a_limit,
+    ended_keys_go_with_all_they_have,
 }
 
 async fn insert(fresh: &Fresh, keys: &[Key]) {
@@ -202,4 +206,34 @@ async fn live_keys_are_counted_up_to_a_limit(fresh: &Fresh) {
     assert_eq!(count(at(1_000), 100).await, 1, "a key that expires now is expired");
     assert_eq!(count(at(1_000).before(Span::from_millis(1)), 100).await, 3);
     assert_eq!(count(at(0), 2).await, 2);
+}
+
+async fn ended_keys_go_with_all_they_have(fresh: &Fresh) {
+    with_accounts(&fresh.db, 2).await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    // Another account's key has ended too; one of the account's own ends when it is asked for, one later, one never.
+    let ends = [(1, Some(9)), (2, Some(8)), (1, Some(10)), (1, Some(11)), (1, None), (1, Some(7)), (1, Some(9))];
+    for (number, (account, end)) in (1..).zip(ends) {
+        let mut key = bare_key(number, account);
+        key.expires_at = end.map(at);
+        insert_key(&mut tx, &key).await.unwrap();
+        insert_secret(&mut tx, &secret(u64::try_from(number).unwrap(), number)).await.unwrap();
+        let row = UsageRow { key: key.id, hour: 1, outcome: "VALID".into(), tag: String::new(), count: 1 };
+        add_usage(&mut tx, &[row]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let mut tx = fresh.db.begin().await.unwrap();
+    let mut first = delete_ended_keys(&mut tx, account_id(1), at(10), 2).await.unwrap();
+    first.sort_unstable();
+    assert_eq!(first, [key_id(1), key_id(6)], "the oldest first, and no more than asked for");
+    assert!(tx.touched.digests.contains(&digest(1)) && tx.touched.digests.contains(&digest(6)));
+    assert_eq!(delete_ended_keys(&mut tx, account_id(1), at(10), 2).await.unwrap(), [key_id(7)]);
+    assert_eq!(delete_ended_keys(&mut tx, account_id(1), at(10), 2).await.unwrap(), []);
+    tx.commit().await.unwrap();
+    for number in 1..=7 {
+        let (id, stays) = (key_id(number), [2, 3, 4, 5].contains(&number));
+        assert_eq!(find_key(&fresh.db, id).await.unwrap().is_some(), stays, "{number}");
+        assert_eq!(list_secrets(&fresh.db, id).await.unwrap().len(), usize::from(stays));
+        assert_eq!(list_usage(&fresh.db, id, 0, 9).await.unwrap().len(), usize::from(stays));
+    }
 }

@@ -1,6 +1,6 @@
 //! Rows to test with, every field different from every other, so that no two can be mistaken for each other.
 
-use keywright_core::account::{Account, Standing, User};
+use keywright_core::account::{Account, CustomerType, Profile, Standing, Subscription, User};
 use keywright_core::audit::AuditRow;
 use keywright_core::id::{AccountId, KeyId, UserId};
 use keywright_core::key::{Key, LastUse, Metadata, Refill, Secret};
@@ -37,6 +37,16 @@ pub(crate) fn account(number: u128) -> Account {
         id: account_id(number),
         name: format!("account {number}"),
         standing: Standing::Active,
+        profile: Profile {
+            email: format!("account{number}@example.com"),
+            email_verified: true,
+            first_name: "Kristen".into(),
+            last_name: "Nygaard".into(),
+            company: "Simula Research Laboratory".into(),
+            customer_type: CustomerType::Business,
+        },
+        subscription: Subscription::Trialing,
+        credits: -7,
         metadata: metadata(r#"{"plan":"gold","seats":3}"#),
         created_at: at(1),
         updated_at: at(2),

@@ -3,15 +3,16 @@
 use keywright_core::key::LastUse;
 use keywright_store::keys::{find_key, insert_key};
 use keywright_store::testing::Fresh;
-use keywright_store::usage::{UsageRow, add_usage, list_usage, set_last_use};
+use keywright_store::usage::{UsageRow, UsageSum, add_usage, list_usage, set_last_use, sum_usage};
 
 use crate::on_both_engines;
-use crate::samples::{at, bare_key, key_id, with_key};
+use crate::samples::{account_id, at, bare_key, key_id, with_accounts, with_key};
 
 on_both_engines! {
     counts_add_up,
     counts_are_listed_by_hour,
     a_last_use_moves_only_forward,
+    sums_tell_environments_and_outcomes_apart,
 }
 
 fn row(key: u128, hour: i64, outcome: &str, tag: &str, count: i64) -> UsageRow {
@@ -62,4 +63,33 @@ async fn a_last_use_moves_only_forward(fresh: &Fresh) {
     for number in [1, 2] {
         assert_eq!(find_key(&fresh.db, key_id(number)).await.unwrap().unwrap().last_use, Some(use_at(100)));
     }
+}
+
+async fn sums_tell_environments_and_outcomes_apart(fresh: &Fresh) {
+    with_accounts(&fresh.db, 2).await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    // Two keys for live use, one for tests, one without an environment; another kind's, and another account's.
+    let live = Some("live");
+    let places =
+        [(1, live, "a"), (1, live, "a"), (1, Some("test"), "a"), (1, None, "a"), (1, live, "b"), (2, live, "a")];
+    for (number, (account, environment, kind)) in (1..).zip(places) {
+        let mut key = bare_key(number, account);
+        key.environment = environment.map(str::to_owned);
+        key.kind = kind.into();
+        insert_key(&mut tx, &key).await.unwrap();
+    }
+    let mut rows: Vec<_> = (1..=6).map(|key| row(key, 5, "VALID", "", 1 << key)).collect();
+    rows.extend([row(1, 6, "VALID", "", 1_000), row(1, 7, "VALID", "", 5_000), row(1, 4, "VALID", "", 5_000)]);
+    rows.extend([row(1, 5, "VALID", "search", 9_000), row(3, 5, "EXPIRED", "", 7)]);
+    add_usage(&mut tx, &rows).await.unwrap();
+    tx.commit().await.unwrap();
+    let sum = |environment: &str, outcome: &str, count| UsageSum {
+        environment: environment.into(),
+        outcome: outcome.into(),
+        count,
+    };
+    let sums = sum_usage(&fresh.db, account_id(1), "a", 5, 7).await.unwrap();
+    let expected =
+        [sum("", "VALID", 16), sum("live", "VALID", 2 + 4 + 1_000), sum("test", "EXPIRED", 7), sum("test", "VALID", 8)];
+    assert_eq!(sums, expected);
 }

@@ -1,5 +1,6 @@
 //! People and memberships.
 
+use keywright_core::member::MemberRole;
 use keywright_store::StoreError;
 use keywright_store::testing::Fresh;
 use keywright_store::users::{find_user_by_email, insert_member, insert_user};
@@ -34,10 +35,10 @@ async fn a_membership_needs_both_ends_and_is_made_once(fresh: &Fresh) {
     with_accounts(&fresh.db, 1).await;
     let mut tx = fresh.db.begin().await.unwrap();
     insert_user(&mut tx, &user(1), "a").await.unwrap();
-    insert_member(&mut tx, account_id(1), user(1).id, "owner", at(1)).await.unwrap();
+    insert_member(&mut tx, account_id(1), user(1).id, MemberRole::Owner, at(1)).await.unwrap();
     for (account, person) in [(1, 1), (2, 1), (1, 2)] {
         tx.savepoint().await.unwrap();
-        let refused = insert_member(&mut tx, account_id(account), user(person).id, "viewer", at(2)).await;
+        let refused = insert_member(&mut tx, account_id(account), user(person).id, MemberRole::Viewer, at(2)).await;
         assert_eq!(refused, Err(StoreError::Conflict), "{account} {person}");
         tx.rollback_to_savepoint().await.unwrap();
     }

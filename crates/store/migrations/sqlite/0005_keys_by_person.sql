@@ -1,0 +1,2 @@
+-- What counting the keys a person has made lately reads. Keys that keys have made are not in it.
+create index keys_by_person on keys (created_by, created_ms) where created_by >= 'user:' and created_by < 'user;';

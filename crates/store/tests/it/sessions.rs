@@ -1,0 +1,95 @@
+//! Sessions.
+
+use keywright_core::account::Standing;
+use keywright_core::id::SessionId;
+use keywright_core::member::MemberRole;
+use keywright_core::session::Session;
+use keywright_store::StoreError;
+use keywright_store::sessions::{Access, end_session, find_access, find_session, insert_session, list_sessions};
+use keywright_store::testing::Fresh;
+use keywright_store::users::{insert_member, insert_user, list_memberships, list_users};
+
+use crate::on_both_engines;
+use crate::samples::{account_id, at, user, with_accounts};
+
+on_both_engines! {
+    a_session_is_ended_once,
+    access_needs_a_membership,
+    sessions_that_hold_are_listed_newest_first,
+    people_are_listed_with_their_accounts,
+}
+
+fn session(number: u128) -> Session {
+    Session {
+        id: SessionId::from_bits(number),
+        user: user(1).id,
+        account: account_id(1),
+        created_by: "local".into(),
+        created_at: at(1),
+        expires_at: at(100),
+        ended_at: None,
+    }
+}
+
+async fn with_sessions(fresh: &Fresh, count: u128) {
+    with_accounts(&fresh.db, 2).await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    insert_user(&mut tx, &user(1), "").await.unwrap();
+    for number in 1..=count {
+        insert_session(&mut tx, &session(number)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+async fn a_session_is_ended_once(fresh: &Fresh) {
+    with_sessions(fresh, 1).await;
+    let id = session(1).id;
+    let mut tx = fresh.db.begin().await.unwrap();
+    assert_eq!(end_session(&mut tx, id, at(5)).await, Ok(true));
+    assert_eq!(end_session(&mut tx, id, at(6)).await, Ok(false));
+    assert_eq!(end_session(&mut tx, SessionId::from_bits(9), at(6)).await, Ok(false));
+    let ended = Session { ended_at: Some(at(5)), ..session(1) };
+    assert_eq!(find_session(&tx, id).await, Ok(Some(ended)));
+    let orphan = Session { user: user(2).id, ..session(2) };
+    assert_eq!(insert_session(&mut tx, &orphan).await, Err(StoreError::Conflict));
+}
+
+async fn access_needs_a_membership(fresh: &Fresh) {
+    with_sessions(fresh, 1).await;
+    assert_eq!(find_access(&fresh.db, session(1).id).await, Ok(None));
+    let mut tx = fresh.db.begin().await.unwrap();
+    insert_member(&mut tx, account_id(1), user(1).id, MemberRole::Viewer, at(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    let access = Access { session: session(1), role: MemberRole::Viewer, standing: Standing::Active };
+    assert_eq!(find_access(&fresh.db, session(1).id).await, Ok(Some(access)));
+}
+
+async fn sessions_that_hold_are_listed_newest_first(fresh: &Fresh) {
+    with_sessions(fresh, 4).await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    end_session(&mut tx, session(3).id, at(5)).await.unwrap();
+    tx.commit().await.unwrap();
+    let ids = async |before, now, limit| {
+        let listed = list_sessions(&fresh.db, user(1).id, before, at(now), limit).await.unwrap();
+        listed.iter().map(|session| session.id.bits()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(None, 10, 10).await, [4, 2, 1]);
+    assert_eq!(ids(None, 10, 1).await, [4]);
+    assert_eq!(ids(Some(session(4).id), 10, 10).await, [2, 1]);
+    assert_eq!(ids(None, 100, 10).await, [0; 0]);
+}
+
+async fn people_are_listed_with_their_accounts(fresh: &Fresh) {
+    with_sessions(fresh, 0).await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    insert_user(&mut tx, &user(2), "").await.unwrap();
+    for (account, role) in [(2, MemberRole::Owner), (1, MemberRole::Developer)] {
+        insert_member(&mut tx, account_id(account), user(1).id, role, at(1)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(list_users(&fresh.db, None, 10).await, Ok(vec![user(1), user(2)]));
+    assert_eq!(list_users(&fresh.db, Some(user(1).id), 10).await, Ok(vec![user(2)]));
+    let of_first = vec![(account_id(1), MemberRole::Developer), (account_id(2), MemberRole::Owner)];
+    assert_eq!(list_memberships(&fresh.db, user(1).id).await, Ok(of_first));
+    assert_eq!(list_memberships(&fresh.db, user(2).id).await, Ok(Vec::new()));
+}
