@@ -1,32 +1,15 @@
-//! Use cases on accounts and the people in them.
+//! Use cases on accounts.
 
-use keywright_core::account::{Account, Standing, User};
+use keywright_core::account::{Account, AccountChange};
 use keywright_core::audit::AuditEvent;
-use keywright_core::draft::FieldError;
-use keywright_core::id::{AccountId, UserId};
-use keywright_core::key::Metadata;
-use keywright_store::{accounts, users};
+use keywright_core::id::AccountId;
+use keywright_store::accounts;
 use serde_json::json;
 
 use crate::caller::{Caller, Reach};
 use crate::error::Error;
 use crate::replay::Replay;
 use crate::{App, clock};
-
-/// The longest name of an account, in characters.
-const LONGEST_NAME: usize = 100;
-
-/// A change to an account. What is left out stays.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AccountChange {
-    /// What people call it.
-    pub name: Option<String>,
-    /// `active` or `suspended`.
-    pub status: Option<Standing>,
-    /// Whatever the operator keeps with it.
-    pub metadata: Option<Metadata>,
-}
 
 /// An account that was just made, or one that an earlier call with the same `Idempotency-Key` had made.
 #[derive(Clone, Debug)]
@@ -45,17 +28,14 @@ impl App {
     pub async fn create_account(
         &self,
         caller: &Caller,
-        name: String,
-        metadata: Metadata,
+        fields: AccountChange,
         replay: Option<Replay>,
     ) -> Result<CreatedAccount, Error> {
         caller.must_be_operator()?;
         caller.must(&self.world().policy.catalog, "accounts:write")?;
         let now = self.clock.now();
-        let id = AccountId::new(now, &mut clock::rng());
-        let account =
-            Account { id, name, standing: Standing::Active, metadata, created_at: now, updated_at: now, version: 1 };
-        check(&account)?;
+        let mut account = Account::new(AccountId::new(now, &mut clock::rng()), String::new(), now);
+        account.change(fields, now).map_err(Error::Invalid)?;
         self.write(caller, move |tx| {
             Box::pin(async move {
                 if let Some(earlier) = Replay::find(tx, replay.as_ref()).await? {
@@ -83,6 +63,16 @@ impl App {
         account.filter(|account| caller.reaches(account.id)).ok_or(Error::NotFound("account"))
     }
 
+    /// The account the caller's credential belongs to.
+    ///
+    /// # Errors
+    /// The caller lacks `profile:read`, or is an operator.
+    pub async fn get_profile(&self, caller: &Caller) -> Result<Account, Error> {
+        caller.must(&self.world().policy.catalog, "profile:read")?;
+        let own = caller.own_account()?;
+        accounts::find_account(&self.db, own).await?.ok_or(Error::NotFound("account"))
+    }
+
     /// Accounts the caller may see, in order of their ids.
     ///
     /// # Errors
@@ -96,8 +86,8 @@ impl App {
         caller.must(&self.world().policy.catalog, "accounts:read")?;
         match caller.reach {
             Reach::Everything => {
-                // The operators' own account is the first, and no customer.
-                let after = after.unwrap_or(AccountId::OPERATOR);
+                // The server's own accounts are the first, and no customers.
+                let after = after.unwrap_or(AccountId::TRIALS).max(AccountId::TRIALS);
                 Ok(accounts::list_accounts(&self.db, Some(after), limit.into()).await?)
             }
             Reach::Account(own) if after.is_none() => {
@@ -126,11 +116,7 @@ impl App {
         self.write(caller, move |tx| {
             Box::pin(async move {
                 let mut account = accounts::find_account(tx, id).await?.ok_or(Error::NotFound("account"))?;
-                account.name = change.name.unwrap_or(account.name);
-                account.standing = change.status.unwrap_or(account.standing);
-                account.metadata = change.metadata.unwrap_or(account.metadata);
-                account.updated_at = now;
-                check(&account)?;
+                account.change(change, now).map_err(Error::Invalid)?;
                 accounts::update_account(tx, &account).await?;
                 account.version += 1;
                 let event = event("account.update", &account);
@@ -139,52 +125,16 @@ impl App {
         })
         .await
     }
-
-    /// Makes a person who belongs to an account. They will log in once there is a login.
-    ///
-    /// # Errors
-    /// The caller is no operator, or the address is taken.
-    pub async fn create_user(
-        &self,
-        caller: &Caller,
-        account: AccountId,
-        email: String,
-        password: &str,
-        role: &'static str,
-    ) -> Result<User, Error> {
-        caller.must_be_operator()?;
-        caller.must(&self.world().policy.catalog, "accounts:write")?;
-        let now = self.clock.now();
-        let user = User { id: UserId::new(now, &mut clock::rng()), email, created_at: now };
-        let hash = crate::password::hash(password)?;
-        self.write(caller, move |tx| {
-            Box::pin(async move {
-                users::insert_user(tx, &user, &hash).await?;
-                users::insert_member(tx, account, user.id, role, now).await?;
-                let detail = json!({ "email": user.email, "role": role });
-                let event =
-                    AuditEvent { action: "user.create", target: user.id.to_string(), account: Some(account), detail };
-                Ok((user, event))
-            })
-        })
-        .await
-    }
 }
 
-fn check(account: &Account) -> Result<(), Error> {
-    let mut errors = Vec::new();
-    let mut wrong = |field: &str, reason: String| errors.push(FieldError { field: field.into(), reason });
-    let characters = account.name.chars().count();
-    if !(1..=LONGEST_NAME).contains(&characters) || account.name.chars().any(char::is_control) {
-        wrong("name", format!("is required: 1 to {LONGEST_NAME} characters, none of them control characters"));
-    }
-    if serde_json::to_string(&account.metadata).map_or(usize::MAX, |text| text.len()) > Metadata::MAX_BYTES {
-        wrong("metadata", format!("takes at most {} bytes as JSON", Metadata::MAX_BYTES));
-    }
-    if errors.is_empty() { Ok(()) } else { Err(Error::Invalid(errors)) }
-}
-
-fn event(action: &'static str, account: &Account) -> AuditEvent {
-    let detail = json!({ "name": account.name, "status": account.standing, "metadata": account.metadata });
+/// What of an account the audit log keeps: everything that was set.
+pub(crate) fn event(action: &'static str, account: &Account) -> AuditEvent {
+    let profile = &account.profile;
+    let detail = json!({
+        "name": account.name, "status": account.standing, "email": profile.email,
+        "email_verified": profile.email_verified, "first_name": profile.first_name, "last_name": profile.last_name,
+        "company": profile.company, "customer_type": profile.customer_type, "subscription": account.subscription,
+        "credits": account.credits, "metadata": account.metadata,
+    });
     AuditEvent { action, target: account.id.to_string(), account: Some(account.id), detail }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keywright_core::audit::Actor;
-use keywright_core::id::AccountId;
+use keywright_core::id::{AccountId, UserId};
 use keywright_core::permission::{Catalog, Grant};
 
 use crate::error::Error;
@@ -53,7 +53,7 @@ impl Caller {
         if self.grant.meets(&catalog.all([permission])) {
             Ok(())
         } else {
-            Err(Error::Forbidden(format!("this needs the permission {permission}, which the credential does not have")))
+            Err(Error::LacksPermission(permission.into()))
         }
     }
 
@@ -68,12 +68,40 @@ impl Caller {
         }
     }
 
+    /// The person who asks.
+    ///
+    /// # Errors
+    /// It is none: a key was shown.
+    pub fn person(&self) -> Result<UserId, Error> {
+        match self.actor {
+            Actor::User(id) => Ok(id),
+            Actor::Key(_) | Actor::Local | Actor::System => {
+                Err(Error::Forbidden("this is for people: use a session's access token, not a key".into()))
+            }
+        }
+    }
+
     /// Whether the caller reaches an account. What they do not reach looks missing.
     #[must_use]
     pub fn reaches(&self, account: AccountId) -> bool {
         match self.reach {
             Reach::Everything => true,
             Reach::Account(own) => own == account,
+        }
+    }
+
+    /// The account the credential belongs to.
+    ///
+    /// # Errors
+    /// An operator's belongs to none.
+    pub fn own_account(&self) -> Result<AccountId, Error> {
+        match self.reach {
+            Reach::Account(own) => Ok(own),
+            Reach::Everything => Err(Error::Conflict(
+                "this is about the account a credential belongs to, and an operator's belongs to none: use one of the \
+                 account's own"
+                    .into(),
+            )),
         }
     }
 

@@ -114,6 +114,12 @@ impl PoolBook {
         lock(&self.0).retain(|_, pool| Arc::strong_count(pool) > 1 || pool.leased.load(Ordering::Acquire) != 0);
     }
 
+    /// Forgets the pools of keys there are no more.
+    pub(crate) fn forget(&self, keys: &[KeyId]) {
+        let mut pools = lock(&self.0);
+        keys.iter().for_each(|key| drop(pools.remove(key)));
+    }
+
     fn all(&self) -> Vec<(KeyId, Arc<Pool>)> {
         lock(&self.0).iter().map(|(key, pool)| (*key, Arc::clone(pool))).collect()
     }

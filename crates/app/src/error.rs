@@ -14,7 +14,10 @@ pub enum Error {
     /// There is no such thing, or it is somebody else's: the two look alike.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The credential is not permitted this.
+    /// The credential is without this permission.
+    #[error("this needs the permission {0}, which the credential does not have")]
+    LacksPermission(String),
+    /// The credential is not permitted this, whatever permissions it has.
     #[error("{0}")]
     Forbidden(String),
     /// Fields of the request are wrong.
@@ -24,7 +27,7 @@ pub enum Error {
     #[error("{0}")]
     Conflict(String),
     /// Too much, too soon.
-    #[error("too many attempts: try again in {0}")]
+    #[error("too many attempts: try again in {}", Span::seconds(.0.seconds_up()))]
     Limited(Span),
     /// What is needed for an answer is out of reach; nothing was changed.
     #[error("a part of the service is out of reach: {0}")]

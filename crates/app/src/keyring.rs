@@ -2,6 +2,7 @@
 
 use keywright_core::audit::AuditEvent;
 use keywright_core::secret::{ChainKey, Digest, Form, Making, MasterKey, Pepper};
+use keywright_core::session::SigningKey;
 use keywright_core::time::Time;
 use keywright_store::{Db, keyring as stored};
 use rand::Rng as _;
@@ -14,12 +15,15 @@ use crate::write::write_alone;
 
 const PEPPER: &str = "pepper";
 const CHAIN: &str = "audit-chain";
+const SIGNING: &str = "token-signing";
 
 /// Every secret the server digests and links with.
 pub struct Keyring {
     /// Newest first; the first is the one new keys are digested under.
     peppers: Vec<Pepper>,
     pub(crate) chain: ChainKey,
+    /// Newest first; the first signs.
+    signing: Vec<SigningKey>,
 }
 
 impl Keyring {
@@ -28,10 +32,14 @@ impl Keyring {
     /// # Errors
     /// The master key is not the one it was sealed under.
     pub async fn open(db: &Db, master: &MasterKey, now: Time) -> Result<Self, Error> {
-        let rows = match stored::list_keyring(db).await? {
+        let mut rows = match stored::list_keyring(db).await? {
             rows if rows.is_empty() => Self::make(db, master, now).await?,
             rows => rows,
         };
+        if rows.iter().all(|row| row.purpose != SIGNING) {
+            rows = Self::add_signing_key(db, master, &rows, now).await?;
+        }
+        let mut signing = Vec::new();
         let mut peppers = Vec::new();
         let mut chain = None;
         for row in rows {
@@ -39,6 +47,11 @@ impl Keyring {
             match row.purpose.as_str() {
                 PEPPER => peppers.push(Pepper::new(row.version, &bytes)),
                 CHAIN => chain = Some(ChainKey::new(&bytes)),
+                SIGNING => {
+                    let key = SigningKey::from_seed(&bytes);
+                    let broken = || Error::Internal("a signing key cannot be used".into());
+                    signing.insert(0, key.ok_or_else(broken)?);
+                }
                 other => {
                     return Err(Error::Internal(format!(
                         "the keyring holds `{other}`, which this version does not know"
@@ -49,11 +62,34 @@ impl Keyring {
         peppers.sort_by_key(|pepper| std::cmp::Reverse(pepper.version()));
         let chain =
             chain.filter(|_| !peppers.is_empty()).ok_or_else(|| Error::Internal("the keyring is incomplete".into()))?;
-        Ok(Self { peppers, chain })
+        Ok(Self { peppers, chain, signing })
+    }
+
+    /// Adds what a keyring from before there were tokens lacks.
+    async fn add_signing_key(
+        db: &Db,
+        master: &MasterKey,
+        rows: &[stored::Sealed],
+        now: Time,
+    ) -> Result<Vec<stored::Sealed>, Error> {
+        let chain = rows.iter().find(|row| row.purpose == CHAIN);
+        let chain = chain.ok_or_else(|| Error::Internal("the keyring is incomplete".into()))?;
+        let bytes = open(master, CHAIN, chain.version, &chain.sealed).ok_or_else(wrong_master)?;
+        let sealed = random(SIGNING, 1).seal(master, now);
+        write_alone(db, &ChainKey::new(&bytes), now, move |tx| {
+            Box::pin(async move {
+                stored::insert_keyring(tx, &sealed).await?;
+                let detail = json!({ "version": sealed.version });
+                let target = format!("signing key {}", sealed.version);
+                Ok(AuditEvent { action: "keyring.add_signing_key", target, account: None, detail })
+            })
+        })
+        .await?;
+        Ok(stored::list_keyring(db).await?)
     }
 
     async fn make(db: &Db, master: &MasterKey, now: Time) -> Result<Vec<stored::Sealed>, Error> {
-        let made = [random(PEPPER, 1), random(CHAIN, 1)];
+        let made = [random(PEPPER, 1), random(CHAIN, 1), random(SIGNING, 1)];
         let chain = ChainKey::new(&made[1].bytes);
         let sealed = made.map(|secret| secret.seal(master, now));
         write_alone(db, &chain, now, move |tx| {
@@ -101,6 +137,16 @@ impl Keyring {
     #[inline]
     pub(crate) fn current(&self) -> Option<&Pepper> {
         self.peppers.first()
+    }
+
+    /// The key new tokens are signed with.
+    pub(crate) fn signing_key(&self) -> Option<&SigningKey> {
+        self.signing.first()
+    }
+
+    /// Every key tokens are checked with.
+    pub(crate) fn signing_keys(&self) -> &[SigningKey] {
+        &self.signing
     }
 
     /// How new keys are digested.

@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use keywright_core::audit::AuditEvent;
+use keywright_core::audit::{Actor, AuditEvent};
 use keywright_core::credits::Balance;
 use keywright_core::draft::{Change, Draft};
 use keywright_core::format::Issued;
 use keywright_core::id::{AccountId, KeyId};
-use keywright_core::key::{Key, Refusal, Secret};
+use keywright_core::key::{Key, Refusal, Secret, Status};
 use keywright_core::policy::{DEFAULT_KIND, Kind, OPERATOR_KIND, Policy};
 use keywright_core::secret::PlainKey;
 use keywright_core::time::{Span, Time};
 use keywright_store::keys::KeyFilter;
-use keywright_store::{Tx, keys, secrets};
+use keywright_store::{Tx, accounts, keys, secrets};
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, Reach};
 use crate::error::Error;
 use crate::replay::Replay;
-use crate::widen::must_not_widen;
+use crate::widen::{must_not_widen, must_stay_in_environment};
 use crate::{App, clock, credits};
 
 /// The longest grace a rotation may have.
@@ -44,6 +44,24 @@ pub struct Rotated {
     pub old_expires_at: Time,
 }
 
+/// What a new key may do at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// What its maker may do.
+    Caller,
+    /// What its kind allows: its maker has a permission that stands for making keys of the kind.
+    Kind,
+}
+
+/// What a new key is to be, and whose.
+pub(crate) struct New<'a> {
+    pub(crate) account: AccountId,
+    pub(crate) kind: &'a Kind,
+    pub(crate) draft: Draft,
+    pub(crate) bound: Bound,
+    pub(crate) now: Time,
+}
+
 impl App {
     /// Makes a key.
     ///
@@ -61,18 +79,23 @@ impl App {
         caller.must(&world.policy.catalog, "keys:write")?;
         let kind = find_kind(&world.policy, kind)?;
         let account = account_for(caller, kind, account)?;
+        self.create(caller, New { account, kind, draft, bound: Bound::Caller, now: self.clock.now() }, replay).await
+    }
+
+    /// [`App::create_key`] for every front door, once it is settled whose key it is to be.
+    pub(crate) async fn create(&self, caller: &Caller, new: New<'_>, replay: Option<Replay>) -> Result<Created, Error> {
+        let New { account, kind, draft, bound, now } = new;
+        let world = self.world();
         if kind.format.is_open() {
             return Err(Error::invalid(
                 "kind",
                 format!("keys of kind `{}` are imported, never issued: see POST /v1/keys/import", kind.name),
             ));
         }
-        let now = self.clock.now();
         let mut key = new_key(kind, account, draft, caller, now);
         world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;
         let (plain, secret) = self.issue(kind, &mut key, now)?;
-        let most = kind.live_keys_per_account;
-        let (author, world) = (caller.clone(), Arc::clone(world));
+        let (author, world, kind) = (caller.clone(), Arc::clone(world), kind.clone());
         let made = self
             .write(caller, move |tx| {
                 Box::pin(async move {
@@ -82,8 +105,12 @@ impl App {
                         let event = event("key.create_replayed", &key, json!({}));
                         return Ok(((key, false), event));
                     }
-                    must_not_widen(tx, &world.policy, &author, &key, None).await?;
-                    must_have_room(tx, &key, most, now).await?;
+                    match bound {
+                        Bound::Caller => must_not_widen(tx, &world.policy, &author, &key, None).await?,
+                        Bound::Kind => must_stay_in_environment(tx, &world.policy, &author, &key).await?,
+                    }
+                    must_have_room(tx, &kind, &key, now).await?;
+                    must_not_hurry(tx, &author, &kind, now).await?;
                     keys::insert_key(tx, &key).await?;
                     secrets::insert_secret(tx, &secret).await?;
                     Replay::keep(tx, replay.as_ref(), &key.id.to_string(), now).await?;
@@ -157,6 +184,10 @@ impl App {
                 let kind = find_kind(&world.policy, Some(&key.kind))?;
                 world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;
                 must_not_widen(tx, &world.policy, &author, &key, Some(&before)).await?;
+                // A key that lives again counts again.
+                if before.status(now) == Status::Expired && key.status(now) != Status::Expired {
+                    must_have_room(tx, kind, &key, now).await?;
+                }
                 keys::update_key(tx, &key).await?;
                 key.version += 1;
                 if sets_balance {
@@ -316,7 +347,7 @@ impl App {
     }
 
     /// A new secret for `key`, whose shown parts become the key's.
-    fn issue(&self, kind: &Kind, key: &mut Key, now: Time) -> Result<(PlainKey, Secret), Error> {
+    pub(crate) fn issue(&self, kind: &Kind, key: &mut Key, now: Time) -> Result<(PlainKey, Secret), Error> {
         let environment = key.environment.as_deref().or(kind.environments.first().map(String::as_str));
         let Issued { key: plain, prefix, last_four } =
             kind.format.issue(environment, kind.service_part(&key.services), &mut clock::rng());
@@ -334,18 +365,38 @@ async fn load(tx: &mut Tx, caller: &Caller, id: KeyId) -> Result<Key, Error> {
     keys::find_key(tx, id).await?.filter(|key| caller.reaches(key.account)).ok_or(Error::NotFound("key"))
 }
 
-async fn must_have_room(tx: &mut Tx, key: &Key, most: Option<u32>, now: Time) -> Result<(), Error> {
-    if keywright_store::accounts::find_account(tx, key.account).await?.is_none() {
-        return Err(Error::NotFound("account"));
-    }
-    let Some(most) = most else { return Ok(()) };
-    let most = i64::from(most);
-    if keys::count_live_keys(tx, key.account, &key.kind, now, most).await? < most {
+/// Requires that a person has not made too many keys of a kind lately. Counted in the change itself, so that no two at
+/// once slip through.
+async fn must_not_hurry(tx: &mut Tx, caller: &Caller, kind: &Kind, now: Time) -> Result<(), Error> {
+    let (Some(rate), Actor::User(_)) = (kind.made_per_person, &caller.actor) else { return Ok(()) };
+    let since = now.before(rate.within);
+    let (made, first) = keys::count_keys_by_person(tx, &caller.actor.name(), since, &kind.name).await?;
+    if made < i64::from(rate.most) {
         return Ok(());
     }
-    Err(Error::Conflict(format!(
-        "the account has {most} live keys of this kind, the most it may have: revoke one first"
-    )))
+    let wait = first.unwrap_or(now).after(rate.within).since(now);
+    Err(Error::Limited(Span::from_millis(wait)))
+}
+
+/// Requires that the account of a key that is to live is what the kind asks for, and may have one more.
+pub(crate) async fn must_have_room(tx: &mut Tx, kind: &Kind, key: &Key, now: Time) -> Result<(), Error> {
+    let account = accounts::find_account(tx, key.account).await?.ok_or(Error::NotFound("account"))?;
+    let lacking: Vec<String> = account.lacks(&kind.requires).map(|requirement| requirement.to_string()).collect();
+    if !lacking.is_empty() {
+        return Err(Error::Conflict(lacking.join("; ")));
+    }
+    let Some(most) = kind.live_keys_per_account.map(i64::from) else { return Ok(()) };
+    let mut live = 0;
+    for counted in &kind.counted_kinds {
+        live += keys::count_live_keys(tx, key.account, counted, now, most - live).await?;
+        if live >= most {
+            let of = if kind.counted_kinds.len() > 1 { kind.counted_kinds.join(", ") } else { "this kind".into() };
+            return Err(Error::Conflict(format!(
+                "the account has {most} live keys of {of}, the most it may have: revoke one first"
+            )));
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn find_kind<'a>(policy: &'a Policy, name: Option<&str>) -> Result<&'a Kind, Error> {
@@ -369,6 +420,7 @@ pub(crate) fn account_for(caller: &Caller, kind: &Kind, named: Option<AccountId>
         AccountId::OPERATOR => {
             Err(Error::invalid("kind", format!("the operators' account holds keys of kind `{OPERATOR_KIND}` alone")))
         }
+        AccountId::TRIALS => Err(Error::invalid("account_id", "holds trial keys alone: name a customer's account")),
         account => Ok(account),
     }
 }
@@ -406,12 +458,12 @@ pub(crate) fn new_key(kind: &Kind, account: AccountId, draft: Draft, caller: &Ca
     }
 }
 
-fn event(action: &'static str, key: &Key, detail: Value) -> AuditEvent {
+pub(crate) fn event(action: &'static str, key: &Key, detail: Value) -> AuditEvent {
     AuditEvent { action, target: key.id.to_string(), account: Some(key.account), detail }
 }
 
 /// What of a key the audit log keeps: everything that was set, nothing that is secret.
-fn settings(key: &Key) -> Value {
+pub(crate) fn settings(key: &Key) -> Value {
     json!({
         "kind": key.kind, "name": key.name, "description": key.description, "environment": key.environment,
         "role": key.role, "services": key.services, "permissions": key.permissions, "ip_allowlist": key.ip_allowlist,

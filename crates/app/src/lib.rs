@@ -5,6 +5,7 @@
 //! writer. *Changing* (`write.rs`) is one transaction with its audit event, after which everything it touched is
 //! evicted before anybody hears of it.
 
+pub mod account_keys;
 pub mod accounts;
 mod audit;
 mod cache;
@@ -12,22 +13,30 @@ pub mod caller;
 pub mod clock;
 mod credits;
 pub mod error;
+mod guesses;
 pub mod import;
 mod keyring;
 pub mod keys;
 mod lease;
 mod legacy;
 mod limits;
-mod lockouts;
+pub mod lockouts;
+pub mod metering;
 pub mod own;
 mod password;
 #[cfg(feature = "bench")]
 mod preload;
 mod record;
+pub mod registry;
 pub mod replay;
+mod rotation;
+pub mod sessions;
+pub mod ssh_keys;
 mod sync;
 mod tasks;
+pub mod trials;
 pub mod usage;
+pub mod users;
 pub mod verify;
 mod widen;
 mod world;
@@ -56,10 +65,13 @@ pub struct App {
     limits: limits::LimitBook,
     pools: credits::PoolBook,
     lockouts: lockouts::Lockouts,
+    issued: trials::Issued,
     usage: usage::Usage,
     legacy: legacy::Legacy,
     lease: lease::Lease,
     writer: write::Writer,
+    /// Who issues tokens, and whom they are for.
+    issuer: String,
 }
 
 /// What a Keywright is started with.
@@ -70,6 +82,8 @@ pub struct Settings {
     pub clock: Clock,
     /// How many keys are kept in memory.
     pub cached_keys: usize,
+    /// Who issues tokens: the public address, where there is one.
+    pub issuer: Option<String>,
 }
 
 impl App {

@@ -9,13 +9,38 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use keywright_core::audit::AuditEvent;
+use keywright_core::id::LockoutId;
 use keywright_core::lockout::{Failures, Rule};
 use keywright_core::time::{Span, Time};
+use serde_json::json;
 
+use crate::caller::Caller;
+use crate::error::Error;
 use crate::sync::lock_std as lock;
+use crate::{App, clock};
 
 /// The most that is counted at once.
 const MOST: usize = 65_536;
+
+/// A lock that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lockout {
+    /// Its id.
+    pub id: LockoutId,
+    /// The kind whose rule it is.
+    pub kind: String,
+    /// The public part of the key that was guessed at, where it is a key's.
+    pub key_prefix: Option<String>,
+    /// The address the guesses came from, where it is an address's.
+    pub ip: Option<IpAddr>,
+    /// The rule.
+    pub rule: Rule,
+    /// When it began.
+    pub since: Time,
+    /// When it ends by itself.
+    pub until: Time,
+}
 
 /// Whose failures are counted. A kind's rules concern its own keys alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,11 +51,30 @@ pub(crate) enum Subject {
     Address(u8, IpAddr),
 }
 
+/// What a failure comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// It counts.
+    Counted,
+    /// It counts, and is the one that locks.
+    Locks,
+    /// It is locked already, for so long.
+    Locked(Span),
+}
+
 #[derive(Default)]
 pub(crate) struct Lockouts {
-    book: Mutex<HashMap<Subject, (Failures, Rule)>>,
+    book: Mutex<HashMap<Subject, Entry>>,
     /// Until when anything at all is locked: the hot path looks no further once that is past.
     latest_ms: AtomicI64,
+}
+
+/// What is known of a subject.
+struct Entry {
+    failures: Failures,
+    rule: Rule,
+    /// Of the lock, while it holds.
+    id: LockoutId,
 }
 
 impl Lockouts {
@@ -42,35 +86,114 @@ impl Lockouts {
 
     /// How long a subject is still locked, if it is.
     pub(crate) fn locked(&self, subject: &Subject, now: Time) -> Option<Span> {
-        let until = lock(&self.book).get(subject)?.0.locked_until(now)?;
+        let until = lock(&self.book).get(subject)?.failures.locked_until(now)?;
         Some(Span::from_millis(until.since(now)))
     }
 
-    /// Counts a failure. `true` where this one locks.
-    pub(crate) fn fail(&self, subject: Subject, rule: Rule, now: Time) -> bool {
+    /// Counts a failure, unless it is locked: counting and deciding are one step.
+    pub(crate) fn fail(&self, subject: Subject, rule: Rule, now: Time) -> Failed {
         let mut book = lock(&self.book);
         if book.len() >= MOST && !book.contains_key(&subject) {
             make_room(&mut book, now);
         }
-        let (failures, kept) = book.entry(subject).or_insert((Failures::default(), rule));
-        *kept = rule;
-        let locked = failures.add(&rule, now);
-        if let Some(until) = failures.locked_until(now) {
+        let entry = book.entry(subject).or_insert_with(|| Entry {
+            failures: Failures::default(),
+            rule,
+            id: LockoutId::from_bits(0),
+        });
+        entry.rule = rule;
+        if let Some(until) = entry.failures.locked_until(now) {
+            return Failed::Locked(Span::from_millis(until.since(now)));
+        }
+        if !entry.failures.add(&rule, now) {
+            return Failed::Counted;
+        }
+        entry.id = LockoutId::new(now, &mut clock::rng());
+        if let Some(until) = entry.failures.locked_until(now) {
             self.latest_ms.fetch_max(until.millis(), Ordering::Release);
         }
-        locked
+        Failed::Locks
+    }
+
+    /// Every lock that holds, with whose it is.
+    fn list(&self, now: Time) -> Vec<(Subject, LockoutId, Rule, Time)> {
+        let book = lock(&self.book);
+        let held = book.iter().filter_map(|(subject, entry)| {
+            Some((subject.clone(), entry.id, entry.rule, entry.failures.locked_until(now)?))
+        });
+        held.collect()
+    }
+
+    /// Ends a lock, and forgets what led to it. `false` where it was over.
+    fn lift(&self, id: LockoutId, now: Time) -> bool {
+        let mut book = lock(&self.book);
+        let before = book.len();
+        book.retain(|_, entry| entry.id != id || entry.failures.locked_until(now).is_none());
+        book.len() < before
     }
 
     /// Forgets what is over.
     pub(crate) fn tidy(&self, now: Time) {
-        lock(&self.book).retain(|_, (failures, rule)| !failures.is_over(rule, now));
+        lock(&self.book).retain(|_, entry| !entry.failures.is_over(&entry.rule, now));
     }
 }
 
-fn make_room(book: &mut HashMap<Subject, (Failures, Rule)>, now: Time) {
-    book.retain(|_, (failures, rule)| !failures.is_over(rule, now));
+impl App {
+    /// Locks that hold, the newest first: at most `limit` of those older than `before`.
+    ///
+    /// # Errors
+    /// The caller is no operator, or may not read lockouts.
+    pub fn list_lockouts(
+        &self,
+        caller: &Caller,
+        before: Option<LockoutId>,
+        limit: usize,
+    ) -> Result<Vec<Lockout>, Error> {
+        caller.must_be_operator()?;
+        caller.must(&self.world().policy.catalog, "lockouts:read")?;
+        let mut held = self.lockouts.list(self.clock.now());
+        held.retain(|(_, id, ..)| before.is_none_or(|before| *id < before));
+        held.sort_unstable_by_key(|(_, id, ..)| std::cmp::Reverse(*id));
+        held.truncate(limit);
+        Ok(held.into_iter().map(|(subject, id, rule, until)| self.told(subject, id, rule, until)).collect())
+    }
+
+    /// Ends a lock before its time. Whoever was locked out may try again at once, with nothing counted against them.
+    ///
+    /// # Errors
+    /// The caller is no operator, or there is no such lock any more.
+    pub async fn lift_lockout(&self, caller: &Caller, id: Option<LockoutId>) -> Result<(), Error> {
+        caller.must_be_operator()?;
+        caller.must(&self.world().policy.catalog, "lockouts:write")?;
+        let held = self.lockouts.list(self.clock.now()).into_iter().find(|(_, held, ..)| Some(*held) == id);
+        let (subject, id, rule, until) = held.ok_or(Error::NotFound("lockout"))?;
+        let Lockout { kind, key_prefix, ip, .. } = self.told(subject, id, rule, until);
+        let detail = json!({ "kind": kind, "key_prefix": key_prefix, "ip": ip, "until": until });
+        // Written down first: a lock that is lifted is never missing from the log.
+        self.write(caller, move |_| {
+            let event = AuditEvent { action: "lockout.lift", target: id.to_string(), account: None, detail };
+            Box::pin(async move { Ok(((), event)) })
+        })
+        .await?;
+        self.lockouts.lift(id, self.clock.now());
+        Ok(())
+    }
+
+    fn told(&self, subject: Subject, id: LockoutId, rule: Rule, until: Time) -> Lockout {
+        let (number, key_prefix, ip) = match subject {
+            Subject::Key(number, public) => (number, Some(String::from_utf8_lossy(&public).into_owned()), None),
+            Subject::Address(number, ip) => (number, None, Some(ip)),
+        };
+        let kind = self.world().policy.kind_at(number).map(|kind| kind.name.clone()).unwrap_or_default();
+        let since = Time::from_millis(until.millis().saturating_sub(rule.lasts.millis()));
+        Lockout { id, kind, key_prefix, ip, rule, since, until }
+    }
+}
+
+fn make_room(book: &mut HashMap<Subject, Entry>, now: Time) {
+    book.retain(|_, entry| !entry.failures.is_over(&entry.rule, now));
     if book.len() >= MOST {
-        book.retain(|_, (failures, _)| failures.locked_until(now).is_some());
+        book.retain(|_, entry| entry.failures.locked_until(now).is_some());
     }
     if book.len() >= MOST {
         book.clear();
@@ -87,8 +210,9 @@ mod tests {
         let rule: Rule = "2 in 5m for 15m".parse().unwrap();
         let now = Time::from_millis(1_000_000);
         let victim = Subject::Key(1, b"wvs_live_abcdef".as_slice().into());
-        assert!(!lockouts.fail(victim.clone(), rule, now));
-        assert!(lockouts.fail(victim.clone(), rule, now));
+        assert_eq!(lockouts.fail(victim.clone(), rule, now), Failed::Counted);
+        assert_eq!(lockouts.fail(victim.clone(), rule, now), Failed::Locks);
+        assert_eq!(lockouts.fail(victim.clone(), rule, now), Failed::Locked(Span::minutes(15)));
         for number in 0..200_000u32 {
             lockouts.fail(Subject::Address(1, IpAddr::from(number.to_be_bytes())), rule, now);
         }

@@ -23,6 +23,9 @@ const FLUSH_EVERY: Duration = Duration::from_millis(900);
 /// How often what is over is forgotten.
 const TIDY_EVERY: u32 = 60;
 
+/// Who issues tokens where no public address is configured.
+const ISSUER: &str = "keywright";
+
 /// What runs beside the calls.
 pub struct Tasks {
     app: Arc<App>,
@@ -39,7 +42,7 @@ impl App {
     /// # Errors
     /// The master key is not the database's, or the database is out of reach.
     pub async fn start(db: Db, master: &MasterKey, settings: Settings) -> Result<(Arc<Self>, Tasks), Error> {
-        let Settings { policy, clock, cached_keys } = settings;
+        let Settings { policy, clock, cached_keys, issuer } = settings;
         let (lease, claim) = Lease::take(&db).await?;
         let keyring = Keyring::open(&db, master, clock.now()).await?;
         let makings = keywright_store::secrets::list_makings(&db).await?;
@@ -56,10 +59,12 @@ impl App {
             limits: crate::limits::LimitBook::default(),
             pools: crate::credits::PoolBook::default(),
             lockouts: crate::lockouts::Lockouts::default(),
+            issued: crate::trials::Issued::default(),
             usage: crate::usage::Usage::default(),
             legacy,
             lease,
             writer,
+            issuer: issuer.unwrap_or_else(|| ISSUER.into()),
         });
         let writing = Arc::clone(&app);
         let (stopping, stop) = watch::channel(false);
@@ -90,6 +95,13 @@ async fn flush(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             app.limits.tidy(now);
             app.lockouts.tidy(now);
             app.pools.tidy();
+            if let Err(error) = app.tell_due_keys().await {
+                tracing::warn!(%error, "keys that are due for rotation could not be looked for");
+            }
+            app.issued.tidy(now);
+            if let Err(error) = app.forget_trials().await {
+                tracing::warn!(%error, "trial keys that are over could not be forgotten");
+            }
             if let Err(error) = app.forget_replays().await {
                 tracing::warn!(%error, "old Idempotency-Keys could not be forgotten");
             }

@@ -17,7 +17,6 @@ use keywright_core::verify::{self, Outcome, Query};
 use crate::App;
 use crate::cache::{Facts, Hit, Lookup, Ticket, flag};
 use crate::error::Error;
-use crate::lockouts::Subject;
 use crate::record::{Access, Record};
 use crate::world::World;
 
@@ -115,7 +114,7 @@ impl App {
         let world = self.world();
         let now = self.clock.now();
         match self.begin(world, key, ask, now) {
-            Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, outcome, now)),
+            Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, (outcome, None), now).0),
             Step::Found(hit) if hit.facts.flags & flag::MORE == 0 && ask.within.is_none() => {
                 self.judge_plain(world, &hit, ask, now)
             }
@@ -134,7 +133,7 @@ impl App {
         let digests: Vec<Option<Digest>> = keys.iter().map(|key| self.digest(world, key)).collect();
         self.cache.approach(digests.iter().flatten());
         let verify = |(key, digest): (&&[u8], Option<Digest>)| match self.step(world, key, digest, ask, now) {
-            Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, outcome, now)),
+            Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, (outcome, None), now).0),
             Step::Found(hit) if hit.facts.flags & flag::MORE == 0 && ask.within.is_none() => {
                 self.judge_plain(world, &hit, ask, now)
             }
@@ -154,8 +153,7 @@ impl App {
             let world = self.world();
             let (facts, record, hit) = match self.begin(world, key, ask, now) {
                 Step::Refused(outcome, retry_after) => {
-                    let outcome = self.refuse(world, key, ask, outcome, now);
-                    return Ok(Verdict { outcome, retry_after, key: None });
+                    return Ok(self.refused(world, key, ask, (outcome, retry_after), now));
                 }
                 Step::Found(hit) => match self.cache.record(&hit) {
                     Some(record) => (hit.facts, record, Some(hit)),
@@ -163,17 +161,22 @@ impl App {
                 },
                 // Beyond this check, a reload of the policy comes after the ticket and spoils it.
                 Step::Load(..) if self.world().epoch != world.epoch => continue,
-                Step::Load(digest, ticket) => match self.load(world, key, &digest, ticket).await? {
-                    Some((facts, record)) => (facts, record, None),
-                    None => {
-                        let outcome = self.refuse(world, key, ask, Outcome::NotFound, now);
-                        return Ok(Verdict { outcome, retry_after: None, key: None });
+                Step::Load(digest, ticket) => {
+                    let loaded = self.load(world, key, &digest, ticket).await?;
+                    // Guesses looked up beside this one may have locked: nobody gets more tries by making them at once.
+                    if self.lockouts.any(now)
+                        && let Some(wait) = self.locked_for(world, key, ask.ip, now)
+                    {
+                        return Ok(self.refused(world, key, ask, (Outcome::RateLimited, Some(wait)), now));
                     }
-                },
+                    match loaded {
+                        Some((facts, record)) => (facts, record, None),
+                        None => return Ok(self.refused(world, key, ask, (Outcome::NotFound, None), now)),
+                    }
+                }
             };
             if self.is_foreign(facts, ask) {
-                let outcome = self.refuse(world, key, ask, Outcome::NotFound, now);
-                return Ok(Verdict { outcome, retry_after: None, key: None });
+                return Ok(self.refused(world, key, ask, (Outcome::NotFound, None), now));
             }
             let Some(outcome) = self.decide(world, facts, Some(&record), ask, now) else { continue };
             let (outcome, retry_after) = self.spend(outcome, &record, ask, now).await?;
@@ -239,15 +242,22 @@ impl App {
         Step::Load(digest, ticket)
     }
 
-    /// The exit of every key that was not found: counts the outcome and, where it was a guess, the guess.
+    /// The exit of every key that was not found: counts the outcome and, where it was a guess, the guess. One that comes
+    /// when the lock is on already is told so, and nothing of the key.
     #[cold]
-    fn refuse(&self, world: &World, key: &[u8], ask: &Ask<'_>, outcome: Outcome, now: Time) -> Outcome {
-        self.usage.count_total(outcome, 1);
+    fn refuse(&self, world: &World, key: &[u8], ask: &Ask<'_>, told: Told, now: Time) -> Told {
+        let (outcome, _) = told;
         // A malformed key is aimed at no key: without an address there is nobody to hold it against.
-        if outcome == Outcome::NotFound || (outcome == Outcome::Malformed && ask.ip.is_some()) {
-            self.count_guess(world, key, ask.ip, now);
-        }
-        outcome
+        let is_guess = outcome == Outcome::NotFound || (outcome == Outcome::Malformed && ask.ip.is_some());
+        let locked = if is_guess { self.count_guess(world, key, ask.ip, now) } else { None };
+        let told = locked.map_or(told, |wait| (Outcome::RateLimited, Some(wait)));
+        self.usage.count_total(told.0, 1);
+        told
+    }
+
+    fn refused(&self, world: &World, key: &[u8], ask: &Ask<'_>, told: Told, now: Time) -> Verdict {
+        let (outcome, retry_after) = self.refuse(world, key, ask, told, now);
+        Verdict { outcome, retry_after, key: None }
     }
 
     /// Decides on a key that has nothing but what its slot says.
@@ -408,39 +418,6 @@ impl App {
             flags: flags.into_iter().filter(|(is, _)| *is).fold(0, |all, (_, flag)| all | flag),
         };
         Some((facts, Arc::new(record)))
-    }
-
-    /// How long a presented key or its address is still locked.
-    #[cold]
-    pub(crate) fn locked_for(&self, world: &World, key: &[u8], ip: Option<IpAddr>, now: Time) -> Option<Span> {
-        let (number, public) = self.subject_of(world, key);
-        let by_key = public.and_then(|public| self.lockouts.locked(&Subject::Key(number, public), now));
-        let by_address = ip.and_then(|ip| self.lockouts.locked(&Subject::Address(number, ip), now));
-        by_key.max(by_address)
-    }
-
-    /// Counts a wrong guess against the key it was aimed at and the address it came from.
-    pub(crate) fn count_guess(&self, world: &World, key: &[u8], ip: Option<IpAddr>, now: Time) {
-        let (number, public) = self.subject_of(world, key);
-        let Some(kind) = world.policy.kind_at(number) else { return };
-        let mut locked = false;
-        if let (Some(rule), Some(ip)) = (kind.ip_lockout, ip) {
-            locked |= self.lockouts.fail(Subject::Address(number, ip), rule, now);
-        }
-        if let (Some(rule), Some(public)) = (kind.key_lockout, public) {
-            locked |= self.lockouts.fail(Subject::Key(number, public), rule, now);
-        }
-        if locked {
-            tracing::warn!(kind = kind.name, "locked out after too many wrong keys");
-        }
-    }
-
-    /// The kind a presented key seems to be of, and its public part where it is well-formed.
-    fn subject_of(&self, world: &World, key: &[u8]) -> (u8, Option<Box<[u8]>>) {
-        match world.policy.read(key, self.legacy.any_imported()) {
-            Some((number, reading)) => (number, key.get(..reading.shown).map(Box::from)),
-            None => (world.policy.seems(key), None),
-        }
     }
 }
 

@@ -30,10 +30,8 @@ pub(crate) async fn must_not_widen(
     if !is_customer {
         return Ok(());
     }
-    if caller.environment.is_some() && caller.environment != key.environment {
-        return refuse("be for another environment than");
-    }
     let own = keys::find_key(tx, *own).await?.ok_or(Error::Unauthenticated)?;
+    stay_in_environment(policy, caller, &own, key)?;
     let outlives = |end| key.expires_at.is_none_or(|at| at > end);
     if own.expires_at.is_some_and(outlives) {
         return refuse("outlive");
@@ -47,6 +45,32 @@ pub(crate) async fn must_not_widen(
     };
     if is_metered && !before.is_some_and(keeps_meter) {
         return refuse("be metered otherwise than by an operator, as is");
+    }
+    Ok(())
+}
+
+/// Requires that `key` is for no other environment than its caller: what holds even of keys that may do more.
+pub(crate) async fn must_stay_in_environment(
+    tx: &Tx,
+    policy: &Policy,
+    caller: &Caller,
+    key: &Key,
+) -> Result<(), Error> {
+    let Actor::Key(own) = &caller.actor else { return Ok(()) };
+    if caller.reach == Reach::Everything {
+        return Ok(());
+    }
+    let own = keys::find_key(tx, *own).await?.ok_or(Error::Unauthenticated)?;
+    stay_in_environment(policy, caller, &own, key)
+}
+
+fn stay_in_environment(policy: &Policy, caller: &Caller, own: &Key, key: &Key) -> Result<(), Error> {
+    // A kind without environments is for real use: a key for the first of its kind's environments may make one of those,
+    // a key for tests may not.
+    let first = policy.kind(&own.kind).and_then(|(_, kind)| kind.environments.first());
+    let is_as_real = key.environment.is_none() && caller.environment.as_ref() == first;
+    if caller.environment.is_some() && caller.environment != key.environment && !is_as_real {
+        return refuse("be for another environment than");
     }
     Ok(())
 }

@@ -1,0 +1,208 @@
+//! Use cases on sessions: begin one, see them, end one; and who a token is.
+//!
+//! What must stay true: a token is worth what its session's row says at the moment of the request, so that an ended
+//! session, a lost membership or a suspended account is refused on the very next one (security.md 13).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use keywright_core::account::Standing;
+use keywright_core::audit::{Actor, AuditEvent};
+use keywright_core::id::{AccountId, SessionId, UserId};
+use keywright_core::session::{self, Claims, Session, TOKEN_LIFE};
+use keywright_core::time::{Span, Time};
+use keywright_store::{sessions, users};
+use serde_json::json;
+
+use crate::caller::{Caller, Reach};
+use crate::error::Error;
+use crate::{App, clock};
+
+/// A session that was just begun, with the token that shows it.
+pub struct Begun {
+    /// The session.
+    pub session: Session,
+    /// Its access token, this once.
+    pub token: String,
+    /// When the token ends.
+    pub expires_at: Time,
+}
+
+impl App {
+    /// Begins a session for a person, as an operator: what a login will do.
+    ///
+    /// # Errors
+    /// The caller is no operator, the person does not belong to the account, or belongs to several and none is named.
+    pub async fn begin_session(
+        &self,
+        caller: &Caller,
+        user: Option<UserId>,
+        account: Option<AccountId>,
+        lasts: Option<Span>,
+    ) -> Result<Begun, Error> {
+        caller.must_be_operator()?;
+        caller.must(&self.world().policy.catalog, "users:write")?;
+        let lasts = lasts.unwrap_or(TOKEN_LIFE);
+        if !(1_000..=TOKEN_LIFE.millis()).contains(&lasts.millis()) {
+            return Err(Error::invalid("expires_in", format!("is from 1s to {TOKEN_LIFE}")));
+        }
+        let user = self.find_user(user).await?;
+        let account = self.membership(user, account).await?;
+        let now = self.clock.now();
+        let session = Session {
+            id: SessionId::new(now, &mut clock::rng()),
+            user,
+            account,
+            created_by: caller.actor.name(),
+            created_at: now,
+            expires_at: now.after(lasts),
+            ended_at: None,
+        };
+        let claims = Claims::of(&session, &self.issuer, now);
+        let token = self.keyring.signing_key().and_then(|key| key.sign(&claims));
+        let token = token.ok_or_else(|| Error::Internal("a token could not be signed".into()))?;
+        self.write(caller, move |tx| {
+            Box::pin(async move {
+                sessions::insert_session(tx, &session).await?;
+                let event = event("session.create", &session);
+                Ok((Begun { expires_at: Time::from_millis(claims.exp * 1_000), session, token }, event))
+            })
+        })
+        .await
+    }
+
+    /// A person's sessions that still hold, newest first.
+    ///
+    /// # Errors
+    /// The caller is no operator, or there is no such person.
+    pub async fn list_sessions(
+        &self,
+        caller: &Caller,
+        user: Option<UserId>,
+        before: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Session>, Error> {
+        caller.must_be_operator()?;
+        caller.must(&self.world().policy.catalog, "users:read")?;
+        let user = self.find_user(user).await?;
+        Ok(sessions::list_sessions(&self.db, user, before, self.clock.now(), limit.into()).await?)
+    }
+
+    /// The caller's own sessions that still hold, newest first.
+    ///
+    /// # Errors
+    /// The caller shows no session.
+    pub async fn list_own_sessions(
+        &self,
+        caller: &Caller,
+        before: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Session>, Error> {
+        let user = caller.person()?;
+        Ok(sessions::list_sessions(&self.db, user, before, self.clock.now(), limit.into()).await?)
+    }
+
+    /// Ends a session; its token is refused from the next request on.
+    ///
+    /// # Errors
+    /// The caller is no operator, or there is no such session of this person that still holds.
+    pub async fn end_session(&self, caller: &Caller, user: Option<UserId>, id: Option<SessionId>) -> Result<(), Error> {
+        caller.must_be_operator()?;
+        caller.must(&self.world().policy.catalog, "users:write")?;
+        self.end(caller, user, id).await
+    }
+
+    /// Ends one of the caller's own sessions.
+    ///
+    /// # Errors
+    /// The caller shows no session, or has no such one that still holds.
+    pub async fn end_own_session(&self, caller: &Caller, id: Option<SessionId>) -> Result<(), Error> {
+        let user = caller.person()?;
+        self.end(caller, Some(user), id).await
+    }
+
+    async fn end(&self, caller: &Caller, user: Option<UserId>, id: Option<SessionId>) -> Result<(), Error> {
+        let (user, id) = user.zip(id).ok_or(Error::NotFound("session"))?;
+        let now = self.clock.now();
+        self.write(caller, move |tx| {
+            Box::pin(async move {
+                let held = sessions::find_session(tx, id).await?;
+                let held = held.filter(|session| session.user == user && session.is_live(now));
+                let session = held.ok_or(Error::NotFound("session"))?;
+                sessions::end_session(tx, id, now).await?;
+                Ok(((), event("session.end", &session)))
+            })
+        })
+        .await
+    }
+
+    /// Who a presented token is, and in which account.
+    ///
+    /// # Errors
+    /// It does not work, or too many that do not have come from this address.
+    pub async fn authenticate_session(
+        &self,
+        token: &[u8],
+        ip: Option<IpAddr>,
+        request_id: Option<String>,
+    ) -> Result<Caller, Error> {
+        self.lease.must_hold()?;
+        let now = self.clock.now();
+        let world = self.world();
+        if self.lockouts.any(now)
+            && let Some(wait) = self.locked_for(world, token, ip, now)
+        {
+            return Err(Error::Limited(wait));
+        }
+        let claims = match session::verify(token, self.keyring.signing_keys(), &self.issuer, now) {
+            Ok(claims) => claims,
+            Err(refused) => {
+                // One of ours that is over is no guess.
+                if refused != session::Refused::Untimely {
+                    self.count_guess(world, token, ip, now);
+                }
+                return Err(Error::Unauthenticated);
+            }
+        };
+        let access = sessions::find_access(&self.db, claims.sid).await?;
+        let is_meant = |session: &Session| {
+            (session.user, session.account) == (claims.sub, claims.account_id) && session.is_live(now)
+        };
+        let access = access.filter(|access| is_meant(&access.session) && access.standing == Standing::Active);
+        let access = access.ok_or(Error::Unauthenticated)?;
+        Ok(Caller {
+            actor: Actor::User(access.session.user),
+            reach: Reach::Account(access.session.account),
+            grant: Arc::new(world.policy.member_grant(access.role)),
+            environment: None,
+            request_id,
+        })
+    }
+
+    /// Public keys that tokens are checked with, as JWKs.
+    pub fn public_keys(&self) -> impl Iterator<Item = &serde_json::Value> {
+        self.keyring.signing_keys().iter().map(session::SigningKey::jwk)
+    }
+
+    async fn find_user(&self, id: Option<UserId>) -> Result<UserId, Error> {
+        let id = id.ok_or(Error::NotFound("user"))?;
+        Ok(users::find_user(&self.db, id).await?.ok_or(Error::NotFound("user"))?.id)
+    }
+
+    /// The account a person is to act in: the one they name, else the only one they belong to.
+    async fn membership(&self, user: UserId, named: Option<AccountId>) -> Result<AccountId, Error> {
+        let memberships = users::list_memberships(&self.db, user).await?;
+        match (named, memberships.as_slice()) {
+            (Some(named), all) if all.iter().any(|(account, _)| *account == named) => Ok(named),
+            (Some(_), _) => Err(Error::invalid("account_id", "is no account this person belongs to")),
+            (None, [(only, _)]) => Ok(*only),
+            (None, []) => Err(Error::Conflict("this person belongs to no account".into())),
+            (None, _) => Err(Error::invalid("account_id", "is required: this person belongs to several accounts")),
+        }
+    }
+}
+
+fn event(action: &'static str, session: &Session) -> AuditEvent {
+    let detail = json!({ "user": session.user, "expires_at": session.expires_at });
+    AuditEvent { action, target: session.id.to_string(), account: Some(session.account), detail }
+}
