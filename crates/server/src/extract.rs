@@ -21,6 +21,7 @@ use keywright_app::error::Error;
 use keywright_app::verify::Ask;
 use keywright_core::id::KeyId;
 use keywright_core::policy::{HeaderRule, Policy};
+use keywright_core::session::looks_like_a_token;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -85,11 +86,16 @@ pub(crate) async fn who(
         return Ok(Who { caller, own: None });
     }
     let (credential, shown) = credential(headers).ok_or(Error::Unauthenticated)?;
+    let ip = address(headers, context.peer, &server.options);
+    if shown == Shown::Bearer && looks_like_a_token(credential) {
+        let caller = server.app.authenticate_session(credential, ip, request_id).await?;
+        return Ok(Who { caller, own: None });
+    }
     if !is_shown_properly(&world.policy, credential, shown) {
         return Err(Error::Unauthenticated.into());
     }
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-    let ask = Ask { ip: address(headers, context.peer, &server.options), user_agent, ..Ask::default() };
+    let ask = Ask { ip, user_agent, ..Ask::default() };
     let (caller, own) = server.app.authenticate(credential, &ask, request_id).await?;
     Ok(Who { caller, own: Some(own) })
 }
@@ -151,6 +157,23 @@ fn address(headers: &HeaderMap, peer: Option<IpAddr>, options: &Options) -> Opti
     Some(last)
 }
 
+/// Where a request comes from that needs no credential, and its name in the audit log.
+pub(crate) struct Origin {
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) request_id: Option<String>,
+}
+
+impl FromRequestParts<Server> for Origin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        let context = parts.extensions.get::<Context>();
+        let peer = context.and_then(|context| context.peer);
+        let request_id = context.map(|context| context.request_id.0.clone());
+        Ok(Self { ip: address(&parts.headers, peer, &server.options), request_id })
+    }
+}
+
 /// The id in a path. What is no text is no id of anything, and looks as a missing one does.
 pub(crate) struct Id(pub(crate) String);
 
@@ -160,6 +183,19 @@ impl FromRequestParts<Server> for Id {
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let found = Path::from_request_parts(parts, server).await;
         Ok(Self(found.map(|Path(id)| id).unwrap_or_default()))
+    }
+}
+
+/// The two ids in a path, of a thing and of what belongs to it.
+pub(crate) struct Ids(pub(crate) String, pub(crate) String);
+
+impl FromRequestParts<Server> for Ids {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        let found = Path::from_request_parts(parts, server).await;
+        let (first, second) = found.map(|Path(ids)| ids).unwrap_or_default();
+        Ok(Self(first, second))
     }
 }
 

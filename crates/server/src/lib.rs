@@ -3,6 +3,7 @@
 //! A handler decodes, calls one function of the app, and encodes. `router.rs` has every route on one page.
 
 mod api;
+mod compat;
 mod docs;
 mod extract;
 mod health;
@@ -20,7 +21,7 @@ use keywright_app::App;
 
 pub use docs::openapi_json;
 pub use extract::LocalOperator;
-pub use router::{Needs, ROUTES, router};
+pub use router::{Dialect, Needs, ROUTES, Route, router};
 pub use serve::serve;
 
 /// Every error the API can answer: its code, its status and what it means.

@@ -1,4 +1,5 @@
-//! Errors as RFC 9457 problem documents: the one translation of an error into a status for the native API.
+//! Errors as answers: the one translation of an error into a status and a code, and its body in the native API, an RFC 9457
+//! problem document. A provider's own body for it is in `compat/`.
 
 use std::convert::Infallible;
 
@@ -11,7 +12,9 @@ use keywright_core::draft::FieldError;
 use keywright_core::time::Span;
 use serde::Serialize;
 
+use crate::compat;
 use crate::request_id::{self, RequestId};
+use crate::router::Dialect;
 use crate::scrub::scrub;
 
 /// Every code a problem can have, with its status and its title. They are stable.
@@ -38,11 +41,33 @@ pub(crate) struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     retry_after: Option<Span>,
+    cause: Cause,
+}
+
+/// What providers answer in words of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// No credential, or none that works.
+    Credential,
+    /// The credential works, and is without the permission the route asks for.
+    Permission,
+    /// Anything else.
+    Other,
+}
+
+/// What a problem's body is made of, with nothing in it that could be a secret.
+pub(crate) struct Told {
+    pub(crate) code: &'static str,
+    pub(crate) status: StatusCode,
+    pub(crate) title: &'static str,
+    pub(crate) detail: String,
+    pub(crate) errors: Vec<FieldError>,
+    pub(crate) cause: Cause,
 }
 
 impl Problem {
     pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, cause: Cause::Other }
     }
 
     pub(crate) fn not_found() -> Self {
@@ -58,24 +83,26 @@ impl Problem {
         self.entry().1
     }
 
-    /// The whole answer.
-    pub(crate) fn answer(&self, request_id: &RequestId) -> http::Response<Bytes> {
+    fn told(&self) -> Told {
         let (code, status, title) = self.entry();
         let scrubbed = |error: &FieldError| FieldError { field: scrub(&error.field), reason: scrub(&error.reason) };
-        let errors: Vec<FieldError> = self.errors.iter().map(scrubbed).collect();
-        let document = Document {
-            kind: format!("/docs#{}", code.to_lowercase().replace('_', "-")),
-            title,
-            status: status.as_u16(),
-            detail: scrub(&self.detail),
-            code,
-            request_id: &request_id.0,
-            errors,
+        let errors = self.errors.iter().map(scrubbed).collect();
+        Told { code, status, title, detail: scrub(&self.detail), errors, cause: self.cause }
+    }
+
+    /// The whole answer.
+    pub(crate) fn answer(&self, request_id: &RequestId, dialect: Dialect) -> http::Response<Bytes> {
+        let told = self.told();
+        let status = told.status;
+        let (media, body) = match dialect {
+            Dialect::Native | Dialect::Cloudheed => ("application/problem+json", document(told, request_id)),
+            Dialect::Wavis => ("application/json", compat::wavis::error(&told)),
+            Dialect::Wayscloud => ("application/json", compat::wayscloud::error(&told)),
         };
-        let mut answer = http::Response::new(serde_json::to_vec(&document).unwrap_or_default().into());
+        let mut answer = http::Response::new(body.into());
         *answer.status_mut() = status;
         let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Ok(id) = HeaderValue::from_str(&request_id.0) {
             headers.insert(request_id::HEADER, id);
@@ -90,6 +117,21 @@ impl Problem {
         }
         answer
     }
+}
+
+/// RFC 9457.
+fn document(told: Told, request_id: &RequestId) -> Vec<u8> {
+    let Told { code, status, title, detail, errors, cause: _ } = told;
+    let document = Document {
+        kind: format!("/docs#{}", code.to_lowercase().replace('_', "-")),
+        title,
+        status: status.as_u16(),
+        detail,
+        code,
+        request_id: &request_id.0,
+        errors,
+    };
+    serde_json::to_vec(&document).unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -109,11 +151,15 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
         match error {
-            Error::Unauthenticated => Self::new(
-                "UNAUTHENTICATED",
-                "send a working key in the header its kind asks for, as in `Authorization: Bearer kw_…`",
-            ),
+            Error::Unauthenticated => Self {
+                cause: Cause::Credential,
+                ..Self::new(
+                    "UNAUTHENTICATED",
+                    "send a working key in the header its kind asks for, as in `Authorization: Bearer kw_…`",
+                )
+            },
             Error::NotFound(_) => Self::new("NOT_FOUND", detail),
+            Error::LacksPermission(_) => Self { cause: Cause::Permission, ..Self::new("FORBIDDEN", detail) },
             Error::Forbidden(_) => Self::new("FORBIDDEN", detail),
             Error::Invalid(errors) => Self { errors, ..Self::new("INVALID", detail) },
             Error::Conflict(_) => Self::new("CONFLICT", detail),

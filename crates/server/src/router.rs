@@ -1,6 +1,7 @@
 //! Every route, on one page.
 //!
-//! The table makes both the router and [`ROUTES`], the list the refusal test walks: a route cannot be in one alone.
+//! The table makes both the router and [`ROUTES`], the list the refusal test walks: a route cannot be in one alone. Its
+//! sections are dialects: what a section's errors look like is written once, in `problem.rs` and `compat/`.
 
 use std::sync::Arc;
 
@@ -13,7 +14,10 @@ use http::header::{ALLOW, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method};
 use keywright_app::App;
 
-use crate::api::{accounts, audit, import, keys, lifecycle, own, tokens, verify};
+use crate::api::{accounts, audit, import, keys, lifecycle, lockouts, own, registry, tokens, users, verify};
+use crate::compat::wavis::user_keys;
+use crate::compat::wayscloud::{account, dashboard};
+use crate::compat::{cloudheed, wavis};
 use crate::extract::{Context, LocalOperator, Who, read};
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
@@ -26,57 +30,145 @@ pub enum Needs {
     Nothing,
     /// A key that works, whatever it may do.
     Key,
+    /// A person's session.
+    Session,
     /// This permission.
     Permission(&'static str),
     /// This permission, and to be an operator.
     Operator(&'static str),
 }
 
+/// Whose clients a route is made for: what its errors look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// RFC 9457.
+    Native,
+    /// WAYSCloud's `{"error", "code"}`.
+    Wayscloud,
+    /// WAVIS documents statuses and no body: `{"error", "code"}`.
+    Wavis,
+    /// Cloudheed documents statuses and no body: RFC 9457.
+    Cloudheed,
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The method.
+    pub method: &'static str,
+    /// The path, with `{names}` for what differs.
+    pub path: &'static str,
+    /// What it asks of its caller.
+    pub needs: Needs,
+    /// What its errors look like.
+    pub dialect: Dialect,
+}
+
+impl Route {
+    /// The dialect of whatever is at a path of the table.
+    pub(crate) fn dialect_at(path: &str) -> Dialect {
+        ROUTES.iter().find(|route| route.path == path).map_or(Dialect::Native, |route| route.dialect)
+    }
+}
+
 macro_rules! routes {
-    ($($method:ident $path:literal, $needs:expr => $handler:expr;)*) => {
-        /// Every route: method, path, what it asks of its caller.
-        pub const ROUTES: &[(&str, &str, Needs)] = &[$((stringify!($method), $path, $needs)),*];
+    ($($dialect:ident {$($method:ident $path:literal, $needs:expr => $handler:expr;)*})*) => {
+        /// Every route.
+        pub const ROUTES: &[Route] = &[$($(
+            Route { method: stringify!($method), path: $path, needs: $needs, dialect: Dialect::$dialect },
+        )*)*];
 
         fn table() -> Router<Server> {
-            Router::new()$(.route($path, on(MethodFilter::$method, $handler)))*
+            Router::new()$($(.route($path, on(MethodFilter::$method, $handler)))*)*
         }
     };
 }
 
-use Needs::{Key, Nothing, Operator, Permission};
+use Needs::{Key, Nothing, Operator, Permission, Session};
 
 routes! {
-    POST   "/v1/keys",              Permission("keys:write")  => keys::create;
-    GET    "/v1/keys",              Permission("keys:read")   => keys::list;
-    POST   "/v1/keys/verify",       Permission("keys:verify") => verify_routed;
-    POST   "/v1/keys/verify-batch", Permission("keys:verify") => verify::verify_batch;
-    POST   "/v1/keys/explain",      Operator("keys:explain")  => verify::explain;
-    POST   "/v1/keys/import",       Operator("keys:import")   => import::import;
-    GET    "/v1/keys/self",         Key                       => own::get;
-    DELETE "/v1/keys/self",         Key                       => own::revoke;
-    POST   "/v1/keys/self/rotate",  Key                       => own::rotate;
-    GET    "/v1/keys/{id}",         Permission("keys:read")   => keys::get;
-    PATCH  "/v1/keys/{id}",         Permission("keys:write")  => keys::update;
-    DELETE "/v1/keys/{id}",         Permission("keys:write")  => keys::revoke;
-    GET    "/v1/keys/{id}/usage",   Permission("keys:read")   => keys::usage;
-    POST   "/v1/keys/{id}/rotate",  Permission("keys:write")  => lifecycle::rotate;
-    POST   "/v1/keys/{id}/grace",   Permission("keys:write")  => lifecycle::set_grace;
-    POST   "/v1/keys/{id}/enable",  Permission("keys:write")  => lifecycle::enable;
-    POST   "/v1/keys/{id}/disable", Permission("keys:write")  => lifecycle::disable;
-    POST   "/v1/accounts",          Operator("accounts:write") => accounts::create;
-    GET    "/v1/accounts",          Permission("accounts:read") => accounts::list;
-    GET    "/v1/accounts/{id}",     Permission("accounts:read") => accounts::get;
-    PATCH  "/v1/accounts/{id}",     Operator("accounts:write") => accounts::update;
-    GET    "/v1/audit",             Permission("audit:read")  => audit::list;
-    POST   "/v1/audit/verify",      Operator("audit:read")    => audit::verify;
-    POST   "/v1/introspect",        Permission("keys:verify") => tokens::introspect;
-    POST   "/v1/revoke",            Permission("keys:write")  => tokens::revoke;
-    GET    "/metrics",              Operator("metrics:read")  => health::metrics;
-    GET    "/health",               Nothing                   => health::health;
-    GET    "/ready",                Nothing                   => health::ready;
-    GET    "/openapi.json",         Nothing                   => docs::openapi;
-    GET    "/docs",                 Nothing                   => docs::page;
-    GET    "/docs/style.css",       Nothing                   => docs::style;
+    Native {
+        POST   "/v1/keys",              Permission("keys:write")  => keys::create;
+        GET    "/v1/keys",              Permission("keys:read")   => keys::list;
+        POST   "/v1/keys/verify",       Permission("keys:verify") => verify_routed;
+        POST   "/v1/keys/verify-batch", Permission("keys:verify") => verify::verify_batch;
+        POST   "/v1/keys/explain",      Operator("keys:explain")  => verify::explain;
+        POST   "/v1/keys/import",       Operator("keys:import")   => import::import;
+        GET    "/v1/keys/self",         Key                       => own::get;
+        DELETE "/v1/keys/self",         Key                       => own::revoke;
+        POST   "/v1/keys/self/rotate",  Key                       => own::rotate;
+        GET    "/v1/keys/{id}",         Permission("keys:read")   => keys::get;
+        PATCH  "/v1/keys/{id}",         Permission("keys:write")  => keys::update;
+        DELETE "/v1/keys/{id}",         Permission("keys:write")  => keys::revoke;
+        GET    "/v1/keys/{id}/usage",   Permission("keys:read")   => keys::usage;
+        POST   "/v1/keys/{id}/rotate",  Permission("keys:write")  => lifecycle::rotate;
+        POST   "/v1/keys/{id}/grace",   Permission("keys:write")  => lifecycle::set_grace;
+        POST   "/v1/keys/{id}/enable",  Permission("keys:write")  => lifecycle::enable;
+        POST   "/v1/keys/{id}/disable", Permission("keys:write")  => lifecycle::disable;
+        POST   "/v1/accounts",          Operator("accounts:write") => accounts::create;
+        GET    "/v1/accounts",          Permission("accounts:read") => accounts::list;
+        GET    "/v1/accounts/{id}",     Permission("accounts:read") => accounts::get;
+        PATCH  "/v1/accounts/{id}",     Operator("accounts:write") => accounts::update;
+        POST   "/v1/accounts/{id}/services", Operator("accounts:write") => registry::create;
+        GET    "/v1/accounts/{id}/services", Permission("accounts:read") => registry::list;
+        PATCH  "/v1/accounts/{id}/services/{service_id}", Operator("accounts:write") => registry::update;
+        DELETE "/v1/accounts/{id}/services/{service_id}", Operator("accounts:write") => registry::delete;
+        GET    "/v1/audit",             Permission("audit:read")  => audit::list;
+        POST   "/v1/audit/verify",      Operator("audit:read")    => audit::verify;
+        GET    "/v1/lockouts",          Operator("lockouts:read")  => lockouts::list;
+        DELETE "/v1/lockouts/{id}",     Operator("lockouts:write") => lockouts::lift;
+        POST   "/v1/introspect",        Permission("keys:verify") => tokens::introspect;
+        POST   "/v1/revoke",            Permission("keys:write")  => tokens::revoke;
+        POST   "/v1/users",             Operator("users:write")   => users::create;
+        GET    "/v1/users",             Operator("users:read")    => users::list;
+        GET    "/v1/users/{id}",        Operator("users:read")    => users::get;
+        POST   "/v1/users/{id}/sessions", Operator("users:write") => users::begin_session;
+        GET    "/v1/users/{id}/sessions", Operator("users:read")  => users::list_sessions;
+        DELETE "/v1/users/{id}/sessions/{session_id}", Operator("users:write") => users::end_session;
+        GET    "/v1/sessions",          Session                   => users::list_own;
+        DELETE "/v1/sessions/{id}",     Session                   => users::end_own;
+        GET    "/.well-known/jwks.json", Nothing                  => users::public_keys;
+        GET    "/metrics",              Operator("metrics:read")  => health::metrics;
+        GET    "/health",               Nothing                   => health::health;
+        GET    "/ready",                Nothing                   => health::ready;
+        GET    "/openapi.json",         Nothing                   => docs::openapi;
+        GET    "/docs",                 Nothing                   => docs::page;
+        GET    "/docs/style.css",       Nothing                   => docs::style;
+    }
+
+    Wayscloud {
+        GET    "/v1/account/profile",          Permission("profile:read")   => account::profile;
+        GET    "/v1/account/api-keys",         Permission("api_keys:read")  => account::list_keys;
+        POST   "/v1/account/api-keys/service", Permission("api_keys:write") => account::create_service_key;
+        POST   "/v1/account/api-keys/pat",     Permission("api_keys:write") => account::create_pat;
+        DELETE "/v1/account/api-keys/{id}",    Permission("api_keys:write") => account::revoke_key;
+        GET    "/v1/account/ssh-keys",         Permission("ssh_keys:read")  => account::list_ssh_keys;
+        POST   "/v1/account/ssh-keys",         Permission("ssh_keys:write") => account::create_ssh_key;
+        DELETE "/v1/account/ssh-keys/{id}",    Permission("ssh_keys:write") => account::delete_ssh_key;
+        GET    "/v1/account/services",         Permission("services:read")  => account::list_services;
+        POST   "/api/v1/dashboard/api-keys",             Permission("keys:write") => dashboard::create;
+        GET    "/api/v1/dashboard/api-keys",             Permission("keys:read")  => dashboard::list;
+        DELETE "/api/v1/dashboard/api-keys/{id}",        Permission("keys:write") => dashboard::revoke;
+        POST   "/api/v1/dashboard/api-keys/{id}/rotate", Permission("keys:write") => dashboard::rotate;
+    }
+    Cloudheed {
+        POST   "/v1/auth/api-keys",     Permission("keys:write")  => cloudheed::create;
+        GET    "/v1/auth/api-keys",     Permission("keys:read")   => cloudheed::list;
+        DELETE "/v1/auth/api-keys/{id}", Permission("keys:write") => cloudheed::revoke;
+    }
+
+    Wavis {
+        POST   "/api/v1/onboarding/temp-key", Nothing                     => wavis::issue_trial;
+        GET    "/api/v1/health",              Permission("status:read")   => wavis::health;
+        GET    "/api/v1/status",              Permission("status:read")   => wavis::status;
+        GET    "/api/v1/keys",                Permission("keys:read")     => wavis::list_keys;
+        POST   "/api/v1/keys/apikey/rotate",  Permission("keys:write")    => wavis::rotate;
+        POST   "/api/v1/user/api-keys",       Session                     => user_keys::create;
+        DELETE "/api/v1/user/api-keys/{id}",  Session                     => user_keys::revoke;
+        GET    "/api/v1/usage",               Permission("usage:read")    => wavis::usage;
+        GET    "/api/v1/billing",             Permission("billing:read")  => wavis::billing;
+        GET    "/api/v1/invoices",            Permission("invoices:read") => wavis::invoices;
+    }
 }
 
 /// All routes over an app, for a server or for calls inside the process.
@@ -117,7 +209,7 @@ async fn around(State(server): State<Server>, mut request: Request, next: Next) 
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         // The router knows what a path takes (RFC 9110, 15.5.6).
         let allowed = response.headers_mut().remove(ALLOW);
-        response = problem.answer(&id).map(Into::into);
+        response = problem.answer(&id, Route::dialect_at(&route)).map(Into::into);
         response.headers_mut().extend(allowed.map(|allowed| (ALLOW, allowed)));
     }
     finish(response.headers_mut(), &id);

@@ -26,7 +26,7 @@ use crate::api::verify;
 use crate::extract::{Context, MOST_BYTES, read, who};
 use crate::problem::Problem;
 use crate::request_id::RequestId;
-use crate::router::{finish, routed};
+use crate::router::{Dialect, finish, routed};
 use crate::{Options, Server};
 
 /// Connections open at once; more wait to be accepted.
@@ -126,7 +126,8 @@ async fn verify_first(server: &Server, context: &Context, request: Request<Incom
         let bytes = read(body, MOST_BYTES).await?;
         verify::verify(server, &who, &parts.headers, &bytes).await
     };
-    let mut response = verified.await.unwrap_or_else(|problem: Problem| problem.answer(&context.request_id));
+    let mut response =
+        verified.await.unwrap_or_else(|problem: Problem| problem.answer(&context.request_id, Dialect::Native));
     finish(response.headers_mut(), &context.request_id);
     server.metrics.count_verify(response.status());
     response

@@ -2,10 +2,9 @@
 
 use axum::extract::{RawQuery, Request, State};
 use axum::response::Response;
-use keywright_app::accounts::AccountChange;
 use keywright_app::error::Error;
+use keywright_core::account::AccountChange;
 use keywright_core::id::AccountId;
-use keywright_core::key::Metadata;
 use serde::Deserialize;
 
 use super::page::{Page, cursor, limit, query};
@@ -15,22 +14,16 @@ use crate::extract::{Id, Json, MOST_BYTES, Who, json, read};
 use crate::idempotency::{created, replay};
 use crate::problem::Problem;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Create {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    metadata: Metadata,
-}
-
 /// `POST /v1/accounts`
 pub(crate) async fn create(State(server): State<Server>, who: Who, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let bytes = read(body, MOST_BYTES).await?;
-    let Create { name, metadata } = json(&parts.headers, &bytes)?;
+    let fields: AccountChange = json(&parts.headers, &bytes)?;
+    if fields.status.is_some() {
+        return Err(Error::invalid("status", "is active for a new account: leave it out, and suspend it later").into());
+    }
     let replay = replay(&who.caller, &parts, &bytes)?;
-    let made = server.app.create_account(&who.caller, name, metadata, replay).await?;
+    let made = server.app.create_account(&who.caller, fields, replay).await?;
     created(&format!("/v1/accounts/{}", made.account.id), made.is_new, AccountView::from(made.account))
 }
 
@@ -53,7 +46,7 @@ pub(crate) async fn list(
     Ok(axum::Json(Page::of(accounts, limit, |account| account.id.to_string(), Into::into)))
 }
 
-fn account_id(text: &str) -> Result<AccountId, Problem> {
+pub(crate) fn account_id(text: &str) -> Result<AccountId, Problem> {
     text.parse().map_err(|_| Error::NotFound("account").into())
 }
 

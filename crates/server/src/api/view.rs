@@ -1,12 +1,13 @@
 //! How the native API shows things.
 
-use keywright_core::account::Account;
+use keywright_core::account::{Account, CustomerType, Profile, Subscription};
 use keywright_core::audit::AuditRow;
-use keywright_core::id::{AccountId, KeyId};
+use keywright_core::id::{AccountId, KeyId, ServiceId};
 use keywright_core::ip::IpAllowlist;
 use keywright_core::key::{Key, Metadata, Refill, Secret, Status};
 use keywright_core::limit::RateLimit;
 use keywright_core::policy::Policy;
+use keywright_core::registry::Registered;
 use keywright_core::time::Time;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -131,6 +132,14 @@ pub(crate) struct AccountView {
     id: AccountId,
     name: String,
     status: &'static str,
+    email: String,
+    email_verified: bool,
+    first_name: String,
+    last_name: String,
+    company: String,
+    customer_type: CustomerType,
+    subscription: Subscription,
+    credits: i64,
     metadata: Metadata,
     created_at: Time,
     updated_at: Time,
@@ -138,8 +147,47 @@ pub(crate) struct AccountView {
 
 impl From<Account> for AccountView {
     fn from(account: Account) -> Self {
-        let Account { id, name, standing, metadata, created_at, updated_at, .. } = account;
-        Self { id, name, status: standing.name(), metadata, created_at, updated_at }
+        let Account { id, name, standing, profile, subscription, credits, metadata, created_at, updated_at, .. } =
+            account;
+        let Profile { email, email_verified, first_name, last_name, company, customer_type } = profile;
+        Self {
+            id,
+            name,
+            status: standing.name(),
+            email,
+            email_verified,
+            first_name,
+            last_name,
+            company,
+            customer_type,
+            subscription,
+            credits,
+            metadata,
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+/// A service an account has.
+#[derive(Serialize)]
+pub(crate) struct ServiceView {
+    id: ServiceId,
+    account_id: AccountId,
+    service_type: String,
+    name: String,
+    status: String,
+    region: String,
+    metadata: Metadata,
+    created_at: Time,
+    updated_at: Time,
+}
+
+impl From<Registered> for ServiceView {
+    fn from(service: Registered) -> Self {
+        let Registered { id, account, service_type, name, status, region, metadata, created_at, updated_at, .. } =
+            service;
+        Self { id, account_id: account, service_type, name, status, region, metadata, created_at, updated_at }
     }
 }
 

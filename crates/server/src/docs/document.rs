@@ -3,16 +3,16 @@
 use keywright_core::key::Status;
 use serde_json::{Map, Value, json};
 
-use super::operations::{Answer, Body, Content, GROUPS, OPERATIONS, Operation};
+use super::operations::{Answer, Body, Content, GROUPS, Operation, operations};
 use crate::problem::CODES;
-use crate::router::{Needs, ROUTES};
+use crate::router::{Dialect, Needs, ROUTES, Route};
 
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// What a route asks of its caller.
 pub(super) fn needs(operation: &Operation) -> Needs {
-    let route = ROUTES.iter().find(|(method, path, _)| (*method, *path) == (operation.method, operation.path));
-    route.map_or(Needs::Nothing, |(_, _, needs)| *needs)
+    let route = ROUTES.iter().find(|route| (route.method, route.path) == (operation.method, operation.path));
+    route.map_or(Needs::Nothing, |route| route.needs)
 }
 
 /// Codes of every error a route can answer.
@@ -30,12 +30,16 @@ pub(super) fn errors(operation: &Operation) -> Vec<&'static str> {
         codes.push("INVALID");
     }
     if needs != Needs::Nothing {
-        codes.extend(["UNAUTHENTICATED", "RATE_LIMITED", "INTERNAL", "UNAVAILABLE"]);
+        codes.push("UNAUTHENTICATED");
     }
-    if matches!(needs, Needs::Permission(_) | Needs::Operator(_)) {
+    // What asks for nothing and carries nothing is answered from memory.
+    if needs != Needs::Nothing || has_body {
+        codes.extend(["RATE_LIMITED", "INTERNAL", "UNAVAILABLE"]);
+    }
+    if matches!(needs, Needs::Session | Needs::Permission(_) | Needs::Operator(_)) {
         codes.push("FORBIDDEN");
     }
-    if operation.path.contains("{id}") || operation.path.ends_with("self") || operation.conflicts {
+    if operation.path.contains('{') || operation.path.ends_with("self") || operation.conflicts {
         codes.push("NOT_FOUND");
     }
     if operation.conflicts {
@@ -48,7 +52,7 @@ pub(super) fn errors(operation: &Operation) -> Vec<&'static str> {
 /// The whole document.
 pub(super) fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
-    for operation in OPERATIONS {
+    for operation in operations() {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
             path.insert(operation.method.to_lowercase(), described(operation));
@@ -72,7 +76,7 @@ pub(super) fn document() -> Value {
             "responses": responses(),
             "headers": headers(),
             "securitySchemes": {
-                "bearer": { "type": "http", "scheme": "bearer", "description": "`Authorization: Bearer KEY`, as most kinds ask for it." },
+                "bearer": { "type": "http", "scheme": "bearer", "description": "`Authorization: Bearer KEY`, as most kinds ask for it; a session's access token the same way." },
                 "bare": { "type": "apiKey", "in": "header", "name": "Authorization", "description": "`Authorization: KEY`, for kinds whose header rule is bearer-or-bare." },
                 "apiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key", "description": "For kinds whose header rule is x-api-key." },
             },
@@ -104,7 +108,7 @@ fn described(operation: &Operation) -> Value {
         }
     };
     let content = json!({ media: { "schema": reference(schema), "example": example } });
-    let is_required = !matches!(schema, "Rotate");
+    let is_required = !matches!(schema, "Rotate" | "Empty");
     fields.insert("requestBody".into(), json!({ "required": is_required, "content": content }));
     described
 }
@@ -114,6 +118,7 @@ pub(super) fn needed(needs: Needs) -> String {
     match needs {
         Needs::Nothing => String::new(),
         Needs::Key => "\n\nAny key that works.".into(),
+        Needs::Session => "\n\nFor people: a session's access token.".into(),
         Needs::Permission(permission) => format!("\n\nNeeds the permission `{permission}`."),
         Needs::Operator(permission) => format!("\n\nFor operators. Needs the permission `{permission}`."),
     }
@@ -121,15 +126,22 @@ pub(super) fn needed(needs: Needs) -> String {
 
 /// Whether an `Idempotency-Key` makes it safe to repeat.
 fn is_repeatable(operation: &Operation) -> bool {
-    operation.answers.iter().any(|answer| answer.status == 201)
+    let is_native = Route::dialect_at(operation.path) == Dialect::Native;
+    // An address is taken once by itself; a session is begun anew each time.
+    let is_about_people = operation.path.starts_with("/v1/users");
+    is_native && !is_about_people && operation.answers.iter().any(|answer| answer.status == 201)
 }
 
 fn parameters(operation: &Operation) -> Vec<Value> {
     let text = json!({ "type": "string" });
     let mut parameters: Vec<Value> = Vec::new();
-    if operation.path.contains("{id}") {
-        parameters
-            .push(json!({ "name": "id", "in": "path", "required": true, "description": "The id.", "schema": text }));
+    for name in operation.path.split('{').skip(1).filter_map(|rest| rest.split('}').next()) {
+        let about = match name {
+            "service_id" => "The service's id.",
+            "session_id" => "The session's id.",
+            _ => "The id.",
+        };
+        parameters.push(json!({ "name": name, "in": "path", "required": true, "description": about, "schema": text }));
     }
     parameters.extend(operation.query.iter().map(|param| {
         let schema = match param.name {
@@ -159,7 +171,8 @@ fn answers(operation: &Operation) -> Value {
     }
     for code in errors(operation) {
         let Some((_, status, _)) = CODES.into_iter().find(|(known, ..)| *known == code) else { continue };
-        answers.entry(status.as_str()).or_insert_with(|| json!({ "$ref": format!("#/components/responses/{code}") }));
+        let name = response_name(code, Route::dialect_at(operation.path));
+        answers.entry(status.as_str()).or_insert_with(|| json!({ "$ref": format!("#/components/responses/{name}") }));
     }
     answers.into()
 }
@@ -168,7 +181,7 @@ fn answered(operation: &Operation, answer: &Answer) -> Value {
     let mut names = vec!["X-Request-Id", "Cache-Control"];
     match (operation.id, answer.status) {
         ("verifyKey", _) => names.extend(["Retry-After", "RateLimit", "RateLimit-Policy"]),
-        (_, 201) => names.push("Location"),
+        (_, 201) if is_repeatable(operation) => names.push("Location"),
         _ if is_repeatable(operation) => names.extend(["Location", "Idempotent-Replayed"]),
         _ => {}
     }
@@ -198,7 +211,21 @@ fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
+/// An error's name among the responses: each dialect has its own body for it.
+fn response_name(code: &str, dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Native | Dialect::Cloudheed => code.to_owned(),
+        Dialect::Wavis => format!("WAVIS_{code}"),
+        Dialect::Wayscloud => format!("WAYSCLOUD_{code}"),
+    }
+}
+
 fn responses() -> Value {
+    let dialects = [
+        (Dialect::Native, "application/problem+json", "Problem"),
+        (Dialect::Wayscloud, "application/json", "WayscloudError"),
+        (Dialect::Wavis, "application/json", "WavisError"),
+    ];
     let response = |(code, status, title): (&'static str, http::StatusCode, &'static str)| {
         let further = match status.as_u16() {
             401 => Some("WWW-Authenticate"),
@@ -207,13 +234,14 @@ fn responses() -> Value {
             _ => None,
         };
         let headers = header_references(["X-Request-Id", "Cache-Control"].into_iter().chain(further));
-        let content = json!({ "application/problem+json": { "schema": reference("Problem") } });
-        (
-            code.to_owned(),
-            json!({ "description": format!("{title} (`{code}`)."), "headers": headers, "content": content }),
-        )
+        dialects.map(|(dialect, media, schema)| {
+            let content = json!({ media: { "schema": reference(schema) } });
+            let described =
+                json!({ "description": format!("{title} (`{code}`)."), "headers": headers, "content": content });
+            (response_name(code, dialect), described)
+        })
     };
-    CODES.into_iter().map(response).collect::<Map<_, _>>().into()
+    CODES.into_iter().flat_map(response).collect::<Map<_, _>>().into()
 }
 
 fn headers() -> Value {

@@ -1,5 +1,11 @@
 //! What each route is, in the words of the API's description. A test holds it against `router::ROUTES`.
 
+mod accounts;
+mod cloudheed;
+mod people;
+mod wavis;
+mod wayscloud;
+
 /// A parameter in the path or the query.
 pub(super) struct Param {
     pub(super) name: &'static str,
@@ -42,16 +48,51 @@ pub(super) struct Operation {
     pub(super) conflicts: bool,
 }
 
+/// The group of what takes a personal access token.
+pub(super) const ACCOUNT_API: &str = "Account API";
+/// The group of Cloudheed's keys.
+pub(super) const CLOUDHEED: &str = "Cloudheed";
+/// The group of WAVIS's own paths.
+const WAVIS: &str = "WAVIS";
 /// Groups in the order they are shown.
-pub(super) const GROUPS: [(&str, &str); 7] = [
+pub(super) const GROUPS: [(&str, &str); 13] = [
     ("Verification", "What your services ask on every request of theirs."),
     ("Keys", "Make keys, see them, change them."),
     ("A key's life", "Rotate, switch off, revoke."),
     ("Own key", "What a key may do with itself."),
     ("Accounts", "The customers that own keys."),
+    ("People", "Who belongs to accounts, and their sessions."),
     ("Audit", "What was changed, by whom."),
+    ("Lockouts", "Who is locked out after too many wrong keys."),
+    (
+        ACCOUNT_API,
+        "What an account does for itself with a personal access token, as WAYSCloud's clients expect it. The account is the \
+         token's own. Errors are `{\"error\", \"code\"}`.",
+    ),
+    (
+        "Dashboard",
+        "An account's WAYSCloud service keys, for a key of the account's own that may manage keys. Errors are \
+         `{\"error\", \"code\"}`.",
+    ),
+    (CLOUDHEED, "An account's keys with scopes, for its people, as Cloudheed's clients expect it."),
+    (
+        WAVIS,
+        "What WAVIS's clients call. Times are in whole seconds, and none of it costs an operation. Errors are `{\"error\", \
+         \"code\"}`.",
+    ),
     ("Server", "How the server is."),
 ];
+
+/// Every route.
+pub(super) fn operations() -> impl Iterator<Item = &'static Operation> {
+    NATIVE
+        .iter()
+        .chain(accounts::OPERATIONS)
+        .chain(people::OPERATIONS)
+        .chain(wayscloud::OPERATIONS)
+        .chain(cloudheed::OPERATIONS)
+        .chain(wavis::OPERATIONS)
+}
 
 const fn param(name: &'static str, about: &'static str) -> Param {
     Param { name, about }
@@ -85,7 +126,8 @@ const PLAIN: Operation = Operation {
 
 const VERIFY: &str = r#"{"key": "kw_live_…", "permissions": ["documents:read"], "ip": "203.0.113.7"}"#;
 
-pub(super) const OPERATIONS: &[Operation] = &[
+/// Every route but the providers' own.
+const NATIVE: &[Operation] = &[
     Operation {
         method: "POST",
         path: "/v1/keys/verify",
@@ -326,49 +368,6 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..PLAIN
     },
     Operation {
-        method: "POST",
-        path: "/v1/accounts",
-        id: "createAccount",
-        group: "Accounts",
-        summary: "Make an account",
-        body: Body::Json { schema: "CreateAccount", example: r#"{"name": "Simula Research Laboratory"}"# },
-        about: "An `Idempotency-Key` makes it safe to repeat, as with keys.",
-        answers: &[
-            made("The new account.", "Account"),
-            ok("The account an earlier request with this `Idempotency-Key` has made.", "Account"),
-        ],
-        ..PLAIN
-    },
-    Operation {
-        path: "/v1/accounts",
-        id: "listAccounts",
-        group: "Accounts",
-        summary: "List accounts",
-        query: &[CURSOR, LIMIT],
-        answers: &[ok("A page of accounts.", "Accounts")],
-        ..PLAIN
-    },
-    Operation {
-        path: "/v1/accounts/{id}",
-        id: "getAccount",
-        group: "Accounts",
-        summary: "See an account",
-        answers: &[ok("The account.", "Account")],
-        ..PLAIN
-    },
-    Operation {
-        method: "PATCH",
-        path: "/v1/accounts/{id}",
-        id: "updateAccount",
-        group: "Accounts",
-        summary: "Change or suspend an account",
-        about: "Once a suspension has answered, none of the account's keys works until it is active again.",
-        body: Body::Json { schema: "UpdateAccount", example: r#"{"status": "suspended"}"# },
-        answers: &[ok("The account as it is now.", "Account")],
-        conflicts: true,
-        ..PLAIN
-    },
-    Operation {
         path: "/v1/audit",
         id: "listAudit",
         group: "Audit",
@@ -392,6 +391,27 @@ pub(super) const OPERATIONS: &[Operation] = &[
         summary: "Check that the audit log is whole",
         about: "Follows the chain from the first row to the last: finds a changed, missing or moved one.",
         answers: &[ok("Whether it is.", "AuditVerified")],
+        ..PLAIN
+    },
+    Operation {
+        path: "/v1/lockouts",
+        id: "listLockouts",
+        group: "Lockouts",
+        summary: "List lockouts",
+        about: "Keys and addresses for which nothing is tried for now, after too many wrong keys. Each ends by itself.",
+        query: &[CURSOR, LIMIT],
+        answers: &[ok("A page of lockouts, newest first.", "Lockouts")],
+        ..PLAIN
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/lockouts/{id}",
+        id: "liftLockout",
+        group: "Lockouts",
+        summary: "Lift a lockout",
+        about: "Whoever was locked out may try again at once, with nothing counted against them.",
+        answers: &[DONE],
+        conflicts: true,
         ..PLAIN
     },
     Operation {

@@ -5,7 +5,7 @@ use keywright_core::verify::Outcome;
 use serde_json::Value;
 
 use super::document::{errors, needed, needs};
-use super::operations::{Body, Content, GROUPS, OPERATIONS, Operation, Param};
+use super::operations::{ACCOUNT_API, Answer, Body, Content, GROUPS, Operation, Param, operations};
 use crate::api::verify::detail;
 use crate::problem::CODES;
 
@@ -45,7 +45,8 @@ struct Shown {
     query: Vec<(&'static str, Rich)>,
     fields: Vec<Field>,
     curl: String,
-    answers: Vec<(u16, Rich, &'static str)>,
+    /// Status, what it means, what the body is called, and the shape that is or is listed.
+    answers: Vec<(u16, Rich, String, String)>,
     errors: Vec<(u16, &'static str, String)>,
 }
 
@@ -83,7 +84,7 @@ pub(super) fn render() -> Result<String, askama::Error> {
         name,
         about,
         anchor: anchor(name),
-        operations: OPERATIONS.iter().filter(|operation| operation.group == name).map(shown).collect(),
+        operations: operations().filter(|operation| operation.group == name).map(shown).collect(),
     };
     let code = |(code, status, title): (&'static str, http::StatusCode, &'static str)| Code {
         code,
@@ -104,9 +105,12 @@ pub(super) fn render() -> Result<String, askama::Error> {
 fn shown(operation: &Operation) -> Shown {
     let status_of =
         |code: &str| CODES.into_iter().find(|(known, ..)| *known == code).map_or(0, |(_, status, _)| status.as_u16());
-    let schema_of = |content: &Content| match content {
-        Content::Schema(schema) => *schema,
-        Content::None | Content::Media(_) => "",
+    let answer = |answer: &Answer| {
+        let (body, shape) = match answer.content {
+            Content::Schema(schema) => body_named(schema),
+            Content::None | Content::Media(_) => Default::default(),
+        };
+        (answer.status, rich(answer.about), body, shape)
     };
     Shown {
         id: operation.id,
@@ -118,23 +122,27 @@ fn shown(operation: &Operation) -> Shown {
         query: operation.query.iter().map(|param: &Param| (param.name, rich(param.about))).collect(),
         fields: body_of(&operation.body).map(|schema| fields(&named(schema))).unwrap_or_default(),
         curl: curl(operation),
-        answers: operation
-            .answers
-            .iter()
-            .map(|answer| (answer.status, rich(answer.about), schema_of(&answer.content)))
-            .collect(),
+        answers: operation.answers.iter().map(answer).collect(),
         errors: errors(operation).into_iter().map(|code| (status_of(code), code, anchor(code))).collect(),
     }
 }
 
+/// What a body of this schema is called, and its shape: a bare list is called by what it lists.
+fn body_named(schema: &str) -> (String, String) {
+    let items = named(schema).pointer("/items").map(referred).unwrap_or_default();
+    if items.is_empty() { (schema.into(), schema.into()) } else { (format!("list of {items}"), items) }
+}
+
 /// A call that works once the names in capitals are set.
 fn curl(operation: &Operation) -> String {
-    let path = operation.path.replace("{id}", "$ID");
+    let path = operation.path.replace("{id}", "$ID").replace("{service_id}", "$SERVICE_ID");
     let mut call = match operation.method {
         "GET" => format!("curl -s \"$KEYWRIGHT_BASE_URL{path}\""),
         method => format!("curl -s -X {method} \"$KEYWRIGHT_BASE_URL{path}\""),
     };
-    if needs(operation) != crate::router::Needs::Nothing {
+    if operation.group == ACCOUNT_API {
+        call.push_str(" \\\n  -H \"X-API-Key: $KEYWRIGHT_ACCESS_TOKEN\"");
+    } else if needs(operation) != crate::router::Needs::Nothing {
         call.push_str(" \\\n  -H \"Authorization: Bearer $KEYWRIGHT_API_KEY\"");
     }
     match operation.body {
@@ -149,7 +157,7 @@ fn curl(operation: &Operation) -> String {
 
 /// Every shape but those that are shown where they are asked for, and nowhere else.
 fn shapes() -> Vec<Shape> {
-    let bodies: Vec<&str> = OPERATIONS.iter().filter_map(|operation| body_of(&operation.body)).collect();
+    let bodies: Vec<&str> = operations().filter_map(|operation| body_of(&operation.body)).collect();
     let schemas = super::document::schemas();
     let all = schemas.as_object().into_iter().flatten();
     let referred_to = all_references(&schemas);

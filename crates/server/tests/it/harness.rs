@@ -16,7 +16,7 @@ use keywright_app::clock::{Clock, rng};
 use keywright_app::core::policy::Policy;
 use keywright_app::core::secret::MasterKey;
 use keywright_app::core::time::{Span, Time};
-use keywright_app::{App, Settings, Tasks};
+use keywright_app::{App, Keyring, Settings, Tasks};
 use keywright_server::{LocalOperator, Options, router, serve};
 use keywright_store::testing::{Fresh, sqlite};
 use serde_json::{Value, json};
@@ -33,14 +33,19 @@ pub(crate) const NO_KEY: &str = "key_01arz3ndektsv4rrffq69g5fav";
 /// The same for accounts.
 pub(crate) const NO_ACCOUNT: &str = "acc_01arz3ndektsv4rrffq69g5fav";
 
+/// An SSH public key.
+pub(crate) const SSH_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl user@workstation";
+
 pub(crate) struct TestServer {
     pub(crate) app: Arc<App>,
     /// A key that may do everything.
     pub(crate) operator: String,
     clock: Clock,
     door: Door,
-    _tasks: Tasks,
-    _fresh: Fresh,
+    tasks: Tasks,
+    master: MasterKey,
+    fresh: Fresh,
 }
 
 enum Door {
@@ -70,27 +75,50 @@ impl TestServer {
     }
 
     pub(crate) async fn on(fresh: Fresh) -> Self {
-        let (app, clock, tasks) = app(&fresh).await;
-        let door = Door::Router(router(Arc::clone(&app), Options::default()));
-        Self::behind(door, fresh, app, clock, tasks).await
+        let running = Running::begin(&fresh).await;
+        let door = Door::Router(router(Arc::clone(&running.app), Options::default()));
+        Self::behind(door, fresh, running).await
     }
 
     /// On SQLite, called over a socket.
     pub(crate) async fn listening(options: Options) -> Self {
         let fresh = sqlite().await;
-        let (app, clock, tasks) = app(&fresh).await;
+        let running = Running::begin(&fresh).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let door = Door::Socket(listener.local_addr().unwrap());
-        tokio::spawn(serve(listener, Arc::clone(&app), options, std::future::pending()));
-        Self::behind(door, fresh, app, clock, tasks).await
+        tokio::spawn(serve(listener, Arc::clone(&running.app), options, std::future::pending()));
+        Self::behind(door, fresh, running).await
     }
 
-    async fn behind(door: Door, fresh: Fresh, app: Arc<App>, clock: Clock, tasks: Tasks) -> Self {
+    async fn behind(door: Door, fresh: Fresh, running: Running) -> Self {
+        let Running { app, clock, tasks, master } = running;
         let inside = router(Arc::clone(&app), Options::default());
-        let mut server =
-            Self { app, operator: String::new(), clock, door: Door::Router(inside), _tasks: tasks, _fresh: fresh };
+        let mut server = Self { app, operator: String::new(), clock, door: Door::Router(inside), tasks, master, fresh };
         server.operator = server.operator_with(&["*"]).await;
         Self { door, ..server }
+    }
+
+    /// Stops, and starts again over the same data when so long has passed; under a new master key, where asked.
+    pub(crate) async fn restarted(self, passed: &str, rekeyed: bool) -> Self {
+        let Self { app, operator, clock, door, tasks, mut master, fresh } = self;
+        drop((app, door));
+        tasks.stop().await.unwrap();
+        clock.advance(passed.parse::<Span>().unwrap());
+        if rekeyed {
+            let next = MasterKey::generate(&mut rng());
+            Keyring::rekey(&fresh.db, &master, &next, clock.now()).await.unwrap();
+            master = next;
+        }
+        let Running { app, clock, tasks, master } = Running::over(&fresh, clock, master).await;
+        let door = Door::Router(router(Arc::clone(&app), Options::default()));
+        Self { app, operator, clock, door, tasks, master, fresh }
+    }
+
+    /// Everything in the files of its SQLite database.
+    pub(crate) fn stored(&self) -> Vec<u8> {
+        let path = self.fresh.url.strip_prefix("sqlite:").unwrap();
+        let file = |end: &str| std::fs::read(format!("{path}{end}")).unwrap_or_default();
+        [file(""), file("-wal")].concat()
     }
 
     /// Where it listens.
@@ -128,11 +156,14 @@ impl TestServer {
         self.call("DELETE", path)
     }
 
-    /// A new account's id.
+    /// A new account's id. It is as every kind of key requires.
     pub(crate) async fn account(&self) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let name = format!("Account {}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        text(&self.post("/v1/accounts", &json!({ "name": name })).send().await.is(201), "id")
+        let fields = json!({
+            "name": name, "email": "post@example.com", "email_verified": true, "subscription": "active",
+        });
+        text(&self.post("/v1/accounts", &fields).send().await.is(201), "id")
     }
 
     /// A new key of a new account, with these fields.
@@ -145,6 +176,27 @@ impl TestServer {
         fields["account_id"] = account.into();
         let shown = self.post("/v1/keys", &fields).send().await.is(201);
         Issued { id: text(&shown, "id"), key: text(&shown, "key"), shown }
+    }
+
+    /// A personal access token of an account's, with these scopes.
+    pub(crate) async fn pat(&self, account: &str, scopes: &[&str]) -> Issued {
+        self.key_of(account, json!({ "kind": "wayscloud-pat", "permissions": scopes })).await
+    }
+
+    /// A new person in an account: their id, their session's and its token.
+    pub(crate) async fn person(&self, account: &str, role: &str) -> (String, String, String) {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let email = format!("person{}@example.com", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let person = json!({ "email": email, "account_id": account, "role": role });
+        let id = text(&self.post("/v1/users", &person).send().await.is(201), "id");
+        let (session, token) = self.session_of(&id).await;
+        (id, session, token)
+    }
+
+    /// A new session of a person's: its id and its token.
+    pub(crate) async fn session_of(&self, user: &str) -> (String, String) {
+        let begun = self.post(&format!("/v1/users/{user}/sessions"), &json!({})).send().await.is(201);
+        (text(&begun, "id"), text(&begun, "access_token"))
     }
 
     /// An operator's key with these permissions.
@@ -167,13 +219,25 @@ impl TestServer {
     }
 }
 
-async fn app(fresh: &Fresh) -> (Arc<App>, Clock, Tasks) {
-    let clock = Clock::standing_at(NOW.parse::<Time>().unwrap());
-    let policy = Policy::parse(Policy::DEV).unwrap();
-    let master = MasterKey::generate(&mut rng());
-    let settings = Settings { policy, clock: clock.clone(), cached_keys: 10_000 };
-    let (app, tasks) = App::start(fresh.db.clone(), &master, settings).await.unwrap();
-    (app, clock, tasks)
+struct Running {
+    app: Arc<App>,
+    clock: Clock,
+    tasks: Tasks,
+    master: MasterKey,
+}
+
+impl Running {
+    async fn begin(fresh: &Fresh) -> Self {
+        let clock = Clock::standing_at(NOW.parse::<Time>().unwrap());
+        Self::over(fresh, clock, MasterKey::generate(&mut rng())).await
+    }
+
+    async fn over(fresh: &Fresh, clock: Clock, master: MasterKey) -> Self {
+        let policy = Policy::parse(Policy::DEV).unwrap();
+        let settings = Settings { policy, clock: clock.clone(), cached_keys: 10_000, issuer: None };
+        let (app, tasks) = App::start(fresh.db.clone(), &master, settings).await.unwrap();
+        Self { app, clock, tasks, master }
+    }
 }
 
 /// A field that must be a text.
@@ -195,6 +259,11 @@ impl Call<'_> {
     /// With this key, in the usual header.
     pub(crate) fn by(self, key: &str) -> Self {
         self.without("authorization").header("authorization", &format!("Bearer {key}"))
+    }
+
+    /// With this key, in the header of access tokens.
+    pub(crate) fn by_token(self, key: &str) -> Self {
+        self.without("authorization").header("x-api-key", key)
     }
 
     /// With no credential at all.
@@ -334,6 +403,43 @@ impl Answer {
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         assert_eq!(self.header("cache-control"), Some("no-store"));
         assert_eq!(self.header("x-request-id"), body["request_id"].as_str());
+        assert_eq!(self.header("www-authenticate").is_some(), status == 401);
+        body
+    }
+
+    /// The body, of an error as WAYSCloud's clients know it, byte for byte where it is documented; the code is ours.
+    #[track_caller]
+    pub(crate) fn wayscloud_error(&self, status: u16, code: &str) -> Value {
+        let body = self.is(status);
+        match (status, code) {
+            (401, _) => assert_eq!(self.text, r#"{"error":"Invalid or expired API key","code":"AUTH_FAILED"}"#),
+            (403, "FORBIDDEN") => assert_eq!(
+                self.text,
+                r#"{"error":"API key does not have permission for this service","code":"INSUFFICIENT_PERMISSIONS"}"#
+            ),
+            _ => assert_eq!(body["code"], code, "{body}"),
+        }
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        assert_eq!(self.header("cache-control"), Some("no-store"));
+        assert!(self.header("x-request-id").is_some());
+        assert_eq!(self.header("www-authenticate").is_some(), status == 401);
+        body
+    }
+
+    /// The body, of an error as WAVIS's clients know it; the code is ours.
+    #[track_caller]
+    pub(crate) fn wavis_error(&self, status: u16, code: &str) -> Value {
+        let body = self.is(status);
+        let code = match (status, code) {
+            (401, _) => "INVALID_API_KEY",
+            (403, "FORBIDDEN") => "INSUFFICIENT_ROLE",
+            (_, code) => code,
+        };
+        assert_eq!(body["code"], code, "{body}");
+        assert!(body["error"].is_string(), "{body}");
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        assert_eq!(self.header("cache-control"), Some("no-store"));
+        assert!(self.header("x-request-id").is_some());
         assert_eq!(self.header("www-authenticate").is_some(), status == 401);
         body
     }

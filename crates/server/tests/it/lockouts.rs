@@ -117,3 +117,63 @@ async fn guesses_count_together_on_whatever_path_they_come() {
     let explained = server.post("/v1/keys/explain", &json!({ "key": key })).send().await.is(200);
     assert_eq!(explained["code"], "RATE_LIMITED");
 }
+
+#[tokio::test]
+async fn an_operator_sees_a_lockout_and_lifts_it() {
+    let (server, key) = scene().await;
+    assert_eq!(server.get("/v1/lockouts").send().await.is(200), json!({ "data": [], "next_cursor": null }));
+    for number in 0..10 {
+        server.code(&guess(&key, number)).await;
+    }
+    let listed = server.get("/v1/lockouts").send().await.is(200);
+    let id = text(&listed["data"][0], "id");
+    let expected = json!({
+        "id": id, "kind": "wavis", "key_prefix": &key[..key.len() - 26], "ip": null, "rule": "10 in 5m for 15m",
+        "since": "2026-11-21T09:00:00.000Z", "until": "2026-11-21T09:15:00.000Z",
+    });
+    assert_eq!(listed, json!({ "data": [expected], "next_cursor": null }));
+    server.delete(&format!("/v1/lockouts/{id}")).send().await.is(204);
+    assert_eq!(server.code(&key).await, "VALID");
+    for number in 0..9 {
+        assert_eq!(server.code(&guess(&key, number)).await, "NOT_FOUND", "counting begins anew");
+    }
+    server.delete(&format!("/v1/lockouts/{id}")).send().await.problem(404, "NOT_FOUND");
+    let lifted = server.get("/v1/audit?action=lockout.lift").send().await.is(200);
+    let row = &lifted["data"][0];
+    assert_eq!((&row["target"], &row["detail"]["key_prefix"]), (&json!(id), &json!(&key[..key.len() - 26])));
+    assert_eq!(lifted["data"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_lockout_that_is_over_is_listed_no_more_and_cannot_be_lifted() {
+    let (server, key) = scene().await;
+    for number in 0..10 {
+        server.code(&guess(&key, number)).await;
+    }
+    let id = text(&server.get("/v1/lockouts").send().await.is(200)["data"][0], "id");
+    server.wait("15m");
+    assert_eq!(server.get("/v1/lockouts").send().await.is(200)["data"], json!([]));
+    server.delete(&format!("/v1/lockouts/{id}")).send().await.problem(404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn lockouts_come_in_pages_newest_first() {
+    let (server, _) = scene().await;
+    for address in 1..=3 {
+        for number in 0..20u32 {
+            let anybodys = format!("wvs_live_{address:02x}{number:04x}{:026x}", 7);
+            server.verify(json!({ "key": anybodys, "ip": format!("192.0.2.{address}") })).await;
+        }
+        server.wait("1s");
+    }
+    let first = server.get("/v1/lockouts?limit=2").send().await.is(200);
+    let next = text(&first, "next_cursor");
+    let second = server.get(&format!("/v1/lockouts?limit=2&cursor={next}")).send().await.is(200);
+    let addresses =
+        |page: &Value| page["data"].as_array().unwrap().iter().map(|row| text(row, "ip")).collect::<Vec<_>>();
+    assert_eq!(
+        (addresses(&first), addresses(&second)),
+        (vec!["192.0.2.3".into(), "192.0.2.2".into()], vec!["192.0.2.1".into()],)
+    );
+    assert_eq!(second["next_cursor"], Value::Null);
+}

@@ -2,12 +2,14 @@
 
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod contract;
 mod described;
 mod docs;
 mod engines;
 mod harness;
 mod health;
 mod lockouts;
+mod model;
 mod problems;
 mod refusals;
 mod v1;

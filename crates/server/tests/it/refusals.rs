@@ -1,20 +1,34 @@
 //! Every route proves its refusals: the walk goes over the table the router is made from, so none can be forgotten.
 
 use keywright_core::policy::MANAGEMENT;
-use keywright_server::{Needs, ROUTES};
+use keywright_server::{Dialect, Needs, ROUTES, Route};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, TestServer};
+use crate::harness::{Answer, NO_ACCOUNT, SSH_KEY, TestServer, text};
 
 /// Routes anybody may call. The list only shrinks.
-const OPEN: [(&str, &str); 5] =
-    [("GET", "/health"), ("GET", "/ready"), ("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/style.css")];
+const OPEN: [(&str, &str); 7] = [
+    ("GET", "/.well-known/jwks.json"),
+    ("GET", "/health"),
+    ("GET", "/ready"),
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
+    ("GET", "/docs/style.css"),
+    ("POST", "/api/v1/onboarding/temp-key"),
+];
 
 /// Somebody to act on.
 struct Scene {
     server: TestServer,
     account: String,
     key: String,
+    /// A key, an SSH key and a service of WAYSCloud's.
+    wayscloud: (String, String, String),
+    lockout: String,
+    cloudheed: String,
+    wavis: String,
+    /// A person's id, their session's and its token.
+    person: (String, String, String),
 }
 
 impl Scene {
@@ -22,18 +36,58 @@ impl Scene {
         let server = TestServer::start().await;
         let account = server.account().await;
         let (key, _) = server.key_of(&account, json!({})).await.pair();
-        Self { server, account, key }
+        let service_key = json!({ "kind": "wayscloud-service", "services": ["storage"] });
+        let (wayscloud, _) = server.key_of(&account, service_key).await.pair();
+        let (_, pat) = server.key_of(&account, json!({ "permissions": ["ssh_keys:write"] })).await.pair();
+        let ssh = server.post("/v1/account/ssh-keys", &body("POST", "/v1/account/ssh-keys")).by(&pat).send().await;
+        let service = json!({ "service_type": "vps", "name": "a" });
+        let service = server.post(&format!("/v1/accounts/{account}/services"), &service).send().await;
+        let wayscloud = (wayscloud, text(&ssh.is(201), "id"), text(&service.is(201), "id"));
+        for number in 0..20 {
+            let guess = format!("wvs_live_{number:032x}");
+            server.verify(json!({ "key": guess, "ip": "192.0.2.1" })).await;
+        }
+        let lockout = text(&server.get("/v1/lockouts").send().await.is(200)["data"][0], "id");
+        let scoped = json!({ "kind": "cloudheed", "permissions": ["org:read"] });
+        let (cloudheed, _) = server.key_of(&account, scoped).await.pair();
+        let (wavis, _) = server.key_of(&account, json!({ "kind": "wavis" })).await.pair();
+        let (user, session, token) = server.person(&account, "owner").await;
+        Self { server, account, key, wayscloud, lockout, cloudheed, wavis, person: (user, session, token) }
     }
 
     /// A route's path with the id of something that is there.
     fn path(&self, route: &str) -> String {
-        route.replace("{id}", if route.contains("accounts") { &self.account } else { &self.key })
+        let (service_key, ssh_key, service) = &self.wayscloud;
+        let id = match route {
+            route if route.starts_with("/v1/accounts") => &self.account,
+            "/v1/sessions/{id}" => &self.person.1,
+            route if route.starts_with("/v1/users") => &self.person.0,
+            "/v1/auth/api-keys/{id}" => &self.cloudheed,
+            "/api/v1/user/api-keys/{id}" => &self.wavis,
+            route if route.contains("lockouts") => &self.lockout,
+            route if route.contains("ssh-keys") => ssh_key,
+            route if route.contains("api-keys") => service_key,
+            _ => &self.key,
+        };
+        route.replace("{id}", id).replace("{service_id}", service).replace("{session_id}", &self.person.1)
     }
 }
 
 /// Routes that need a credential.
 fn guarded() -> impl Iterator<Item = (&'static str, &'static str, Needs)> {
-    ROUTES.iter().copied().filter(|(_, _, needs)| *needs != Needs::Nothing)
+    let guarded = ROUTES.iter().filter(|route| route.needs != Needs::Nothing);
+    guarded.map(|Route { method, path, needs, .. }| (*method, *path, *needs))
+}
+
+/// The error, in the words of the route's dialect.
+#[track_caller]
+fn told_as(route: &str, answer: &Answer, status: u16, code: &str) {
+    let found = ROUTES.iter().find(|row| row.path == route).unwrap();
+    match found.dialect {
+        Dialect::Native | Dialect::Cloudheed => answer.problem(status, code),
+        Dialect::Wavis => answer.wavis_error(status, code),
+        Dialect::Wayscloud => answer.wayscloud_error(status, code),
+    };
 }
 
 /// A body nothing is wrong with.
@@ -45,7 +99,14 @@ fn body(method: &str, route: &str) -> Value {
         (_, "/v1/keys/import") => json!({ "keys": [] }),
         (_, "/v1/keys/{id}/grace") => json!({ "grace": "1h" }),
         (_, "/v1/introspect" | "/v1/revoke") => json!("token=kw_live_x"),
+        (_, "/v1/auth/api-keys") => json!({ "name": "a", "scopes": ["org:read"] }),
+        (_, "/v1/users") => json!({ "email": "eve@example.com", "account_id": NO_ACCOUNT, "role": "viewer" }),
         (_, "/v1/accounts") => json!({ "name": "Eve AS" }),
+        (_, "/v1/accounts/{id}/services") => json!({ "service_type": "database", "name": "a" }),
+        (_, "/v1/account/api-keys/service") => json!({ "service": "database" }),
+        (_, "/v1/account/api-keys/pat") => json!({ "scopes": ["services:read"] }),
+        (_, "/v1/account/ssh-keys") => json!({ "name": "a", "public_key": SSH_KEY }),
+        (_, "/api/v1/dashboard/api-keys") => json!({ "name": "Backup", "service": "storage" }),
         _ => json!({}),
     }
 }
@@ -68,17 +129,14 @@ async fn all_refuse(scene: &Scene, query: &str, headers: &[(&str, &str)]) {
         let path = format!("{}{query}", scene.path(route));
         let answer = calls(&scene.server, method, &path, headers, &body(method, route)).await;
         assert_eq!(answer.status, 401, "{method} {route} {headers:?}: {answer:?}");
-        answer.problem(401, "UNAUTHENTICATED");
+        told_as(route, &answer, 401, "UNAUTHENTICATED");
     }
 }
 
 #[test]
 fn the_open_routes_are_these_alone() {
-    let open: Vec<(&str, &str)> = ROUTES
-        .iter()
-        .filter(|(.., needs)| *needs == Needs::Nothing)
-        .map(|(method, path, _)| (*method, *path))
-        .collect();
+    let open: Vec<(&str, &str)> =
+        ROUTES.iter().filter(|route| route.needs == Needs::Nothing).map(|route| (route.method, route.path)).collect();
     assert_eq!(open, OPEN);
 }
 
@@ -86,7 +144,8 @@ fn the_open_routes_are_these_alone() {
 async fn the_open_routes_answer_without_a_credential() {
     let server = TestServer::start().await;
     for (method, path) in OPEN {
-        calls(&server, method, path, &[], &Value::Null).await.with(200);
+        let status = if method == "POST" { 201 } else { 200 };
+        calls(&server, method, path, &[], &Value::Null).await.with(status);
     }
 }
 
@@ -133,13 +192,22 @@ async fn a_key_without_the_permission_is_refused_on_every_route_that_needs_one()
     let scene = Scene::set().await;
     let (_, bare) = scene.server.key_of(&scene.account, json!({})).await.pair();
     for (method, route, needs) in guarded() {
-        let (Needs::Permission(needed) | Needs::Operator(needed)) = needs else { continue };
+        let needed = match needs {
+            Needs::Permission(needed) | Needs::Operator(needed) => needed,
+            // No key is a person, whatever it may do.
+            Needs::Session => "",
+            Needs::Key | Needs::Nothing => continue,
+        };
         let others: Vec<&str> = MANAGEMENT.iter().map(|(name, _)| *name).filter(|name| *name != needed).collect();
         for key in [&scene.server.operator_with(&others).await, &bare] {
             let answer =
                 scene.server.call(method, &scene.path(route)).by(key).carrying(&body(method, route)).send().await;
             assert_eq!(answer.status, 403, "{method} {route}: {answer:?}");
-            answer.problem(403, "FORBIDDEN");
+            if needs == Needs::Session {
+                assert!(answer.text.contains("this is for people"), "{method} {route}: {answer:?}");
+            } else {
+                told_as(route, &answer, 403, "FORBIDDEN");
+            }
         }
     }
 }
@@ -155,7 +223,7 @@ async fn a_customers_key_is_refused_on_every_route_of_operators_whatever_it_is_p
             let answer =
                 scene.server.call(method, &scene.path(route)).by(&key).carrying(&body(method, route)).send().await;
             assert_eq!(answer.status, 403, "{method} {route}: {answer:?}");
-            answer.problem(403, "FORBIDDEN");
+            told_as(route, &answer, 403, "FORBIDDEN");
         }
     }
 }
@@ -164,11 +232,19 @@ async fn a_customers_key_is_refused_on_every_route_of_operators_whatever_it_is_p
 async fn the_one_permission_a_route_names_is_enough_for_it() {
     let scene = Scene::set().await;
     for (method, route, needs) in guarded() {
+        let mut path = scene.path(route);
         let key = match needs {
             Needs::Permission(needed) | Needs::Operator(needed) => scene.server.operator_with(&[needed]).await,
+            Needs::Session => {
+                let (session, token) = scene.server.session_of(&scene.person.0).await;
+                if *route == *"/v1/sessions/{id}" {
+                    path = route.replace("{id}", &session);
+                }
+                token
+            }
             Needs::Key | Needs::Nothing => scene.server.operator_with(&[]).await,
         };
-        let answer = scene.server.call(method, &scene.path(route)).by(&key).carrying(&body(method, route)).send().await;
+        let answer = scene.server.call(method, &path).by(&key).carrying(&body(method, route)).send().await;
         assert!(![401, 403, 404, 405, 500].contains(&answer.status), "{method} {route}: {answer:?}");
     }
 }
@@ -218,10 +294,17 @@ async fn another_accounts_id_answers_byte_for_byte_as_a_missing_one() {
     let (_, caller) = server.key_of(&own, json!({ "permissions": ["*"] })).await.pair();
     let bearer = format!("Bearer {caller}");
     let headers = [("authorization", bearer.as_str()), ("x-request-id", "req_of_a_test")];
-    for (method, route, _) in ROUTES.iter().filter(|(_, route, _)| route.contains("{id}")) {
-        let prefix = if route.contains("accounts") { "acc" } else { "key" };
+    for Route { method, path: route, needs, .. } in ROUTES.iter().filter(|route| route.path.contains("{id}")) {
+        let prefix = match *route {
+            route if route.starts_with("/v1/sessions") => "ses",
+            route if route.starts_with("/v1/users") => "usr",
+            route if route.contains("lockouts") => "lock",
+            route if route.starts_with("/v1/accounts") => "acc",
+            route if route.contains("ssh-keys") => "ssh",
+            _ => "key",
+        };
         let foreign = calls(server, method, &scene.path(route), &headers, &body(method, route)).await;
-        let expected = if *route == "/v1/accounts/{id}" && *method == "PATCH" { 403 } else { 404 };
+        let expected = if matches!(needs, Needs::Operator(_) | Needs::Session) { 403 } else { 404 };
         assert_eq!(foreign.status, expected, "{method} {route}");
         for missing in [format!("{prefix}_01jd0000000000000000000000"), "nonsense".into(), "%00".into()] {
             let path = route.replace("{id}", &missing);
@@ -267,10 +350,10 @@ async fn an_unknown_field_is_refused_by_its_name_everywhere() {
         body["colour"] = json!("red");
         let answer =
             scene.server.call(method, &scene.path(route)).by(&scene.server.operator).carrying(&body).send().await;
-        answer.problem(422, "INVALID");
+        told_as(route, &answer, 422, "INVALID");
         assert!(answer.body["errors"][0].to_string().contains("colour"), "{method} {route}: {answer:?}");
     }
-    for route in ["/v1/keys", "/v1/accounts", "/v1/audit", "/v1/keys/{id}/usage"] {
+    for route in ["/v1/keys", "/v1/accounts", "/v1/accounts/{id}/services", "/v1/audit", "/v1/keys/{id}/usage"] {
         let answer = scene.server.get(&format!("{}?colour=red", scene.path(route))).send().await;
         answer.problem(422, "INVALID");
         assert!(answer.body["errors"][0].to_string().contains("colour"), "{route}: {answer:?}");
@@ -294,13 +377,13 @@ async fn a_field_that_is_not_the_callers_to_set_is_refused() {
 }
 
 /// Sends a body as it is to every route that takes JSON.
-async fn send_everywhere(kind: Option<&str>, text: impl Fn(&str) -> String) -> Vec<(String, Answer)> {
+async fn send_everywhere(kind: Option<&str>, text: impl Fn(&str) -> String) -> Vec<(&'static str, Answer)> {
     let scene = Scene::set().await;
     let mut answers = Vec::new();
     for (method, route, _) in guarded().filter(|(method, route, _)| takes_json(method, route)) {
         let call = scene.server.call(method, &scene.path(route)).body(text(route));
         let answer = kind.into_iter().fold(call, |call, kind| call.header("content-type", kind)).send().await;
-        answers.push((format!("{method} {route}"), answer));
+        answers.push((route, answer));
     }
     assert!(answers.len() >= 10);
     answers
@@ -315,7 +398,7 @@ async fn a_body_that_is_too_large_is_refused_everywhere() {
     };
     for (route, answer) in send_everywhere(Some("application/json"), |route| " ".repeat(most(route) + 1)).await {
         assert_eq!(answer.status, 413, "{route}: {answer:?}");
-        answer.problem(413, "TOO_LARGE");
+        told_as(route, &answer, 413, "TOO_LARGE");
     }
     for (route, answer) in send_everywhere(Some("application/json"), |route| " ".repeat(most(route))).await {
         assert_eq!(answer.status, 400, "{route}: {answer:?}");
@@ -327,7 +410,7 @@ async fn a_body_not_declared_as_json_is_refused_everywhere() {
     for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")] {
         for (route, answer) in send_everywhere(kind, |_| r#"{"name":"a"}"#.into()).await {
             assert_eq!(answer.status, 415, "{route} as {kind:?}: {answer:?}");
-            answer.problem(415, "NOT_JSON");
+            told_as(route, &answer, 415, "NOT_JSON");
         }
     }
 }
@@ -337,7 +420,7 @@ async fn a_body_that_is_not_json_is_refused_everywhere() {
     for text in ["{", "{'name':'a'}", "\u{feff}{}", "nonsense", "\"a", "<xml/>"] {
         for (route, answer) in send_everywhere(Some("application/json; charset=utf-8"), |_| text.into()).await {
             assert_eq!(answer.status, 400, "{route}: {text}: {answer:?}");
-            answer.problem(400, "INVALID_JSON");
+            told_as(route, &answer, 400, "INVALID_JSON");
         }
     }
     for text in ["[]", " [\"a\"]", "7", "null", "\"a\""] {

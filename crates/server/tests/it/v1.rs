@@ -5,4 +5,6 @@ mod audit;
 mod customers;
 mod introspect;
 mod keys;
+mod registry;
 mod revoke;
+mod sessions;

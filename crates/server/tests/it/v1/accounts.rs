@@ -12,7 +12,9 @@ async fn an_account_is_made_shown_and_changed() {
     let id = text(&made, "id");
     assert!(id.starts_with("acc_"));
     let mut expected = json!({
-        "id": id, "name": "Ada AS", "status": "active", "metadata": { "plan": "gold" }, "created_at": NOW, "updated_at": NOW,
+        "id": id, "name": "Ada AS", "status": "active", "email": "", "email_verified": false, "first_name": "",
+        "last_name": "", "company": "", "customer_type": "private", "subscription": "none", "credits": 0,
+        "metadata": { "plan": "gold" }, "created_at": NOW, "updated_at": NOW,
     });
     assert_eq!(made, expected);
     let path = format!("/v1/accounts/{id}");
@@ -66,6 +68,41 @@ async fn wrong_fields_are_named() {
     ] {
         server.patch(&path, &body).send().await.wrong(field);
     }
+}
+
+#[tokio::test]
+async fn who_an_account_is_and_how_it_stands_is_set_by_operators() {
+    let server = TestServer::start().await;
+    let body = json!({
+        "name": "Ada AS", "email": "Ada@Example.com", "email_verified": true, "first_name": "Ada", "last_name": "L",
+        "company": "Ada AS", "customer_type": "business", "subscription": "trialing", "credits": -5,
+    });
+    let made = server.post("/v1/accounts", &body).send().await.is(201);
+    let mut expected = body.clone();
+    expected["email"] = "ada@example.com".into();
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(&made[field], value, "{field}");
+    }
+    let path = format!("/v1/accounts/{}", text(&made, "id"));
+    let change = json!({ "email": "eve@example.com", "credits": 7, "subscription": "past_due" });
+    let changed = server.patch(&path, &change).send().await.is(200);
+    assert_eq!((&changed["email"], &changed["email_verified"]), (&json!("eve@example.com"), &json!(false)));
+    assert_eq!((&changed["credits"], &changed["subscription"]), (&json!(7), &json!("past_due")));
+    assert_eq!(changed["first_name"], "Ada");
+    for (body, field) in [
+        (json!({ "email": "nonsense" }), "email"),
+        (json!({ "email": "a@b@example.com" }), "email"),
+        (json!({ "email": "", "email_verified": true }), "email_verified"),
+        (json!({ "first_name": "x".repeat(101) }), "first_name"),
+        (json!({ "company": "a\u{7}" }), "company"),
+        (json!({ "customer_type": "robot" }), "customer_type"),
+        (json!({ "subscription": "free" }), "subscription"),
+        (json!({ "credits": 1.5 }), "credits"),
+        (json!({ "credits": i64::MAX }), "credits"),
+    ] {
+        server.patch(&path, &body).send().await.wrong(field);
+    }
+    assert_eq!(server.get(&path).send().await.is(200), changed);
 }
 
 #[tokio::test]

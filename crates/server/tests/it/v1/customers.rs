@@ -96,6 +96,17 @@ async fn a_key_for_one_environment_makes_keys_for_that_one_alone() {
 }
 
 #[tokio::test]
+async fn a_key_of_a_kind_without_environments_is_made_by_one_for_real_use_alone() {
+    let server = TestServer::start().await;
+    let account = server.account().await;
+    let body = json!({ "kind": "wayscloud-service", "services": ["dns"] });
+    for (environment, status) in [("live", 201), ("test", 403)] {
+        let own = server.key_of(&account, json!({ "environment": environment, "permissions": ["*"] })).await;
+        server.post("/v1/keys", &body).by(&own.key).send().await.with(status);
+    }
+}
+
+#[tokio::test]
 async fn an_operator_makes_no_operator_wider_than_itself() {
     let server = TestServer::start().await;
     let narrow = server.operator_with(&["keys:write", "keys:read"]).await;

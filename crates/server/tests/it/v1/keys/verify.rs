@@ -246,3 +246,15 @@ async fn an_explanation_shows_every_check_in_order_and_costs_nothing() {
     let missing = server.post("/v1/keys/explain", &json!({ "key": "nonsense" })).send().await.is(200);
     assert_eq!((&missing["code"], &missing["key_id"]), (&json!("MALFORMED"), &Value::Null));
 }
+
+#[tokio::test]
+async fn an_unknown_key_is_looked_up_once_and_a_malformed_one_never() {
+    let (server, elsewhere) = (TestServer::start().await, TestServer::start().await);
+    let (unknown, another) = (elsewhere.key(json!({})).await.key, elsewhere.key(json!({})).await.key);
+    assert_eq!(server.code(&unknown).await, "NOT_FOUND");
+    // With the table gone, whatever has to look there says that it cannot.
+    server.app.db().run_raw("alter table secrets rename to elsewhere").await.unwrap();
+    assert_eq!(server.code(&unknown).await, "NOT_FOUND");
+    assert_eq!(server.code(&another[..another.len() - 1]).await, "MALFORMED");
+    server.post("/v1/keys/verify", &json!({ "key": another })).send().await.problem(500, "INTERNAL");
+}

@@ -1,0 +1,185 @@
+//! `/v1/users` and `/v1/sessions`: people, and their access to an account for a while.
+
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CACHE_CONTROL;
+use keywright_app::sessions::Begun;
+use keywright_app::users::Person;
+use keywright_core::id::{AccountId, SessionId, UserId};
+use keywright_core::member::MemberRole;
+use keywright_core::session::Session;
+use keywright_core::time::{Span, Time};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::page::{Page, cursor, limit, query};
+use crate::Server;
+use crate::extract::{Id, Json, Who};
+use crate::problem::Problem;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateUser {
+    email: String,
+    account_id: AccountId,
+    role: MemberRole,
+}
+
+#[derive(Serialize)]
+pub(crate) struct UserView {
+    id: UserId,
+    email: String,
+    memberships: Vec<Membership>,
+    created_at: Time,
+}
+
+#[derive(Serialize)]
+struct Membership {
+    account_id: AccountId,
+    role: MemberRole,
+}
+
+impl From<Person> for UserView {
+    fn from(Person { user, memberships }: Person) -> Self {
+        let memberships = memberships.into_iter().map(|(account_id, role)| Membership { account_id, role });
+        Self { id: user.id, email: user.email, memberships: memberships.collect(), created_at: user.created_at }
+    }
+}
+
+/// `POST /v1/users`
+pub(crate) async fn create(
+    State(server): State<Server>,
+    who: Who,
+    Json(body): Json<CreateUser>,
+) -> Result<(StatusCode, axum::Json<UserView>), Problem> {
+    let CreateUser { email, account_id, role } = body;
+    let person = server.app.create_user(&who.caller, account_id, &email, None, role).await?;
+    Ok((StatusCode::CREATED, axum::Json(person.into())))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListUsers {
+    email: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /v1/users`
+pub(crate) async fn list(
+    State(server): State<Server>,
+    who: Who,
+    RawQuery(text): RawQuery,
+) -> Result<axum::Json<Page<UserView>>, Problem> {
+    let asked: ListUsers = query(text.as_deref())?;
+    let limit = limit(asked.limit)?;
+    let after = cursor(asked.cursor.as_deref())?;
+    let people = server.app.list_users(&who.caller, asked.email.as_deref(), after, limit + 1).await?;
+    Ok(axum::Json(Page::of(people, limit, |person| person.user.id.to_string(), Into::into)))
+}
+
+/// `GET /v1/users/{id}`
+pub(crate) async fn get(State(server): State<Server>, who: Who, Id(id): Id) -> Result<axum::Json<UserView>, Problem> {
+    let id = id.parse().unwrap_or(UserId::from_bits(0));
+    Ok(axum::Json(server.app.get_user(&who.caller, id).await?.into()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BeginSession {
+    account_id: Option<AccountId>,
+    expires_in: Option<Span>,
+}
+
+/// `POST /v1/users/{id}/sessions`
+pub(crate) async fn begin_session(
+    State(server): State<Server>,
+    who: Who,
+    Id(id): Id,
+    Json(body): Json<BeginSession>,
+) -> Result<Response, Problem> {
+    let BeginSession { account_id, expires_in } = body;
+    let begun = server.app.begin_session(&who.caller, id.parse().ok(), account_id, expires_in).await?;
+    let Begun { session, token, expires_at } = begun;
+    // As the token itself says it: in whole seconds.
+    let lasts = expires_at.millis().div_euclid(1_000) - session.created_at.millis().div_euclid(1_000);
+    let body = json!({
+        "id": session.id, "user_id": session.user, "account_id": session.account, "access_token": token,
+        "token_type": "Bearer", "expires_in": lasts, "expires_at": expires_at,
+    });
+    Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], axum::Json(body)).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListSessions {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SessionView {
+    id: SessionId,
+    user_id: UserId,
+    account_id: AccountId,
+    created_by: String,
+    created_at: Time,
+    expires_at: Time,
+}
+
+impl From<Session> for SessionView {
+    fn from(session: Session) -> Self {
+        let Session { id, user, account, created_by, created_at, expires_at, ended_at: _ } = session;
+        Self { id, user_id: user, account_id: account, created_by, created_at, expires_at }
+    }
+}
+
+/// `GET /v1/users/{id}/sessions`
+pub(crate) async fn list_sessions(
+    State(server): State<Server>,
+    who: Who,
+    Id(id): Id,
+    RawQuery(text): RawQuery,
+) -> Result<axum::Json<Page<SessionView>>, Problem> {
+    let asked: ListSessions = query(text.as_deref())?;
+    let limit = limit(asked.limit)?;
+    let before = cursor(asked.cursor.as_deref())?;
+    let held = server.app.list_sessions(&who.caller, id.parse().ok(), before, limit + 1).await?;
+    Ok(axum::Json(Page::of(held, limit, |session| session.id.to_string(), Into::into)))
+}
+
+/// `DELETE /v1/users/{id}/sessions/{session_id}`
+pub(crate) async fn end_session(
+    State(server): State<Server>,
+    who: Who,
+    path: Option<Path<(String, String)>>,
+) -> Result<StatusCode, Problem> {
+    let (user, id) = path.map(|Path(ids)| ids).unwrap_or_default();
+    server.app.end_session(&who.caller, user.parse().ok(), id.parse().ok()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /v1/sessions`
+pub(crate) async fn list_own(
+    State(server): State<Server>,
+    who: Who,
+    RawQuery(text): RawQuery,
+) -> Result<axum::Json<Page<SessionView>>, Problem> {
+    let asked: ListSessions = query(text.as_deref())?;
+    let limit = limit(asked.limit)?;
+    let before = cursor(asked.cursor.as_deref())?;
+    let held = server.app.list_own_sessions(&who.caller, before, limit + 1).await?;
+    Ok(axum::Json(Page::of(held, limit, |session| session.id.to_string(), Into::into)))
+}
+
+/// `DELETE /v1/sessions/{id}`
+pub(crate) async fn end_own(State(server): State<Server>, who: Who, Id(id): Id) -> Result<StatusCode, Problem> {
+    server.app.end_own_session(&who.caller, id.parse().ok()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /.well-known/jwks.json`
+pub(crate) async fn public_keys(State(server): State<Server>) -> axum::Json<Value> {
+    axum::Json(json!({ "keys": server.app.public_keys().collect::<Vec<_>>() }))
+}

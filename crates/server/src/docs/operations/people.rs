@@ -1,0 +1,101 @@
+//! People and their sessions.
+
+use super::{Body, CURSOR, DONE, LIMIT, Operation, PLAIN, made, ok, param};
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        method: "POST",
+        path: "/v1/users",
+        id: "createUser",
+        group: "People",
+        summary: "Make a person who belongs to an account",
+        about: "They cannot log in yet: an operator begins their sessions. An address is one person's, in any spelling.",
+        body: Body::Json {
+            schema: "CreateUser",
+            example: r#"{"email": "ann@example.com", "account_id": "acc_01k9x3m5q7t2v4w6y8zab1cde3", "role": "developer"}"#,
+        },
+        answers: &[made("The person.", "User")],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        path: "/v1/users",
+        id: "listUsers",
+        group: "People",
+        summary: "List people",
+        query: &[param("email", "The one with this address."), CURSOR, LIMIT],
+        answers: &[ok("A page of people.", "Users")],
+        ..PLAIN
+    },
+    Operation {
+        path: "/v1/users/{id}",
+        id: "getUser",
+        group: "People",
+        summary: "See a person",
+        answers: &[ok("The person.", "User")],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/users/{id}/sessions",
+        id: "beginSession",
+        group: "People",
+        summary: "Begin a session for a person",
+        about: "The access token is a JWT (RFC 9068) that services can check by `/.well-known/jwks.json`. Here it reaches the \
+                session's account, with what the person's role is permitted at that moment. It lives an hour at most.",
+        body: Body::Json { schema: "BeginSession", example: r#"{"expires_in": "15m"}"# },
+        answers: &[made("The session with its token, this once.", "BegunSession")],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        path: "/v1/users/{id}/sessions",
+        id: "listUserSessions",
+        group: "People",
+        summary: "List a person's sessions that still hold",
+        query: &[CURSOR, LIMIT],
+        answers: &[ok("A page of sessions, newest first.", "Sessions")],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/users/{id}/sessions/{session_id}",
+        id: "endUserSession",
+        group: "People",
+        summary: "End a person's session",
+        about: "Its token is refused from the next request on.",
+        answers: &[DONE],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        path: "/v1/sessions",
+        id: "listSessions",
+        group: "People",
+        summary: "List your own sessions that still hold",
+        query: &[CURSOR, LIMIT],
+        answers: &[ok("A page of sessions, newest first.", "Sessions")],
+        ..PLAIN
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/sessions/{id}",
+        id: "endSession",
+        group: "People",
+        summary: "End one of your own sessions",
+        about: "Also the one the request is made with: that is logging out.",
+        answers: &[DONE],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        path: "/.well-known/jwks.json",
+        id: "getPublicKeys",
+        group: "People",
+        summary: "The public keys that access tokens are signed with (RFC 7517)",
+        answers: &[ok("The keys.", "PublicKeys")],
+        ..PLAIN
+    },
+];

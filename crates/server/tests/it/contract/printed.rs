@@ -1,0 +1,162 @@
+//! The commands the providers print, run by a shell with real curl: nothing in them is changed but the server's address
+//! and what stands for a secret or an id.
+
+use std::process::Command;
+
+use keywright_server::Options;
+use serde_json::{Value, json};
+
+use crate::harness::{TestServer, text};
+
+/// Whom the pages address.
+const HOSTS: [&str; 4] = [
+    "https://api.wayscloud.services",
+    "https://provision.wayscloud.net",
+    "https://api.wavis.xyz",
+    "https://api.cloudheed.com",
+];
+
+/// What a printed command comes to: its status and its body.
+async fn answer(server: &TestServer, printed: &str, stands_for: &[(&str, &str)]) -> (u16, Value) {
+    let here = format!("http://{}", server.address());
+    let line = HOSTS.iter().fold(printed.to_owned(), |line, host| line.replace(host, &here));
+    let line = stands_for.iter().fold(line, |line, (shown, meant)| {
+        assert!(line.contains(shown), "{shown} is not in {printed}");
+        line.replace(shown, meant)
+    });
+    let line = line.replacen("curl ", "curl --silent --show-error --write-out '\\n%{http_code}' ", 1);
+    let run = move || Command::new("sh").args(["-c", &line]).output();
+    let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+    assert!(output.status.success(), "{printed}: {}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let (body, status) = told.rsplit_once('\n').unwrap();
+    (status.parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+#[track_caller]
+fn is((status, body): (u16, Value), expected: u16) -> Value {
+    assert_eq!(status, expected, "{body}");
+    body
+}
+
+#[tokio::test]
+async fn wv1_wv10_the_commands_for_keys_work_as_printed() {
+    let server = TestServer::listening(Options::default()).await;
+    let trial = "curl -X POST https://api.wavis.xyz/api/v1/onboarding/temp-key";
+    let trial = is(answer(&server, trial, &[]).await, 201);
+    let health = r#"curl https://api.wavis.xyz/api/v1/health \
+  -H "Authorization: Bearer wvs_trial_abc123...""#;
+    let health = answer(&server, health, &[("wvs_trial_abc123...", &text(&trial, "api_key"))]).await;
+    assert_eq!(is(health, 200), json!({ "status": "ok" }));
+    let key = server.key(json!({ "kind": "wavis" })).await.key;
+    let rotate = r#"curl -X POST https://api.wavis.xyz/api/v1/keys/apikey/rotate \
+  -H "Authorization: Bearer <CURRENT_KEY>""#;
+    let rotated = is(answer(&server, rotate, &[("<CURRENT_KEY>", &key)]).await, 200);
+    assert_eq!(server.code(&text(&rotated, "new_api_key")).await, "VALID");
+}
+
+#[tokio::test]
+async fn wv8_wv12_the_commands_for_people_work_as_printed() {
+    let server = TestServer::listening(Options::default()).await;
+    let account = server.account().await;
+    let (_, _, token) = server.person(&account, "owner").await;
+    let create = r#"curl -X POST https://api.wavis.xyz/api/v1/user/api-keys \
+  -H "Authorization: Bearer <CLERK_JWT>" \
+  -H "Content-Type: application/json" \
+  -d '{"environment": "live", "role": "developer"}'"#;
+    let made = is(answer(&server, create, &[("<CLERK_JWT>", &token)]).await, 201);
+    let revoke = r#"curl -X DELETE https://api.wavis.xyz/api/v1/user/api-keys/{key_id} \
+  -H "Authorization: Bearer <CLERK_JWT>""#;
+    let meant = [("{key_id}", text(&made, "id")), ("<CLERK_JWT>", token)];
+    let meant = meant.each_ref().map(|(shown, meant)| (*shown, meant.as_str()));
+    assert_eq!(answer(&server, revoke, &meant).await, (204, Value::Null));
+    assert_eq!(server.code(&text(&made, "key")).await, "REVOKED");
+}
+
+#[tokio::test]
+async fn ch3_the_command_works_as_printed() {
+    let server = TestServer::listening(Options::default()).await;
+    let account = server.account().await;
+    let (_, _, token) = server.person(&account, "owner").await;
+    let create = r#"curl -X POST https://api.cloudheed.com/v1/auth/api-keys \
+  -H "Authorization: Bearer YOUR_TOKEN" \
+  -H "Content-Type: application/json" \
+  -d '{
+    "name": "Production Key",
+    "scopes": ["databases:read", "databases:write"],
+    "expires_in": "365d"
+  }'"#;
+    let made = is(answer(&server, create, &[("YOUR_TOKEN", &token)]).await, 201);
+    assert!(text(&made, "key").starts_with("ch_live_"));
+}
+
+#[tokio::test]
+async fn wa9_the_command_works_as_printed() {
+    let server = TestServer::listening(Options::default()).await;
+    let account = server.account().await;
+    let (_, _, token) = server.person(&account, "owner").await;
+    let create = r#"curl -X POST "https://provision.wayscloud.net/api/v1/dashboard/api-keys" \
+-H "Authorization: Bearer {keycloak_token}" \
+-H "Content-Type: application/json" \
+-d '{
+"name": "Production Storage Key",
+"service": "storage",
+"description": "Production environment storage access"
+}'"#;
+    let made = is(answer(&server, create, &[("{keycloak_token}", &token)]).await, 201);
+    assert!(text(&made, "key").starts_with("wayscloud_storage_"));
+}
+
+/// The header every command of the Account API has, on a line of its own.
+const PAT: &str = "wayscloud_pat_abc12_YOUR_SECRET";
+
+#[tokio::test]
+async fn ac1_ac2_ac3_ac4_ac5_ac6_ac7_ac8_the_commands_work_as_printed() {
+    let server = TestServer::listening(Options::default()).await;
+    let account = server.account().await;
+    let scopes = json!(["profile:read", "api_keys:write", "ssh_keys:write", "services:read"]);
+    let (_, pat) = server.key_of(&account, json!({ "kind": "wayscloud-pat", "permissions": scopes })).await.pair();
+    let run = async |printed: &str| answer(&server, printed, &[(PAT, &pat)]).await;
+    for path in ["profile", "api-keys", "ssh-keys", "services"] {
+        let printed = format!(
+            "curl https://api.wayscloud.services/v1/account/{path} \\\n-H \"X-API-Key: wayscloud_pat_abc12_YOUR_SECRET\""
+        );
+        is(run(&printed).await, 200);
+    }
+    let service = r#"curl -X POST https://api.wayscloud.services/v1/account/api-keys/service \
+-H "X-API-Key: wayscloud_pat_abc12_YOUR_SECRET" \
+-H "Content-Type: application/json" \
+-d '{
+"service": "database",
+"description": "CI/CD pipeline database access"
+}'"#;
+    let made = is(run(service).await, 201);
+    let token = r#"curl -X POST https://api.wayscloud.services/v1/account/api-keys/pat \
+-H "X-API-Key: wayscloud_pat_abc12_YOUR_SECRET" \
+-H "Content-Type: application/json" \
+-d '{
+"scopes": [
+"api_keys:write",
+"ssh_keys:read",
+"services:read"
+],
+"description": "Terraform automation token",
+"expires_in_days": 90
+}'"#;
+    assert_eq!(is(run(token).await, 201)["key_type"], "pat");
+    let ssh = r#"curl -X POST https://api.wayscloud.services/v1/account/ssh-keys \
+-H "X-API-Key: wayscloud_pat_abc12_YOUR_SECRET" \
+-H "Content-Type: application/json" \
+-d '{
+"name": "deploy-server",
+"public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl user@workstation"
+}'"#;
+    let ssh = is(run(ssh).await, 201);
+    for (path, id) in [("api-keys", text(&made, "id")), ("ssh-keys", text(&ssh, "id"))] {
+        let printed = format!(
+            "curl -X DELETE https://api.wayscloud.services/v1/account/{path}/{{key_id}} \\\n-H \"X-API-Key: {PAT}\""
+        );
+        let deleted = answer(&server, &printed, &[("{key_id}", &id), (PAT, &pat)]).await;
+        assert_eq!(is(deleted, 200)["success"], true);
+    }
+}
