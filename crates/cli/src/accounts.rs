@@ -24,13 +24,13 @@ const COLUMNS: [Column; 4] = [
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make an account
-    #[command(after_help = "Examples:\n  keywright accounts create 'Example Ltd' --metadata '{\"crm\": 4711}'")]
+    #[command(after_help = "Examples:\n  keywright accounts create 'Example Ltd' --metadata '{\"crm\": 4711}'\n  \
+        keywright accounts create 'Example Ltd' --email post@example.com --email-verified true --subscription active")]
     Create {
         /// What people call it
         name: String,
-        /// Whatever is to be kept with it: a JSON object
-        #[arg(long, value_name = "JSON", value_parser = parse_object)]
-        metadata: Option<Value>,
+        #[command(flatten)]
+        who: Who,
     },
     /// List accounts
     List(Paging),
@@ -43,9 +43,8 @@ pub(crate) enum Command {
         /// What people call it
         #[arg(long, value_name = "TEXT")]
         name: Option<String>,
-        /// Whatever is to be kept with it: a JSON object
-        #[arg(long, value_name = "JSON", value_parser = parse_object)]
-        metadata: Option<Value>,
+        #[command(flatten)]
+        who: Who,
     },
     /// Refuse all of an account's keys until it is active again
     Suspend {
@@ -58,6 +57,57 @@ pub(crate) enum Command {
     Activate(One),
 }
 
+/// Who an account is and how it stands.
+#[derive(Args)]
+pub(crate) struct Who {
+    /// Its address; a new one is unverified until it is said to be verified
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    /// Whether the address is verified
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    email_verified: Option<bool>,
+    /// First name
+    #[arg(long, value_name = "TEXT")]
+    first_name: Option<String>,
+    /// Last name
+    #[arg(long, value_name = "TEXT")]
+    last_name: Option<String>,
+    /// Company
+    #[arg(long, value_name = "TEXT")]
+    company: Option<String>,
+    /// private or business
+    #[arg(long, value_name = "TYPE")]
+    customer_type: Option<String>,
+    /// none, trialing, active, past_due or canceled
+    #[arg(long, value_name = "STATE")]
+    subscription: Option<String>,
+    /// Its balance, in your own units
+    #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
+    credits: Option<i64>,
+    /// Whatever is to be kept with it: a JSON object
+    #[arg(long, value_name = "JSON", value_parser = parse_object)]
+    metadata: Option<Value>,
+}
+
+impl Who {
+    /// The API's fields, with the name before them.
+    fn into_json(self, name: Option<String>) -> Map<String, Value> {
+        let text = |value: Option<String>| value.map(Value::from);
+        fields([
+            ("name", text(name)),
+            ("email", text(self.email)),
+            ("email_verified", self.email_verified.map(Value::from)),
+            ("first_name", text(self.first_name)),
+            ("last_name", text(self.last_name)),
+            ("company", text(self.company)),
+            ("customer_type", text(self.customer_type)),
+            ("subscription", text(self.subscription)),
+            ("credits", self.credits.map(Value::from)),
+            ("metadata", self.metadata),
+        ])
+    }
+}
+
 /// An account.
 #[derive(Args)]
 pub(crate) struct One {
@@ -66,7 +116,7 @@ pub(crate) struct One {
 }
 
 impl One {
-    fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/v1/accounts/{}", escape(&self.id))
     }
 }
@@ -74,8 +124,8 @@ impl One {
 /// Does what was asked.
 pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
     let done = match command {
-        Command::Create { name, metadata } => {
-            let body = fields([("name", Some(name.into())), ("metadata", metadata)]);
+        Command::Create { name, who } => {
+            let body = who.into_json(Some(name));
             call(global, Call::post("/v1/accounts", body.into())).await?
         }
         Command::List(paging) => {
@@ -83,8 +133,8 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
             return Ok(Exit::Done);
         }
         Command::Get(account) => call(global, Call::get(account.path())).await?,
-        Command::Update { account, name, metadata } => {
-            let body = fields([("name", name.map(Value::from)), ("metadata", metadata)]);
+        Command::Update { account, name, who } => {
+            let body = who.into_json(name);
             must_change(&body)?;
             call(global, Call::patch(account.path(), body.into())).await?
         }
@@ -98,6 +148,6 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn fields<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
+pub(crate) fn fields<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

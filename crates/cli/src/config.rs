@@ -104,6 +104,7 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
     let base = file.parent().unwrap_or(Path::new(""));
     let folder =
         Folder(data_dir.map_or_else(|| base.join(raw.data_dir.unwrap_or_else(|| "data".into())), Path::to_owned));
+    let public_url = check.take(raw.public_url, parse_url);
     let config = Config {
         listen: check.take(raw.listen, parse_listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8700))),
         options: Options {
@@ -112,7 +113,7 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
                 .into_iter()
                 .filter_map(|text| check.take(Some(text), parse_net))
                 .collect(),
-            public_url: check.take(raw.public_url, parse_url),
+            public_url: public_url.clone(),
         },
         place: Place {
             database: check
@@ -122,10 +123,12 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
             policy: PolicySource::File(base.join(raw.policy.unwrap_or_else(|| "policy.toml".into()))),
             cached_keys: check.take(raw.cached_keys, parse_cached_keys).unwrap_or(CACHED_KEYS),
             folder,
+            public_url,
         },
         log: check.take(raw.log, parse_log).unwrap_or_else(|| crate::log::DEFAULT.into()),
         log_format: raw.log_format.unwrap_or_default(),
     };
+    check.wrongs.sort_by_key(|wrong| wrong.line);
     if check.wrongs.is_empty() { Ok(config) } else { Err(check.wrongs) }
 }
 
@@ -243,7 +246,7 @@ mod tests {
     fn mistakes_are_told_by_line_all_at_once() {
         let text = "listen = \"8700\"\n\ntrusted_proxies = [\n  \"10.0.0.0/8\",\n  \"proxy\",\n]\npublic_url = \"keys\"\ncached_keys = 3\nlog = \"a=b=c\"\ndatabase = \"mysql://root:hunter2@x\"\n";
         let wrongs = wrongs(text);
-        assert_eq!(wrongs.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 5, 7, 10, 8, 9]);
+        assert_eq!(wrongs.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 5, 7, 8, 9, 10]);
         assert!(!format!("{wrongs:?}").contains("hunter2"));
     }
 

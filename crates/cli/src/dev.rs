@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use keywright_app::caller::Caller;
+use keywright_app::core::member::MemberRole;
 use keywright_server::Options;
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
@@ -162,12 +163,17 @@ fn prepare(place: &Place) -> Result<bool> {
 /// Makes the demo account and what is in it, and keeps the credentials.
 async fn make(place: &Place, local: &Local) -> Result<Credentials> {
     let app = &local.house().app;
-    let account = local.call(Call::post("/v1/accounts", json!({ "name": "Demo" }))).await?;
+    // As every kind of key requires.
+    let demo = json!({
+        "name": "Demo", "email": EMAIL, "email_verified": true, "first_name": "Demo", "last_name": "Person",
+        "company": "Example Ltd", "customer_type": "business", "subscription": "active",
+    });
+    let account = local.call(Call::post("/v1/accounts", demo)).await?;
     let account_id = text(&account, "id")?;
     let caller = Caller::local(&app.world().policy.catalog);
     let user = User { email: EMAIL.into(), password: password() };
     let id = account_id.parse().map_err(|_| anyhow!("the account has no id"))?;
-    app.create_user(&caller, id, user.email.clone(), &user.password, "owner").await?;
+    app.create_user(&caller, id, &user.email, Some(&user.password), MemberRole::Owner).await?;
     let all = |kind: &str| app.world().policy.kind(kind).map(|(_, kind)| kind.permissions.clone()).unwrap_or_default();
     let issue = async |name: &str, mut body: Value| -> Result<String> {
         if let Some(fields) = body.as_object_mut() {

@@ -22,18 +22,21 @@ mod import;
 mod init;
 mod keys;
 mod list;
+mod lockouts;
 mod log;
 mod openapi;
 mod options;
 mod output;
 mod place;
 mod progress;
+mod registry;
 mod rekey;
 mod remote;
 mod running;
 mod say;
 mod serve;
 mod session;
+mod users;
 mod verify;
 
 use std::process::ExitCode;
@@ -77,6 +80,15 @@ enum Command {
     /// Make, list, change and suspend accounts
     #[command(subcommand)]
     Accounts(accounts::Command),
+    /// Make people, and begin, list and end their sessions
+    #[command(subcommand)]
+    Users(users::Command),
+    /// See who is locked out after too many wrong keys, and let them try again
+    #[command(subcommand)]
+    Lockouts(lockouts::Command),
+    /// Write down, list, change and strike off the services accounts have
+    #[command(subcommand)]
+    Services(registry::Command),
     /// Read the audit log, and check that it is whole
     #[command(subcommand)]
     Audit(audit::Command),
@@ -146,6 +158,9 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Config(command) => check::run(&global, &command),
         Command::Keys(command) => keys::run(&global, command).await,
         Command::Accounts(command) => accounts::run(&global, command).await,
+        Command::Users(command) => users::run(&global, command).await,
+        Command::Lockouts(command) => lockouts::run(&global, command).await,
+        Command::Services(command) => registry::run(&global, command).await,
         Command::Audit(command) => audit::run(&global, command).await,
         Command::Backup(backup) => backup::run(&global, backup).await,
         Command::Rekey(rekey) => rekey::run(&global, rekey).await,

@@ -36,6 +36,8 @@ pub(crate) struct Place {
     pub(crate) master_key: PathBuf,
     pub(crate) policy: PolicySource,
     pub(crate) cached_keys: usize,
+    /// The public address, which tokens are issued by.
+    pub(crate) public_url: Option<String>,
 }
 
 impl std::fmt::Debug for Place {
@@ -73,6 +75,7 @@ impl Place {
             policy: PolicySource::BuiltIn,
             cached_keys: DEV_CACHED_KEYS,
             folder,
+            public_url: None,
         }
     }
 
@@ -148,7 +151,8 @@ impl Place {
         let policy = self.load_policy()?;
         let db = self.open_database().await?;
         let master = self.find_master_key(&db).await?;
-        let settings = Settings { policy, clock: Clock::System, cached_keys: self.cached_keys };
+        let settings =
+            Settings { policy, clock: Clock::System, cached_keys: self.cached_keys, issuer: self.public_url.clone() };
         let (app, tasks) = App::start(db, &master, settings).await.map_err(|error| self.explain(&error))?;
         Ok(House { name: self.shown_database(), app, tasks, lock })
     }
@@ -212,6 +216,7 @@ impl Place {
             Error::Unavailable(reason) => self.out_of_reach(reason),
             Error::Unauthenticated
             | Error::NotFound(_)
+            | Error::LacksPermission(_)
             | Error::Forbidden(_)
             | Error::Invalid(_)
             | Error::Conflict(_)

@@ -26,6 +26,11 @@ impl Api {
         }
     }
 
+    /// The same server, asked with another credential.
+    pub(crate) fn with(&self, credential: &str) -> Self {
+        Self { credential: format!("Bearer {credential}"), ..self.clone() }
+    }
+
     /// Status and body; `None` where the server has gone.
     pub(crate) fn try_post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
         let request = self.agent.post(format!("{}{path}", self.url)).header("authorization", &self.credential);

@@ -72,7 +72,11 @@ fn leave_traces(api: &Api, ready: &Value) -> (Vec<String>, Vec<(String, String)>
     let (id, first) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap().to_owned());
     let (_, rotated) = api.try_post(&format!("/v1/keys/{id}/rotate"), &json!({ "grace": "1h" })).unwrap();
     let second = rotated["key"].as_str().unwrap().to_owned();
-    keys.extend([first.clone(), second.clone()]);
+    let user = api.get("/v1/users")["data"][0]["id"].as_str().unwrap().to_owned();
+    let (_, begun) = api.try_post(&format!("/v1/users/{user}/sessions"), &json!({})).unwrap();
+    let token = begun["access_token"].as_str().unwrap().to_owned();
+    let (_, trial) = api.try_post("/api/v1/onboarding/temp-key", &json!({})).unwrap();
+    keys.extend([first.clone(), second.clone(), token.clone(), trial["api_key"].as_str().unwrap().to_owned()]);
 
     let mut errors = Vec::new();
     let mut keep = |what: String, answer: Option<(u16, Value)>| {
@@ -80,6 +84,7 @@ fn leave_traces(api: &Api, ready: &Value) -> (Vec<String>, Vec<(String, String)>
             errors.push((what, body.to_string()));
         }
     };
+    keys.extend(make_keys_as_a_person(&api.with(&token), &token, &mut keep));
     for key in &keys {
         keep(
             format!("verify {}", &key[..8]),
@@ -119,4 +124,28 @@ fn leave_traces(api: &Api, ready: &Value) -> (Vec<String>, Vec<(String, String)>
     secrets.push(secret_part(ready["operator_key"].as_str().unwrap()));
     secrets.push(ready["user"]["password"].as_str().unwrap().to_owned());
     (secrets, errors)
+}
+
+/// A person makes keys at every provider's door, with a token where it belongs and where it does not. Returns the keys.
+fn make_keys_as_a_person(
+    person: &Api,
+    token: &str,
+    keep: &mut impl FnMut(String, Option<(u16, Value)>),
+) -> Vec<String> {
+    let mut keys = Vec::new();
+    for (path, body) in [
+        ("/v1/auth/api-keys", json!({ "name": "canary", "scopes": ["org:read"] })),
+        ("/api/v1/user/api-keys", json!({})),
+        ("/api/v1/dashboard/api-keys", json!({ "name": "canary", "service": "storage" })),
+    ] {
+        let (status, made) = person.try_post(path, &body).unwrap();
+        assert_eq!(status, 201, "{path}");
+        keys.push(made["key"].as_str().unwrap().to_owned());
+        for field in ["name", "scopes", "role", "service", token] {
+            let mut body = body.clone();
+            body[field] = json!(token);
+            keep(format!("a token in {path}"), person.try_post(path, &body));
+        }
+    }
+    keys
 }

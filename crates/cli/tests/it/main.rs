@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and waits for other processes by a clock"
 )]
 
+mod accounts;
 mod api;
 mod backup;
 mod canary;
@@ -17,6 +18,7 @@ mod doctor;
 mod import;
 mod life;
 mod manners;
+mod people;
 mod rekey;
 mod serve;
 mod support;

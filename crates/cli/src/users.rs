@@ -1,0 +1,146 @@
+//! `keywright users`: people, the accounts they belong to, and their sessions.
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::accounts::fields;
+use crate::call::{Call, escape};
+use crate::exit::{Exit, fail};
+use crate::list::{self, Paging};
+use crate::options::{Format, Global};
+use crate::output::{self, Column, Look};
+use crate::say;
+use crate::session::{Session, with};
+
+const COLUMNS: [Column; 3] = [
+    Column("ID", "id", Look::Plain),
+    Column("EMAIL", "email", Look::Plain),
+    Column("CREATED", "created_at", Look::Ago),
+];
+
+const SESSIONS: [Column; 5] = [
+    Column("ID", "id", Look::Plain),
+    Column("ACCOUNT", "account_id", Look::Plain),
+    Column("BEGUN BY", "created_by", Look::Plain),
+    Column("CREATED", "created_at", Look::Ago),
+    Column("EXPIRES", "expires_at", Look::Plain),
+];
+
+/// What can be done with people.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a person who belongs to an account
+    #[command(after_help = "Examples:\n  keywright users create ann@example.com --account acc_… --role developer")]
+    Create {
+        /// Their address
+        email: String,
+        /// The account they belong to
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+        /// What they are in it
+        #[arg(long, value_name = "ROLE", value_parser = ["owner", "admin", "developer", "viewer"])]
+        role: String,
+    },
+    /// List people
+    List(Paging),
+    /// Show a person and the accounts they belong to
+    Get(One),
+    /// Begin a session for a person, and print its access token alone
+    #[command(after_help = "Examples:\n  TOKEN=$(keywright users token ann@example.com)\n  \
+        curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8700/v1/keys")]
+    Token {
+        #[command(flatten)]
+        user: One,
+        /// The account they act in, where they belong to several
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+        /// How long it lasts, up to 1h [default: 1h]
+        #[arg(long, value_name = "SPAN")]
+        expires_in: Option<String>,
+    },
+    /// List a person's sessions that still hold
+    Sessions {
+        #[command(flatten)]
+        user: One,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// End a person's session: its token is refused from the next request on
+    EndSession {
+        #[command(flatten)]
+        user: One,
+        /// The session's id, as in ses_…
+        session: String,
+    },
+}
+
+/// A person.
+#[derive(Args)]
+pub(crate) struct One {
+    /// The person's address, or their id, as in usr_…
+    #[arg(value_name = "USER")]
+    user: String,
+}
+
+impl One {
+    /// Where the person is found.
+    async fn path(&self, session: &Session) -> Result<String> {
+        if !self.user.contains('@') {
+            return Ok(format!("/v1/users/{}", escape(&self.user)));
+        }
+        let found = session.call(Call::get("/v1/users").query("email", Some(self.user.as_str()))).await?;
+        match found.pointer("/data/0/id").and_then(Value::as_str) {
+            Some(id) => Ok(format!("/v1/users/{id}")),
+            None => Err(fail(Exit::NotFound, format!("there is nobody with the address {}", self.user))),
+        }
+    }
+}
+
+/// Does what was asked.
+pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
+    match command {
+        Command::Create { email, account, role } => {
+            let body = json!({ "email": email, "account_id": account, "role": role });
+            let made = with(global, async |session| session.call(Call::post("/v1/users", body)).await).await?;
+            output::object(global, &made)?;
+        }
+        Command::List(paging) => list::run(global, Call::get("/v1/users"), &paging, &COLUMNS).await?,
+        Command::Get(user) => {
+            let found = with(global, async |session| session.call(Call::get(user.path(session).await?)).await).await?;
+            output::object(global, &found)?;
+        }
+        Command::Token { user, account, expires_in } => {
+            let body = fields([("account_id", account.map(Value::from)), ("expires_in", expires_in.map(Value::from))]);
+            let begun = with(global, async |session| {
+                let path = format!("{}/sessions", user.path(session).await?);
+                session.call(Call::post(path, body.into())).await
+            });
+            print_token(global, &begun.await?)?;
+        }
+        Command::Sessions { user, paging } => {
+            let path = with(global, async |session| user.path(session).await).await?;
+            list::run(global, Call::get(format!("{path}/sessions")), &paging, &SESSIONS).await?;
+        }
+        Command::EndSession { user, session: id } => {
+            let ended = with(global, async |session| {
+                let path = format!("{}/sessions/{}", user.path(session).await?, escape(&id));
+                session.call(Call::delete(path)).await
+            });
+            ended.await?;
+            say::note("Ended.");
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The token alone, for a shell to take; all of the answer where `-o json` asks for it.
+fn print_token(global: &Global, begun: &Value) -> Result<()> {
+    if matches!(global.output, Some(Format::Json)) {
+        return output::object(global, begun);
+    }
+    match begun.get("access_token").and_then(Value::as_str) {
+        Some(token) => Ok(say::data(token)?),
+        None => bail!("the answer has no access_token"),
+    }
+}
