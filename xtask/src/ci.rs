@@ -8,6 +8,7 @@
 mod openapi;
 mod packages;
 mod postgres;
+mod python;
 mod report;
 mod server;
 mod steps;
@@ -142,6 +143,9 @@ fn prepare(ci: &mut Ci, chosen: &[&Step]) -> Result<Vec<String>> {
     }
     for tool in chosen.iter().flat_map(|step| step.tools) {
         packages::tool(&ci.root, tool, &ci.stop)?;
+    }
+    for package in chosen.iter().flat_map(|step| step.packages) {
+        packages::debian(*package)?;
     }
     let mut skipped = Vec::new();
     for server in needed {

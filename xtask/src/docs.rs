@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: reference pages that the binary writes about itself.
+//! `cargo xtask docs`: reference pages that the binary, and the contract's tests, write about themselves.
 //!
 //! A page is generated or it is written by hand, never both: CI compares each with what the binary
 //! says today, so a flag or a metric cannot change without its page.
@@ -10,18 +10,26 @@ use anyhow::{Context, Result, bail};
 
 use crate::print;
 
-/// A committed file, and the arguments of `keywright` that print it.
+/// A committed file, and where its text comes from.
 struct Page {
     path: &'static str,
-    args: &'static [&'static str],
+    from: Source,
+}
+
+enum Source {
+    /// `keywright` with these arguments.
+    Binary(&'static [&'static str]),
+    /// The names of the contract's tests.
+    Contract,
 }
 
 /// Every generated file.
 const PAGES: &[Page] = &[
-    Page { path: "docs/reference/cli.md", args: &["docs", "cli"] },
-    Page { path: "docs/reference/config.md", args: &["docs", "config"] },
-    Page { path: "docs/reference/errors.md", args: &["docs", "errors"] },
-    Page { path: "docs/reference/openapi.json", args: &["openapi"] },
+    Page { path: "docs/reference/cli.md", from: Source::Binary(&["docs", "cli"]) },
+    Page { path: "docs/reference/config.md", from: Source::Binary(&["docs", "config"]) },
+    Page { path: "docs/reference/errors.md", from: Source::Binary(&["docs", "errors"]) },
+    Page { path: "docs/reference/contract.md", from: Source::Contract },
+    Page { path: "docs/reference/openapi.json", from: Source::Binary(&["openapi"]) },
 ];
 
 /// Writes every page, or with `--check` only compares.
@@ -62,14 +70,18 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 }
 
 fn generate(root: &Path, page: &Page) -> Result<Vec<u8>> {
+    let args = match page.from {
+        Source::Binary(args) => args,
+        Source::Contract => return crate::contract::page(root).map(String::into_bytes),
+    };
     let output = crate::cargo(root)
         .args(["run", "--quiet", "-p", "keywright", "--"])
-        .args(page.args)
+        .args(args)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
-        bail!("`keywright {}` failed, so {} cannot be generated", page.args.join(" "), page.path);
+        bail!("`keywright {}` failed, so {} cannot be generated", args.join(" "), page.path);
     }
     Ok(output.stdout)
 }

@@ -10,6 +10,7 @@
 mod bench;
 mod child;
 mod ci;
+mod contract;
 mod docs;
 mod print;
 mod tidy;

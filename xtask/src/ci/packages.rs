@@ -19,6 +19,12 @@ pub(super) struct Package {
 /// Debian keeps the server's programs out of `PATH`, one folder per major version.
 pub(super) const POSTGRESQL: Package = Package { name: "postgresql", proof: "/usr/lib/postgresql/*/bin/postgres" };
 
+/// `ssh-keygen`, which tests compare fingerprints with.
+pub(super) const OPENSSH: Package = Package { name: "openssh-client", proof: "ssh-keygen" };
+
+/// Runs the commands a provider prints.
+pub(super) const CURL: Package = Package { name: "curl", proof: "curl" };
+
 /// A cargo subcommand, and the requirement on its version that our configuration was written for.
 #[derive(Clone, Copy)]
 pub(super) struct Tool {

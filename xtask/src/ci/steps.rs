@@ -5,7 +5,8 @@
 use anyhow::Result;
 
 use super::Ci;
-use super::packages::{CARGO_DENY, Tool};
+use super::packages::{CARGO_DENY, CURL, OPENSSH, Package, Tool};
+use super::python::Environment;
 use super::server::Server;
 
 /// One thing that must hold.
@@ -16,12 +17,15 @@ pub(super) struct Step {
     pub(super) components: &'static [&'static str],
     /// Programs that cargo installs.
     pub(super) tools: &'static [Tool],
+    /// Debian packages of programs its tests run.
+    pub(super) packages: &'static [Package],
     /// Servers that run while any step does.
     pub(super) servers: &'static [Server],
     pub(super) run: fn(&Ci) -> Result<()>,
 }
 
-const PLAIN: Step = Step { name: "", says: "", components: &[], tools: &[], servers: &[], run: |_| Ok(()) };
+const PLAIN: Step =
+    Step { name: "", says: "", components: &[], tools: &[], packages: &[], servers: &[], run: |_| Ok(()) };
 
 pub(super) const STEPS: &[Step] = &[
     Step {
@@ -47,6 +51,12 @@ pub(super) const STEPS: &[Step] = &[
         ..PLAIN
     },
     Step {
+        name: "fuzz",
+        says: "the fuzz targets fit the code they are for",
+        run: |ci| ci.cargo(&["check", "--manifest-path", "fuzz/Cargo.toml", "--no-default-features"]),
+        ..PLAIN
+    },
+    Step {
         name: "docs",
         says: "generated pages say what the binary says",
         run: |ci| crate::docs::check(&ci.root),
@@ -62,8 +72,9 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "test",
         says: "every test and doc test, on both engines",
+        packages: &[CURL, OPENSSH],
         servers: &[Server::Postgres],
-        run: |ci| ci.cargo(&["test", "--workspace"]),
+        run: test,
         ..PLAIN
     },
     Step {
@@ -79,3 +90,12 @@ pub(super) const STEPS: &[Step] = &[
         ..PLAIN
     },
 ];
+
+/// An independent reader of our tokens.
+const PYJWT: &str = "pyjwt[crypto]==2.15.1";
+
+fn test(ci: &Ci) -> Result<()> {
+    let environment = Environment::with(ci, &[PYJWT])?;
+    let python = environment.program("python");
+    ci.cargo_with(&["test", "--workspace"], &[("KEYWRIGHT_TEST_PYTHON", &python.to_string_lossy())])
+}
