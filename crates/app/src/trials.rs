@@ -48,23 +48,35 @@ pub struct Trial {
 /// Whom a kind's keys went to: a kind and an address, or whoever has none.
 type Taker = (String, Option<IpAddr>);
 
+/// How long a full book is not searched again for what is over: a flood costs a search a second, not one a call.
+const SEARCH_EVERY: Span = Span::seconds(1);
+
 /// How many keys each address has had.
 #[derive(Default)]
-pub(crate) struct Issued(Mutex<HashMap<Taker, (RateLimit, Window)>>);
+pub(crate) struct Issued(Mutex<Book>);
+
+#[derive(Default)]
+struct Book {
+    counts: HashMap<Taker, (RateLimit, Window)>,
+    /// When it was last searched for what is over.
+    searched_ms: i64,
+}
 
 impl Issued {
     /// Counts a key for an address, or says how long until it can have one. Both are one step.
     fn take(&self, kind: &str, ip: Option<IpAddr>, limit: &RateLimit, now: Time) -> Result<(), Error> {
         let mut book = lock(&self.0);
         let taker = (kind.to_owned(), ip.map(neighbourhood));
-        if book.len() >= MOST && !book.contains_key(&taker) {
-            forget(&mut book, now);
+        if book.counts.len() >= MOST && !book.counts.contains_key(&taker) {
+            if now.millis() - book.searched_ms >= SEARCH_EVERY.millis() {
+                book.forget(now);
+            }
             // The limit is a promise and a trial is none: nobody who is counted is forgotten for somebody new.
-            if book.len() >= MOST {
+            if book.counts.len() >= MOST {
                 return Err(Error::Limited(limit.window));
             }
         }
-        let (known, window) = book.entry(taker).or_insert_with(|| (limit.clone(), Window::default()));
+        let (known, window) = book.counts.entry(taker).or_insert_with(|| (limit.clone(), Window::default()));
         known.clone_from(limit);
         limit::take(std::slice::from_ref(limit), std::slice::from_mut(window), 1, now)
             .map_err(|(_, left)| Error::Limited(left.reset))
@@ -72,12 +84,15 @@ impl Issued {
 
     /// Forgets what is over.
     pub(crate) fn tidy(&self, now: Time) {
-        forget(&mut lock(&self.0), now);
+        lock(&self.0).forget(now);
     }
 }
 
-fn forget(book: &mut HashMap<Taker, (RateLimit, Window)>, now: Time) {
-    book.retain(|_, (limit, window)| !window.is_over(limit, now));
+impl Book {
+    fn forget(&mut self, now: Time) {
+        self.counts.retain(|_, (limit, window)| !window.is_over(limit, now));
+        self.searched_ms = now.millis();
+    }
 }
 
 /// What counts as one address. In IPv6 whoever has one has the 2^64 beside it (RFC 6177).
@@ -192,12 +207,12 @@ mod tests {
         for number in 0..200_000u32 {
             let _ = take(IpAddr::from(number.to_be_bytes()), now);
         }
-        assert!(lock(&issued.0).len() <= MOST);
+        assert!(lock(&issued.0).counts.len() <= MOST);
         assert_eq!(take(victim, now), Err(Error::Limited(Span::minutes(1))));
         let later = now.after(Span::minutes(1));
         assert!(take(victim, later).is_ok(), "what is over makes room");
         issued.tidy(later);
-        assert_eq!(lock(&issued.0).len(), 1);
+        assert_eq!(lock(&issued.0).counts.len(), 1);
     }
 
     #[test]
