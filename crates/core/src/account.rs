@@ -327,8 +327,22 @@ pub struct User {
     pub id: UserId,
     /// Their address, normalised.
     pub email: String,
+    /// When they showed that mail to it reaches them.
+    pub email_verified_at: Option<Time>,
+    /// When they turned their second factor on.
+    pub second_factor_at: Option<Time>,
+    /// When an operator shut them out.
+    pub disabled_at: Option<Time>,
     /// When they were made.
     pub created_at: Time,
+}
+
+impl User {
+    /// A person of whom nothing is known but their address.
+    #[must_use]
+    pub const fn new(id: UserId, email: String, now: Time) -> Self {
+        Self { id, email, email_verified_at: None, second_factor_at: None, disabled_at: None, created_at: now }
+    }
 }
 
 #[cfg(test)]

@@ -14,14 +14,19 @@ pub mod ip;
 pub mod key;
 pub mod limit;
 pub mod lockout;
+pub mod login;
 pub mod member;
+pub mod password;
 pub mod permission;
 pub mod policy;
+pub mod proof;
+pub mod refresh;
 pub mod registry;
 pub mod secret;
 pub mod session;
 pub mod ssh;
 pub mod time;
+pub mod totp;
 pub mod verify;
 
 /// At most the first 40 characters of what someone sent, for an error message about it.

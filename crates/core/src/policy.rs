@@ -16,6 +16,7 @@ use crate::format::{Format, Reading, SEVERAL_SERVICES};
 use crate::key::{Key, Refill};
 use crate::limit::{Rate, RateLimit};
 use crate::lockout::Rule;
+use crate::login::Login;
 use crate::member::MemberRole;
 use crate::permission::{Catalog, Grant};
 use crate::time::Span;
@@ -47,6 +48,8 @@ pub const MANAGEMENT: [(&str, &str); 13] = [
 pub struct Policy {
     /// Every permission it names.
     pub catalog: Catalog,
+    /// How people log in.
+    pub login: Login,
     kinds: Vec<Kind>,
     /// Names of environments; an environment's number is its place.
     environments: Vec<String>,

@@ -304,6 +304,29 @@ impl MasterKey {
     }
 }
 
+/// What the server seals its own data under: random, and itself sealed under the master key.
+pub struct Vault(MasterKey);
+
+impl Vault {
+    /// From its bytes.
+    #[must_use]
+    pub fn new(bytes: &[u8; 32]) -> Self {
+        Self(MasterKey(Zeroizing::new(*bytes)))
+    }
+
+    /// Seals what belongs to `owner`; for anybody else it does not open.
+    #[must_use]
+    pub fn seal(&self, owner: &str, plain: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
+        self.0.seal(owner, plain, rng)
+    }
+
+    /// Opens what was sealed for the same owner.
+    #[must_use]
+    pub fn open(&self, owner: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.0.open(owner, sealed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;

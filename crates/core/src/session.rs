@@ -7,6 +7,7 @@
 //! own keyring, by `kid`; `typ` is `at+jwt`; `iss`, `aud`, `sub`, `exp`, `iat` and `sid` are all there and of their types.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::id::{AccountId, SessionId, UserId};
+use crate::refresh::SALT_BYTES;
 use crate::time::{Span, Time};
 
 /// How long an access token lives (security.md 5).
@@ -43,10 +45,57 @@ pub struct Session {
     pub created_by: String,
     /// When it began.
     pub created_at: Time,
-    /// When it ends by itself.
+    /// When it ends by itself, unless it is used before.
     pub expires_at: Time,
+    /// When it ends however much it is used.
+    pub ends_at: Time,
     /// When it was ended.
     pub ended_at: Option<Time>,
+    /// How its person proved who they are.
+    pub method: Method,
+    /// Where it was last begun or gone on with.
+    pub ip: Option<IpAddr>,
+    /// What it was last begun or gone on with.
+    pub user_agent: Option<String>,
+    /// What its refresh tokens are salted with.
+    pub salt: [u8; SALT_BYTES],
+    /// How often it was gone on with.
+    pub turn: i64,
+    /// When it was last gone on with.
+    pub refreshed_at: Option<Time>,
+}
+
+/// How a person proved who they are when a session began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// An operator began it.
+    Operator,
+    /// By their password.
+    Password,
+    /// By their password and a code from their authenticator.
+    Totp,
+    /// By their password and a code on paper.
+    BackupCode,
+}
+
+impl Method {
+    /// Its name, as stored and shown.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Password => "password",
+            Self::Totp => "totp",
+            Self::BackupCode => "backup_code",
+        }
+    }
+
+    /// From its name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Operator, Self::Password, Self::Totp, Self::BackupCode].into_iter().find(|method| method.name() == name)
+    }
 }
 
 impl Session {
@@ -200,7 +249,7 @@ pub fn verify(token: &[u8], keys: &[SigningKey], issuer: &str, now: Time) -> Res
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     const NOW: Time = Time::from_millis(1_795_000_000_000);
@@ -210,7 +259,7 @@ mod tests {
         SigningKey::from_seed(&[seed; 32]).unwrap()
     }
 
-    fn session() -> Session {
+    pub(crate) fn session() -> Session {
         Session {
             id: SessionId::from_bits(1),
             user: UserId::from_bits(2),
@@ -218,7 +267,14 @@ mod tests {
             created_by: "local".into(),
             created_at: NOW,
             expires_at: NOW.after(Span::days(1)),
+            ends_at: NOW.after(Span::days(30)),
             ended_at: None,
+            method: Method::Password,
+            ip: None,
+            user_agent: None,
+            salt: [0; SALT_BYTES],
+            turn: 0,
+            refreshed_at: None,
         }
     }
 

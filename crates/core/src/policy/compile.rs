@@ -12,14 +12,18 @@ use crate::account::Requirement;
 use crate::format::Format;
 use crate::limit::{self, RateLimit};
 use crate::lockout::Rule;
+use crate::login::Login;
 use crate::member::MemberRole;
 use crate::permission::{Catalog, check_name, check_pattern};
+use crate::session::TOKEN_LIFE;
 use crate::time::Span;
 
 const MAX_KINDS: usize = 64;
 const MAX_NAME: usize = 40;
 /// How long an old secret works after a rotation where neither request nor kind says.
 const GRACE: Span = Span::days(1);
+/// The longest a login may last.
+const LONGEST_SESSION: Span = Span::days(400);
 
 /// Gathers mistakes, so that all are told at once.
 struct Check<'a> {
@@ -53,8 +57,10 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
     let aliases = aliases(&raw, &mut check);
     let roles = roles(&raw, &catalog, &mut check);
     let members = members(&raw, &catalog, &mut check);
+    let login = login(&raw, &mut check);
     let mut policy = Policy {
         catalog,
+        login,
         kinds: vec![operator_kind()],
         environments: Vec::new(),
         services,
@@ -145,6 +151,31 @@ fn aliases(raw: &RawPolicy, check: &mut Check<'_>) -> BTreeMap<String, String> {
         }
     }
     aliases
+}
+
+/// How people log in: what the policy says, or what is usual.
+fn login(raw: &RawPolicy, check: &mut Check<'_>) -> Login {
+    let (said, mut login) = (&raw.login, Login::default());
+    if let Some(name) = &said.name {
+        let is_name = (1..=MAX_NAME).contains(&name.get_ref().chars().count());
+        if !is_name || name.get_ref().chars().any(|char| char.is_control() || char == ':') {
+            check.say(&name.span(), format!("login.name is 1 to {MAX_NAME} characters, without a colon"));
+        }
+        login.name.clone_from(name.get_ref());
+    }
+    for (field, said, to) in [("session", &said.session, &mut login.session), ("idle", &said.idle, &mut login.idle)] {
+        let Some(span) = said else { continue };
+        if !(TOKEN_LIFE.millis()..=LONGEST_SESSION.millis()).contains(&span.get_ref().millis()) {
+            let message =
+                format!("login.{field} is from {TOKEN_LIFE}, which an access token lives, to {LONGEST_SESSION}");
+            check.say(&span.span(), message);
+        }
+        *to = *span.get_ref();
+    }
+    login.idle = login.idle.min(login.session);
+    login.person_lockout = said.lockout.person.unwrap_or(login.person_lockout);
+    login.ip_lockout = said.lockout.ip.unwrap_or(login.ip_lockout);
+    login
 }
 
 /// What each member role is permitted: what the policy says, or what is usual.

@@ -28,6 +28,25 @@ pub(super) struct RawPolicy {
     pub(super) member: BTreeMap<Spanned<MemberRole>, RawRole>,
     #[serde(default)]
     pub(super) kind: Named<RawKind>,
+    #[serde(default)]
+    pub(super) login: RawLogin,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLogin {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) session: Option<Spanned<Span>>,
+    pub(super) idle: Option<Spanned<Span>>,
+    #[serde(default)]
+    pub(super) lockout: RawLoginLockout,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLoginLockout {
+    pub(super) person: Option<Rule>,
+    pub(super) ip: Option<Rule>,
 }
 
 #[derive(Deserialize)]
