@@ -51,9 +51,17 @@ impl Row {
         self.maybe_text()?.ok_or_else(|| self.wrong())
     }
 
-    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, StoreError> {
+    pub(crate) fn maybe_bytes(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         let at = self.step();
-        self.raw.bytes(at).flatten().ok_or_else(|| self.wrong())
+        self.raw.bytes(at).ok_or_else(|| self.wrong())
+    }
+
+    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, StoreError> {
+        self.maybe_bytes()?.ok_or_else(|| self.wrong())
+    }
+
+    pub(crate) fn bytes16(&mut self) -> Result<[u8; 16], StoreError> {
+        self.bytes()?.try_into().map_err(|_| self.wrong())
     }
 
     pub(crate) fn bytes32(&mut self) -> Result<[u8; 32], StoreError> {

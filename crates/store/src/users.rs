@@ -13,12 +13,33 @@ use crate::tx::{Rows, Tx};
 use crate::value::values;
 
 statements! {
-    INSERT_USER = "insert into users (id, email, password_hash, created_ms) values ($1, $2, $3, $4)";
-    FIND_USER_BY_EMAIL = "select id, email, created_ms, password_hash from users where email = $1";
-    FIND_USER = "select id, email, created_ms from users where id = $1";
-    LIST_USERS = "select id, email, created_ms from users where id > $1 order by id limit $2";
+    INSERT_USER = "insert into users (id, email, password_hash, created_ms, email_verified_ms, password_ms) \
+        values ($1, $2, $3, $4, $5, $4)";
+    FIND_CREDENTIALS_BY_EMAIL = "select id, email, email_verified_ms, totp_on_ms, disabled_ms, created_ms, \
+        password_hash, totp_sealed, totp_step from users where email = $1";
+    FIND_CREDENTIALS = "select id, email, email_verified_ms, totp_on_ms, disabled_ms, created_ms, \
+        password_hash, totp_sealed, totp_step from users where id = $1";
+    FIND_USER = "select id, email, email_verified_ms, totp_on_ms, disabled_ms, created_ms from users where id = $1";
+    LIST_USERS = "select id, email, email_verified_ms, totp_on_ms, disabled_ms, created_ms from users \
+        where id > $1 order by id limit $2";
     LIST_MEMBERSHIPS = "select account, role from members where user_id = $1 order by account";
     INSERT_MEMBER = "insert into members (account, user_id, role, created_ms) values ($1, $2, $3, $4)";
+    /// Only over the password it was decided by.
+    UPDATE_PASSWORD = "update users set password_hash = $3, password_ms = $4 where id = $1 and password_hash = $2";
+    UPDATE_DISABLED = "update users set disabled_ms = $2 where id = $1";
+}
+
+/// What a person proves who they are with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The person.
+    pub user: User,
+    /// Their password's hash; empty where they have none.
+    pub password_hash: String,
+    /// The secret they share with an authenticator, sealed. It counts where the person's second factor is on.
+    pub totp_sealed: Option<Vec<u8>>,
+    /// The last step a code was taken of.
+    pub totp_step: i64,
 }
 
 /// Adds a person with the hash of their password.
@@ -26,20 +47,60 @@ statements! {
 /// # Errors
 /// Conflict: the address is taken.
 pub async fn insert_user(tx: &mut Tx, user: &User, password_hash: &str) -> Result<(), StoreError> {
-    let values = values![user.id, &user.email, password_hash, user.created_at];
+    let values = values![user.id, &user.email, password_hash, user.created_at, user.email_verified_at];
     tx.write(INSERT_USER, values, Rows::One).await.map(drop)
 }
 
-/// Finds a person and the hash of their password by their normalised address.
+/// Finds what a person logs in with, by their normalised address.
 ///
 /// # Errors
 /// Unavailable or corrupt.
-pub async fn find_user_by_email(on: &impl Read, email: &str) -> Result<Option<(User, String)>, StoreError> {
-    find(on, FIND_USER_BY_EMAIL, values![email], |row| Ok((user(row)?, row.text()?))).await
+pub async fn find_credentials_by_email(on: &impl Read, email: &str) -> Result<Option<Credentials>, StoreError> {
+    find(on, FIND_CREDENTIALS_BY_EMAIL, values![email], credentials).await
+}
+
+/// Finds what a person logs in with.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn find_credentials(on: &impl Read, id: UserId) -> Result<Option<Credentials>, StoreError> {
+    find(on, FIND_CREDENTIALS, values![id], credentials).await
+}
+
+fn credentials(row: &mut Row) -> Result<Credentials, StoreError> {
+    Ok(Credentials {
+        user: user(row)?,
+        password_hash: row.text()?,
+        totp_sealed: row.maybe_bytes()?,
+        totp_step: row.int()?,
+    })
 }
 
 fn user(row: &mut Row) -> Result<User, StoreError> {
-    Ok(User { id: row.parsed()?, email: row.text()?, created_at: row.time()? })
+    Ok(User {
+        id: row.parsed()?,
+        email: row.text()?,
+        email_verified_at: row.maybe_time()?,
+        second_factor_at: row.maybe_time()?,
+        disabled_at: row.maybe_time()?,
+        created_at: row.time()?,
+    })
+}
+
+/// Gives a person another password, where theirs is still the one it was decided by. `false` where it is not.
+///
+/// # Errors
+/// Unavailable.
+pub async fn update_password(tx: &mut Tx, id: UserId, from: &str, to: &str, now: Time) -> Result<bool, StoreError> {
+    Ok(tx.write(UPDATE_PASSWORD, values![id, from, to, now], Rows::AtMostOne).await? == 1)
+}
+
+/// Shuts a person out, or lets them in again.
+///
+/// # Errors
+/// Conflict: there is no such person.
+pub async fn update_disabled(tx: &mut Tx, id: UserId, since: Option<Time>) -> Result<(), StoreError> {
+    tx.write(UPDATE_DISABLED, values![id, since], Rows::One).await.map(drop)
 }
 
 /// Finds a person.

@@ -62,5 +62,6 @@ from! {
     Digest => |value| Bytes(value.bytes().to_vec());
     &Digest => |value| Bytes(value.bytes().to_vec());
     &[u8] => |value| Bytes(value.to_vec());
+    &[u8; 16] => |value| Bytes(value.to_vec());
     &[u8; 32] => |value| Bytes(value.to_vec());
 }

@@ -5,6 +5,7 @@
 mod accounts;
 mod audit;
 mod credits;
+mod factors;
 mod faults;
 mod keyring;
 mod keys;

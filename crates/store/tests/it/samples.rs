@@ -55,7 +55,8 @@ pub(crate) fn account(number: u128) -> Account {
 }
 
 pub(crate) fn user(number: u128) -> User {
-    User { id: UserId::from_bits(number), email: format!("person{number}@example.com"), created_at: at(3) }
+    let id = UserId::from_bits(number);
+    User { email_verified_at: Some(at(4)), ..User::new(id, format!("person{number}@example.com"), at(3)) }
 }
 
 /// A key with every field filled.

@@ -3,18 +3,24 @@
 use keywright_core::account::Standing;
 use keywright_core::id::SessionId;
 use keywright_core::member::MemberRole;
-use keywright_core::session::Session;
+use keywright_core::session::{Method, Session};
 use keywright_store::StoreError;
-use keywright_store::sessions::{Access, end_session, find_access, find_session, insert_session, list_sessions};
+use keywright_store::sessions::{
+    Access, end_other_sessions, end_session, find_access, find_session, forget_sessions, has_logged_in_from,
+    insert_session, list_sessions, take_turn,
+};
 use keywright_store::testing::Fresh;
-use keywright_store::users::{insert_member, insert_user, list_memberships, list_users};
+use keywright_store::users::{insert_member, insert_user, list_memberships, list_users, update_disabled};
 
 use crate::on_both_engines;
 use crate::samples::{account_id, at, user, with_accounts};
 
 on_both_engines! {
     a_session_is_ended_once,
-    access_needs_a_membership,
+    a_turn_is_taken_once,
+    all_other_sessions_end_together,
+    an_address_is_known_by_a_login,
+    access_needs_a_membership_and_a_person_who_is_let_in,
     sessions_that_hold_are_listed_newest_first,
     people_are_listed_with_their_accounts,
 }
@@ -27,7 +33,14 @@ fn session(number: u128) -> Session {
         created_by: "local".into(),
         created_at: at(1),
         expires_at: at(100),
+        ends_at: at(1_000),
         ended_at: None,
+        method: Method::Totp,
+        ip: "2001:db8::1".parse().ok(),
+        user_agent: Some("curl/8".into()),
+        salt: [7; 16],
+        turn: 0,
+        refreshed_at: None,
     }
 }
 
@@ -54,14 +67,56 @@ async fn a_session_is_ended_once(fresh: &Fresh) {
     assert_eq!(insert_session(&mut tx, &orphan).await, Err(StoreError::Conflict));
 }
 
-async fn access_needs_a_membership(fresh: &Fresh) {
+async fn a_turn_is_taken_once(fresh: &Fresh) {
+    with_sessions(fresh, 1).await;
+    let next =
+        Session { turn: 1, expires_at: at(150), ip: None, user_agent: None, refreshed_at: Some(at(50)), ..session(1) };
+    let mut tx = fresh.db.begin().await.unwrap();
+    assert_eq!(take_turn(&mut tx, &next, at(50)).await, Ok(true));
+    assert_eq!(take_turn(&mut tx, &next, at(50)).await, Ok(false));
+    assert_eq!(find_session(&tx, next.id).await, Ok(Some(next.clone())));
+    let later = Session { turn: 2, ..next.clone() };
+    assert_eq!(take_turn(&mut tx, &later, at(150)).await, Ok(false), "it is over");
+    end_session(&mut tx, next.id, at(60)).await.unwrap();
+    assert_eq!(take_turn(&mut tx, &later, at(60)).await, Ok(false), "it was ended");
+}
+
+async fn all_other_sessions_end_together(fresh: &Fresh) {
+    with_sessions(fresh, 3).await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    assert_eq!(end_other_sessions(&mut tx, user(1).id, Some(session(2).id), at(5)).await, Ok(2));
+    assert_eq!(end_other_sessions(&mut tx, user(2).id, None, at(5)).await, Ok(0));
+    assert_eq!(end_other_sessions(&mut tx, user(1).id, None, at(6)).await, Ok(1));
+    assert_eq!(forget_sessions(&mut tx, at(1_000)).await, Ok(0));
+    assert_eq!(forget_sessions(&mut tx, at(1_001)).await, Ok(3));
+}
+
+async fn an_address_is_known_by_a_login(fresh: &Fresh) {
+    with_sessions(fresh, 1).await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    let begun = Session { method: Method::Operator, ip: "192.0.2.1".parse().ok(), ..session(2) };
+    insert_session(&mut tx, &begun).await.unwrap();
+    let known = async |email, ip: &str| has_logged_in_from(&tx, email, ip.parse().unwrap()).await;
+    assert_eq!(known("person1@example.com", "2001:db8::1").await, Ok(true));
+    assert_eq!(known("person1@example.com", "2001:db8::2").await, Ok(false));
+    assert_eq!(known("person2@example.com", "2001:db8::1").await, Ok(false));
+    assert_eq!(known("person1@example.com", "192.0.2.1").await, Ok(false), "an operator began it");
+}
+
+async fn access_needs_a_membership_and_a_person_who_is_let_in(fresh: &Fresh) {
     with_sessions(fresh, 1).await;
     assert_eq!(find_access(&fresh.db, session(1).id).await, Ok(None));
     let mut tx = fresh.db.begin().await.unwrap();
     insert_member(&mut tx, account_id(1), user(1).id, MemberRole::Viewer, at(1)).await.unwrap();
     tx.commit().await.unwrap();
     let access = Access { session: session(1), role: MemberRole::Viewer, standing: Standing::Active };
-    assert_eq!(find_access(&fresh.db, session(1).id).await, Ok(Some(access)));
+    assert_eq!(find_access(&fresh.db, session(1).id).await, Ok(Some(access.clone())));
+    for (since, found) in [(Some(at(9)), None), (None, Some(access))] {
+        let mut tx = fresh.db.begin().await.unwrap();
+        update_disabled(&mut tx, user(1).id, since).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(find_access(&fresh.db, session(1).id).await, Ok(found));
+    }
 }
 
 async fn sessions_that_hold_are_listed_newest_first(fresh: &Fresh) {

@@ -3,7 +3,9 @@
 use keywright_core::member::MemberRole;
 use keywright_store::StoreError;
 use keywright_store::testing::Fresh;
-use keywright_store::users::{find_user_by_email, insert_member, insert_user};
+use keywright_store::users::{
+    Credentials, find_credentials, find_credentials_by_email, insert_member, insert_user, update_password,
+};
 
 use crate::on_both_engines;
 use crate::samples::{account_id, at, user, with_accounts};
@@ -11,6 +13,7 @@ use crate::samples::{account_id, at, user, with_accounts};
 on_both_engines! {
     a_person_is_found_by_address,
     an_address_is_taken_once,
+    a_password_is_changed_over_the_one_it_was_decided_by,
     a_membership_needs_both_ends_and_is_made_once,
 }
 
@@ -18,9 +21,20 @@ async fn a_person_is_found_by_address(fresh: &Fresh) {
     let mut tx = fresh.db.begin().await.unwrap();
     insert_user(&mut tx, &user(1), "$argon2id$x").await.unwrap();
     tx.commit().await.unwrap();
-    let found = find_user_by_email(&fresh.db, "person1@example.com").await.unwrap();
-    assert_eq!(found, Some((user(1), "$argon2id$x".into())));
-    assert_eq!(find_user_by_email(&fresh.db, "person2@example.com").await.unwrap(), None);
+    let found = find_credentials_by_email(&fresh.db, "person1@example.com").await.unwrap();
+    let expected = Credentials { user: user(1), password_hash: "$argon2id$x".into(), totp_sealed: None, totp_step: 0 };
+    assert!(found == Some(expected.clone()));
+    assert!(find_credentials(&fresh.db, user(1).id).await.unwrap() == Some(expected));
+    assert!(find_credentials_by_email(&fresh.db, "person2@example.com").await.unwrap().is_none());
+}
+
+async fn a_password_is_changed_over_the_one_it_was_decided_by(fresh: &Fresh) {
+    let mut tx = fresh.db.begin().await.unwrap();
+    insert_user(&mut tx, &user(1), "a").await.unwrap();
+    assert_eq!(update_password(&mut tx, user(1).id, "b", "c", at(5)).await, Ok(false));
+    assert_eq!(update_password(&mut tx, user(1).id, "a", "c", at(5)).await, Ok(true));
+    let found = find_credentials(&tx, user(1).id).await.unwrap().unwrap();
+    assert_eq!(found.password_hash, "c");
 }
 
 async fn an_address_is_taken_once(fresh: &Fresh) {

@@ -1,0 +1,28 @@
+-- How people log in: what proves who they are, and how a session goes on.
+
+alter table users add column email_verified_ms bigint;
+alter table users add column disabled_ms bigint;
+alter table users add column password_ms bigint not null default 0;
+-- The secret shared with an authenticator, sealed; it counts once it is on. The last step a code was taken of.
+alter table users add column totp_sealed bytea;
+alter table users add column totp_on_ms bigint;
+alter table users add column totp_step bigint not null default 0;
+
+create table backup_codes (
+    user_id text collate "C" not null references users (id),
+    digest bytea not null,
+    used_ms bigint,
+    primary key (user_id, digest)
+);
+
+alter table sessions add column ends_ms bigint not null default 0;
+alter table sessions add column method text not null default 'operator';
+alter table sessions add column ip text;
+alter table sessions add column user_agent text;
+alter table sessions add column salt bytea not null default '\x00000000000000000000000000000000';
+alter table sessions add column turn bigint not null default 0;
+alter table sessions add column refreshed_ms bigint;
+update sessions set ends_ms = expires_ms;
+
+-- Those that are over for good are forgotten.
+create index sessions_by_end on sessions (ends_ms);
