@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keywright_core::audit::Actor;
-use keywright_core::id::{AccountId, UserId};
+use keywright_core::id::{AccountId, SessionId, UserId};
 use keywright_core::permission::{Catalog, Grant};
 
 use crate::error::Error;
@@ -19,6 +19,8 @@ pub struct Caller {
     pub grant: Arc<Grant>,
     /// The environment their credential is for, where it is for one.
     pub environment: Option<String>,
+    /// The session they show, where they show one.
+    pub session: Option<SessionId>,
     /// The request they make, for the audit log.
     pub request_id: Option<String>,
 }
@@ -41,6 +43,7 @@ impl Caller {
             reach: Reach::Everything,
             grant: Arc::new(catalog.grant(["*"])),
             environment: None,
+            session: None,
             request_id: None,
         }
     }

@@ -11,6 +11,15 @@ pub enum Error {
     /// No credential, or none that works.
     #[error("the credential is missing or does not work")]
     Unauthenticated,
+    /// The address, the password or the challenge of a login is wrong. Nobody is told which.
+    #[error("the email or the password is wrong")]
+    LoginFailed,
+    /// The password is right, the code is not.
+    #[error("the code is wrong, or was used before: wait for the next one, or use a backup code")]
+    CodeWrong,
+    /// The session a refresh token is for is over.
+    #[error("this session is over: log in again")]
+    SessionOver,
     /// There is no such thing, or it is somebody else's: the two look alike.
     #[error("there is no such {0}")]
     NotFound(&'static str),

@@ -1,10 +1,13 @@
-//! Wrong guesses at keys: whom they are held against, on whatever path they come.
+//! Wrong guesses at keys and logins: whom they are held against, on whatever path they come.
 
 use std::net::IpAddr;
 
 use keywright_core::time::{Span, Time};
 
+use keywright_store::sessions;
+
 use crate::App;
+use crate::error::Error;
 use crate::lockouts::{Failed, Subject};
 use crate::world::World;
 
@@ -34,6 +37,63 @@ impl App {
             }
         }
         wait
+    }
+
+    /// How long logins of a person, or from an address, are still locked.
+    ///
+    /// A lock on a person does not hold where they have logged in from before: there they have one of their own, so that
+    /// nobody is shut out for good by somebody else (security.md 31).
+    pub(crate) async fn login_locked_for(
+        &self,
+        email: Option<&str>,
+        ip: Option<IpAddr>,
+        now: Time,
+    ) -> Result<Option<Span>, Error> {
+        if !self.lockouts.any(now) {
+            return Ok(None);
+        }
+        let mut wait = ip.and_then(|ip| self.lockouts.locked(&Subject::Login(ip), now));
+        let Some(email) = email else { return Ok(wait) };
+        if let Some(ip) = ip {
+            wait = wait.max(self.lockouts.locked(&Subject::PersonAt(email.into(), ip), now));
+        }
+        if let Some(left) = self.lockouts.locked(&Subject::Person(email.into()), now) {
+            let is_known = match ip {
+                Some(ip) => sessions::has_logged_in_from(&self.db, email, ip).await?,
+                None => false,
+            };
+            wait = if is_known { wait } else { wait.max(Some(left)) };
+        }
+        Ok(wait)
+    }
+
+    /// Counts a login that failed: a wrong password, code or token. Says how long it is locked, where an earlier one has
+    /// locked it: then it was no try.
+    pub(crate) fn count_login(&self, email: Option<&str>, ip: Option<IpAddr>, now: Time) -> Option<Span> {
+        let login = &self.world().policy.login;
+        let by_address = ip.map(|ip| (Subject::Login(ip), login.ip_lockout, true));
+        // Where they have an address, it is that which they have a lock of their own at.
+        let by_person = email.map(|email| (Subject::Person(email.into()), login.person_lockout, ip.is_none()));
+        let by_both =
+            email.zip(ip).map(|(email, ip)| (Subject::PersonAt(email.into(), ip), login.person_lockout, true));
+        let mut wait = None;
+        for (subject, rule, decides) in by_address.into_iter().chain(by_person).chain(by_both) {
+            match self.lockouts.fail(subject, rule, now) {
+                Failed::Counted => {}
+                Failed::Locks => tracing::warn!("logins are locked after too many wrong ones"),
+                Failed::Locked(left) if decides => wait = wait.max(Some(left)),
+                Failed::Locked(_) => {}
+            }
+        }
+        wait
+    }
+
+    /// Forgets the failures of a person who has shown that it was them.
+    pub(crate) fn forgive_logins(&self, email: &str, ip: Option<IpAddr>) {
+        self.lockouts.forget(&Subject::Person(email.into()));
+        if let Some(ip) = ip {
+            self.lockouts.forget(&Subject::PersonAt(email.into(), ip));
+        }
     }
 
     /// The kind a presented key seems to be of, and its public part where it is well-formed.

@@ -1,7 +1,9 @@
-//! The peppers and the audit chain's key: random, sealed under the master key, kept with the data.
+//! The server's own secrets, peppers and the audit chain's key among them: random, sealed under the master key, kept with
+//! the data.
 
 use keywright_core::audit::AuditEvent;
-use keywright_core::secret::{ChainKey, Digest, Form, Making, MasterKey, Pepper};
+use keywright_core::proof::ProofKey;
+use keywright_core::secret::{ChainKey, Digest, Form, Making, MasterKey, Pepper, Vault};
 use keywright_core::session::SigningKey;
 use keywright_core::time::Time;
 use keywright_store::{Db, keyring as stored};
@@ -16,6 +18,10 @@ use crate::write::write_alone;
 const PEPPER: &str = "pepper";
 const CHAIN: &str = "audit-chain";
 const SIGNING: &str = "token-signing";
+const PROOFS: &str = "proofs";
+const VAULT: &str = "vault";
+/// Everything a keyring holds. What one from an earlier version lacks is added when it is opened.
+const PURPOSES: [&str; 5] = [PEPPER, CHAIN, SIGNING, PROOFS, VAULT];
 
 /// Every secret the server digests and links with.
 pub struct Keyring {
@@ -24,6 +30,10 @@ pub struct Keyring {
     pub(crate) chain: ChainKey,
     /// Newest first; the first signs.
     signing: Vec<SigningKey>,
+    /// Makes what nobody else can make, and nothing is stored for.
+    pub(crate) proofs: ProofKey,
+    /// Seals what is kept of people.
+    pub(crate) vault: Vault,
 }
 
 impl Keyring {
@@ -36,17 +46,18 @@ impl Keyring {
             rows if rows.is_empty() => Self::make(db, master, now).await?,
             rows => rows,
         };
-        if rows.iter().all(|row| row.purpose != SIGNING) {
-            rows = Self::add_signing_key(db, master, &rows, now).await?;
+        if PURPOSES.iter().any(|purpose| rows.iter().all(|row| row.purpose != *purpose)) {
+            rows = Self::complete(db, master, &rows, now).await?;
         }
-        let mut signing = Vec::new();
-        let mut peppers = Vec::new();
-        let mut chain = None;
+        let (mut signing, mut peppers) = (Vec::new(), Vec::new());
+        let (mut chain, mut proofs, mut vault) = (None, None, None);
         for row in rows {
             let bytes = open(master, &row.purpose, row.version, &row.sealed).ok_or_else(wrong_master)?;
             match row.purpose.as_str() {
                 PEPPER => peppers.push(Pepper::new(row.version, &bytes)),
                 CHAIN => chain = Some(ChainKey::new(&bytes)),
+                PROOFS => proofs = Some(ProofKey::new(&bytes)),
+                VAULT => vault = Some(Vault::new(&bytes)),
                 SIGNING => {
                     let key = SigningKey::from_seed(&bytes);
                     let broken = || Error::Internal("a signing key cannot be used".into());
@@ -60,28 +71,32 @@ impl Keyring {
             }
         }
         peppers.sort_by_key(|pepper| std::cmp::Reverse(pepper.version()));
-        let chain =
-            chain.filter(|_| !peppers.is_empty()).ok_or_else(|| Error::Internal("the keyring is incomplete".into()))?;
-        Ok(Self { peppers, chain, signing })
+        let whole = chain.zip(proofs).zip(vault).filter(|_| !peppers.is_empty());
+        let ((chain, proofs), vault) = whole.ok_or_else(incomplete)?;
+        Ok(Self { peppers, chain, signing, proofs, vault })
     }
 
-    /// Adds what a keyring from before there were tokens lacks.
-    async fn add_signing_key(
+    /// Adds what a keyring from an earlier version lacks.
+    async fn complete(
         db: &Db,
         master: &MasterKey,
         rows: &[stored::Sealed],
         now: Time,
     ) -> Result<Vec<stored::Sealed>, Error> {
-        let chain = rows.iter().find(|row| row.purpose == CHAIN);
-        let chain = chain.ok_or_else(|| Error::Internal("the keyring is incomplete".into()))?;
+        // The log's key and the peppers are never made anew: what they were used for would be lost.
+        let chain = rows.iter().find(|row| row.purpose == CHAIN).ok_or_else(incomplete)?;
         let bytes = open(master, CHAIN, chain.version, &chain.sealed).ok_or_else(wrong_master)?;
-        let sealed = random(SIGNING, 1).seal(master, now);
+        let lacking =
+            [SIGNING, PROOFS, VAULT].into_iter().filter(|purpose| rows.iter().all(|row| row.purpose != *purpose));
+        let sealed: Vec<_> = lacking.map(|purpose| random(purpose, 1).seal(master, now)).collect();
         write_alone(db, &ChainKey::new(&bytes), now, move |tx| {
             Box::pin(async move {
-                stored::insert_keyring(tx, &sealed).await?;
-                let detail = json!({ "version": sealed.version });
-                let target = format!("signing key {}", sealed.version);
-                Ok(AuditEvent { action: "keyring.add_signing_key", target, account: None, detail })
+                for secret in &sealed {
+                    stored::insert_keyring(tx, secret).await?;
+                }
+                let added: Vec<&str> = sealed.iter().map(|secret| secret.purpose.as_str()).collect();
+                let detail = json!({ "added": added });
+                Ok(AuditEvent { action: "keyring.complete", target: "keyring".into(), account: None, detail })
             })
         })
         .await?;
@@ -89,8 +104,9 @@ impl Keyring {
     }
 
     async fn make(db: &Db, master: &MasterKey, now: Time) -> Result<Vec<stored::Sealed>, Error> {
-        let made = [random(PEPPER, 1), random(CHAIN, 1), random(SIGNING, 1)];
-        let chain = ChainKey::new(&made[1].bytes);
+        let made = PURPOSES.map(|purpose| random(purpose, 1));
+        let chain = made.iter().find(|secret| secret.purpose == CHAIN).ok_or_else(incomplete)?;
+        let chain = ChainKey::new(&chain.bytes);
         let sealed = made.map(|secret| secret.seal(master, now));
         write_alone(db, &chain, now, move |tx| {
             Box::pin(async move {
@@ -166,6 +182,11 @@ impl Keyring {
         self.peppers.iter().map(|pepper| pepper.digest_hash(sha256)).collect()
     }
 
+    /// Every digest a text may be stored under that is no key, the current pepper's first.
+    pub(crate) fn digests_of(&self, text: &str) -> Vec<Digest> {
+        self.peppers.iter().map(|pepper| pepper.digest(text.as_bytes())).collect()
+    }
+
     /// Digests a presented key in another way than the current one.
     pub(crate) fn digest_as(&self, making: Making, key: &[u8]) -> Option<Digest> {
         let pepper = self.peppers.iter().find(|pepper| pepper.version() == making.pepper)?;
@@ -210,6 +231,10 @@ fn open(master: &MasterKey, purpose: &str, version: i64, sealed: &[u8]) -> Optio
 
 fn aad(purpose: &str, version: i64) -> String {
     format!("keywright {purpose} {version}")
+}
+
+fn incomplete() -> Error {
+    Error::Internal("the keyring is incomplete".into())
 }
 
 fn wrong_master() -> Error {

@@ -13,6 +13,7 @@ pub mod caller;
 pub mod clock;
 mod credits;
 pub mod error;
+pub mod factors;
 mod guesses;
 pub mod import;
 mod keyring;
@@ -21,6 +22,7 @@ mod lease;
 mod legacy;
 mod limits;
 pub mod lockouts;
+pub mod logins;
 pub mod metering;
 pub mod own;
 mod password;
@@ -70,6 +72,7 @@ pub struct App {
     legacy: legacy::Legacy,
     lease: lease::Lease,
     writer: write::Writer,
+    hasher: password::Hasher,
     /// Who issues tokens, and whom they are for.
     issuer: String,
 }

@@ -20,6 +20,8 @@ use crate::error::Error;
 use crate::sync::lock_std as lock;
 use crate::{App, clock};
 
+/// What a lock of logins is told as, where a key's is told by its kind.
+pub const LOGIN: &str = "login";
 /// The most that is counted at once.
 const MOST: usize = 65_536;
 
@@ -28,10 +30,12 @@ const MOST: usize = 65_536;
 pub struct Lockout {
     /// Its id.
     pub id: LockoutId,
-    /// The kind whose rule it is.
+    /// The kind whose rule it is; [`LOGIN`] for logins.
     pub kind: String,
     /// The public part of the key that was guessed at, where it is a key's.
     pub key_prefix: Option<String>,
+    /// The address of the person whose logins they are, where they are.
+    pub email: Option<String>,
     /// The address the guesses came from, where it is an address's.
     pub ip: Option<IpAddr>,
     /// The rule.
@@ -49,6 +53,12 @@ pub(crate) enum Subject {
     Key(u8, Box<[u8]>),
     /// An address that tries keys of this kind.
     Address(u8, IpAddr),
+    /// A person's logins, by their normalised address, whether or not there is such a person.
+    Person(Box<str>),
+    /// A person's logins from one address.
+    PersonAt(Box<str>, IpAddr),
+    /// An address that tries to log in.
+    Login(IpAddr),
 }
 
 /// What a failure comes to.
@@ -115,6 +125,11 @@ impl Lockouts {
         Failed::Locks
     }
 
+    /// Forgets what led nowhere.
+    pub(crate) fn forget(&self, subject: &Subject) {
+        lock(&self.book).remove(subject);
+    }
+
     /// Every lock that holds, with whose it is.
     fn list(&self, now: Time) -> Vec<(Subject, LockoutId, Rule, Time)> {
         let book = lock(&self.book);
@@ -167,8 +182,8 @@ impl App {
         caller.must(&self.world().policy.catalog, "lockouts:write")?;
         let held = self.lockouts.list(self.clock.now()).into_iter().find(|(_, held, ..)| Some(*held) == id);
         let (subject, id, rule, until) = held.ok_or(Error::NotFound("lockout"))?;
-        let Lockout { kind, key_prefix, ip, .. } = self.told(subject, id, rule, until);
-        let detail = json!({ "kind": kind, "key_prefix": key_prefix, "ip": ip, "until": until });
+        let Lockout { kind, key_prefix, email, ip, .. } = self.told(subject, id, rule, until);
+        let detail = json!({ "kind": kind, "key_prefix": key_prefix, "email": email, "ip": ip, "until": until });
         // Written down first: a lock that is lifted is never missing from the log.
         self.write(caller, move |_| {
             let event = AuditEvent { action: "lockout.lift", target: id.to_string(), account: None, detail };
@@ -180,13 +195,19 @@ impl App {
     }
 
     fn told(&self, subject: Subject, id: LockoutId, rule: Rule, until: Time) -> Lockout {
-        let (number, key_prefix, ip) = match subject {
-            Subject::Key(number, public) => (number, Some(String::from_utf8_lossy(&public).into_owned()), None),
-            Subject::Address(number, ip) => (number, None, Some(ip)),
-        };
-        let kind = self.world().policy.kind_at(number).map(|kind| kind.name.clone()).unwrap_or_default();
         let since = Time::from_millis(until.millis().saturating_sub(rule.lasts.millis()));
-        Lockout { id, kind, key_prefix, ip, rule, since, until }
+        let none = Lockout { id, kind: LOGIN.into(), key_prefix: None, email: None, ip: None, rule, since, until };
+        let kind = |number| self.world().policy.kind_at(number).map(|kind| kind.name.clone()).unwrap_or_default();
+        match subject {
+            Subject::Key(number, public) => {
+                let key_prefix = Some(String::from_utf8_lossy(&public).into_owned());
+                Lockout { kind: kind(number), key_prefix, ..none }
+            }
+            Subject::Address(number, ip) => Lockout { kind: kind(number), ip: Some(ip), ..none },
+            Subject::Person(email) => Lockout { email: Some(email.into()), ..none },
+            Subject::PersonAt(email, ip) => Lockout { email: Some(email.into()), ip: Some(ip), ..none },
+            Subject::Login(ip) => Lockout { ip: Some(ip), ..none },
+        }
     }
 }
 

@@ -60,7 +60,8 @@ impl App {
         let world = self.world();
         let environment = key.environment().and_then(|number| world.policy.environment_at(number)).map(str::to_owned);
         let grant = key.access(self)?.grant.clone();
-        Some((Caller { actor: keywright_core::audit::Actor::Key(id), reach, grant, environment, request_id }, id))
+        let actor = keywright_core::audit::Actor::Key(id);
+        Some((Caller { actor, reach, grant, environment, session: None, request_id }, id))
     }
 
     /// The key somebody has presented as their credential.

@@ -1,15 +1,152 @@
-//! Passwords: argon2id, 19 MiB and two passes (security.md 14).
+//! Passwords: argon2id, 19 MiB and two passes (security.md 14), on a few threads of their own.
+//!
+//! What must stay true (security.md 18): however many log in at once, so many hashes are made at a time and so many wait;
+//! more are told to come back. The threads are the last the machine serves, so that verifying keys goes on beside them.
 
-use argon2::password_hash::PasswordHasher;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use keywright_core::password::Password;
+use tokio::sync::oneshot;
 
 use crate::error::Error;
+use crate::sync::lock_std as lock;
 
-/// Hashes a password for storage, as a PHC string.
-pub(crate) fn hash(password: &str) -> Result<String, Error> {
+/// Hashes that may wait: some seconds' worth.
+const QUEUE: usize = 256;
+const MEMORY_KIB: u32 = 19 * 1_024;
+const PASSES: u32 = 2;
+/// What a hash of ours begins with. One that begins otherwise is weaker, and is replaced when its password is next shown.
+const STRENGTH: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
+/// A hash no password has: what is checked where there is nobody, so that it takes as long (security.md 48).
+const NOBODYS: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// How far behind everything else the threads stand (setpriority(2)).
+const NICE: i32 = 19;
+
+enum Job {
+    Hash(Password, oneshot::Sender<Result<String, Error>>),
+    Check(Password, String, oneshot::Sender<bool>),
+}
+
+/// The threads that hash.
+pub(crate) struct Hasher(SyncSender<Job>);
+
+impl Hasher {
+    pub(crate) fn start() -> Self {
+        let (sender, queue) = sync_channel(QUEUE);
+        let queue = Arc::new(Mutex::new(queue));
+        // Half of the processors: the other half is for what cannot wait.
+        let threads = std::thread::available_parallelism().map_or(1, |count| (count.get() / 2).max(1));
+        for _ in 0..threads {
+            let queue = Arc::clone(&queue);
+            let begun = std::thread::Builder::new().name("passwords".into()).spawn(move || work(&queue));
+            if let Err(error) = begun {
+                tracing::error!(%error, "a thread for passwords could not be started");
+            }
+        }
+        Self(sender)
+    }
+
+    /// Hashes a password for storage, as a PHC string.
+    ///
+    /// # Errors
+    /// Too many wait already.
+    pub(crate) async fn hash(&self, password: Password) -> Result<String, Error> {
+        let (done, answer) = oneshot::channel();
+        self.send(Job::Hash(password, done))?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Whether a password is the one with this hash. Without a hash it takes as long and is not.
+    ///
+    /// # Errors
+    /// Too many wait already.
+    pub(crate) async fn is(&self, password: Password, hash: Option<&str>) -> Result<bool, Error> {
+        let hash = hash.filter(|hash| !hash.is_empty());
+        let (done, answer) = oneshot::channel();
+        self.send(Job::Check(password, hash.unwrap_or(NOBODYS).to_owned(), done))?;
+        Ok(answer.await.map_err(|_| gone())? && hash.is_some())
+    }
+
+    fn send(&self, job: Job) -> Result<(), Error> {
+        self.0.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Unavailable("too many log in at once: try again in a moment".into()),
+            TrySendError::Disconnected(_) => gone(),
+        })
+    }
+}
+
+/// Whether a hash is weaker than those made now.
+pub(crate) fn is_weak(hash: &str) -> bool {
+    !hash.starts_with(STRENGTH)
+}
+
+fn gone() -> Error {
+    Error::Internal("the threads for passwords are gone".into())
+}
+
+fn work(queue: &Mutex<Receiver<Job>>) {
+    // Where it is refused they are only served earlier than they should be.
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
+        tracing::debug!(%error, "the threads for passwords keep their priority");
+    }
+    loop {
+        let next = lock(queue).recv();
+        // Whoever has gone away needs no answer.
+        match next {
+            Ok(Job::Hash(password, done)) if !done.is_closed() => drop(done.send(hash(&password))),
+            Ok(Job::Check(password, of, done)) if !done.is_closed() => drop(done.send(is(&password, &of))),
+            Ok(Job::Hash(..) | Job::Check(..)) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn hash(password: &Password) -> Result<String, Error> {
     let broken = |_| Error::Internal("a password could not be hashed".into());
-    let params =
-        Params::new(19 * 1_024, 2, 1, None).map_err(|_| Error::Internal("argon2 refuses its parameters".into()))?;
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None)
+        .map_err(|_| Error::Internal("argon2 refuses its parameters".into()))?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    Ok(argon2.hash_password(password.as_bytes()).map_err(broken)?.to_string())
+    Ok(argon2.hash_password(password.bytes()).map_err(broken)?.to_string())
+}
+
+/// By the parameters that stand in the hash.
+fn is(password: &Password, of: &str) -> bool {
+    Argon2::default().verify_password(password.bytes(), of).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_its_hash_and_nobodys_is_none() {
+        let hasher = Hasher::start();
+        let given = |text: &str| Password::given(text).unwrap();
+        let hash = hasher.hash(given("plum tractor ode")).await.unwrap();
+        assert!(!is_weak(&hash), "{hash}");
+        assert!(is_weak("$argon2id$v=19$m=4096,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA") && !is_weak(NOBODYS));
+        assert_eq!(hasher.is(given("plum tractor ode"), Some(&hash)).await, Ok(true));
+        assert_eq!(hasher.is(given("plum tractor odd"), Some(&hash)).await, Ok(false));
+        for nobody in [None, Some("")] {
+            assert_eq!(hasher.is(given("plum tractor ode"), nobody).await, Ok(false));
+        }
+        assert_ne!(hash, hasher.hash(given("plum tractor ode")).await.unwrap(), "each has a salt of its own");
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded() {
+        let hasher = Hasher::start();
+        let waiting: Vec<_> = (0..QUEUE * 2).map(|_| hasher.is(Password::given("x").unwrap(), None)).collect();
+        let mut refused = 0;
+        for wait in waiting {
+            // Polled once and dropped: it has taken its place in the queue, or found none.
+            let outcome = tokio::time::timeout(std::time::Duration::ZERO, wait).await;
+            refused += usize::from(matches!(outcome, Ok(Err(Error::Unavailable(_)))));
+        }
+        assert!((QUEUE / 2..=QUEUE).contains(&refused), "{refused}");
+    }
 }

@@ -9,14 +9,18 @@ use std::sync::Arc;
 use keywright_core::account::Standing;
 use keywright_core::audit::{Actor, AuditEvent};
 use keywright_core::id::{AccountId, SessionId, UserId};
-use keywright_core::session::{self, Claims, Session, TOKEN_LIFE};
-use keywright_core::time::{Span, Time};
+use keywright_core::session::{self, Method, Session, TOKEN_LIFE};
+use keywright_core::time::Span;
 use keywright_store::{sessions, users};
 use serde_json::json;
 
+use crate::App;
 use crate::caller::{Caller, Reach};
 use crate::error::Error;
-use crate::{App, clock};
+use crate::logins::{Place, Tokens, event};
+
+/// How long a session that is over for good is still known.
+const KEPT: Span = Span::days(30);
 
 /// A session that was just begun, with the token that shows it.
 pub struct Begun {
@@ -24,8 +28,8 @@ pub struct Begun {
     pub session: Session,
     /// Its access token, this once.
     pub token: String,
-    /// When the token ends.
-    pub expires_at: Time,
+    /// How long the token lives, in seconds.
+    pub expires_in: i64,
 }
 
 impl App {
@@ -49,23 +53,15 @@ impl App {
         let user = self.find_user(user).await?;
         let account = self.membership(user, account).await?;
         let now = self.clock.now();
-        let session = Session {
-            id: SessionId::new(now, &mut clock::rng()),
-            user,
-            account,
-            created_by: caller.actor.name(),
-            created_at: now,
-            expires_at: now.after(lasts),
-            ended_at: None,
-        };
-        let claims = Claims::of(&session, &self.issuer, now);
-        let token = self.keyring.signing_key().and_then(|key| key.sign(&claims));
-        let token = token.ok_or_else(|| Error::Internal("a token could not be signed".into()))?;
+        let begun = self.new_session(user, account, caller.actor.name(), Method::Operator, &Place::default(), now);
+        let session = Session { expires_at: now.after(lasts), ends_at: now.after(lasts), ..begun };
+        // It is begun for a while, and nobody is given what would go on with it.
+        let Tokens { session, access, expires_in, .. } = self.tokens_of(session, now)?;
         self.write(caller, move |tx| {
             Box::pin(async move {
                 sessions::insert_session(tx, &session).await?;
                 let event = event("session.create", &session);
-                Ok((Begun { expires_at: Time::from_millis(claims.exp * 1_000), session, token }, event))
+                Ok((Begun { session, token: access, expires_in }, event))
             })
         })
         .await
@@ -119,6 +115,37 @@ impl App {
     pub async fn end_own_session(&self, caller: &Caller, id: Option<SessionId>) -> Result<(), Error> {
         let user = caller.person()?;
         self.end(caller, Some(user), id).await
+    }
+
+    /// Ends the session that is shown.
+    ///
+    /// # Errors
+    /// The caller shows no session.
+    pub async fn log_out(&self, caller: &Caller) -> Result<(), Error> {
+        let user = caller.person()?;
+        self.end(caller, Some(user), caller.session).await
+    }
+
+    /// Ends all of the caller's sessions but the one that is shown.
+    ///
+    /// # Errors
+    /// The caller shows no session.
+    pub async fn end_other_sessions(&self, caller: &Caller) -> Result<(), Error> {
+        let (user, but, now) = (caller.person()?, caller.session, self.clock.now());
+        self.write(caller, move |tx| {
+            Box::pin(async move {
+                let ended = sessions::end_other_sessions(tx, user, but, now).await?;
+                let detail = json!({ "ended": ended });
+                Ok(((), AuditEvent { action: "session.end_others", target: user.to_string(), account: None, detail }))
+            })
+        })
+        .await
+    }
+
+    /// Forgets sessions that are over for good.
+    pub(crate) async fn forget_sessions(&self) -> Result<(), Error> {
+        let before = self.clock.now().before(KEPT);
+        self.meter(move |tx| Box::pin(async move { Ok(sessions::forget_sessions(tx, before).await.map(drop)?) })).await
     }
 
     async fn end(&self, caller: &Caller, user: Option<UserId>, id: Option<SessionId>) -> Result<(), Error> {
@@ -175,6 +202,7 @@ impl App {
             reach: Reach::Account(access.session.account),
             grant: Arc::new(world.policy.member_grant(access.role)),
             environment: None,
+            session: Some(access.session.id),
             request_id,
         })
     }
@@ -200,9 +228,4 @@ impl App {
             (None, _) => Err(Error::invalid("account_id", "is required: this person belongs to several accounts")),
         }
     }
-}
-
-fn event(action: &'static str, session: &Session) -> AuditEvent {
-    let detail = json!({ "user": session.user, "expires_at": session.expires_at });
-    AuditEvent { action, target: session.id.to_string(), account: Some(session.account), detail }
 }

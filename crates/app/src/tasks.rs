@@ -64,6 +64,7 @@ impl App {
             legacy,
             lease,
             writer,
+            hasher: crate::password::Hasher::start(),
             issuer: issuer.unwrap_or_else(|| ISSUER.into()),
         });
         let writing = Arc::clone(&app);
@@ -101,6 +102,9 @@ async fn flush(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             app.issued.tidy(now);
             if let Err(error) = app.forget_trials().await {
                 tracing::warn!(%error, "trial keys that are over could not be forgotten");
+            }
+            if let Err(error) = app.forget_sessions().await {
+                tracing::warn!(%error, "sessions that are over could not be forgotten");
             }
             if let Err(error) = app.forget_replays().await {
                 tracing::warn!(%error, "old Idempotency-Keys could not be forgotten");

@@ -125,6 +125,7 @@ impl App {
             reach: Reach::Account(AccountId::TRIALS),
             grant: world.policy.catalog.grant([]).into(),
             environment: None,
+            session: None,
             request_id,
         };
         let mut key = new_key(kind, AccountId::TRIALS, Draft::default(), &nobody, now);

@@ -22,6 +22,11 @@ use crate::sync::lock_std as lock;
 
 /// The longest user agent kept, in bytes.
 const LONGEST_AGENT: usize = 200;
+
+/// As much of a user agent as is kept.
+pub(crate) fn clean_agent(agent: &str) -> String {
+    agent.chars().filter(|char| !char.is_control()).take(LONGEST_AGENT).collect()
+}
 /// Different counts held between two batches; beyond it only the totals go on.
 const MOST: usize = 100_000;
 
@@ -77,8 +82,7 @@ impl Usage {
     /// Keeps where a key's first use since the last batch came from.
     #[cold]
     pub(crate) fn first_use(&self, key: KeyId, ip: Option<IpAddr>, user_agent: Option<&str>) {
-        let user_agent =
-            user_agent.map(|agent| agent.chars().filter(|char| !char.is_control()).take(LONGEST_AGENT).collect());
+        let user_agent = user_agent.map(clean_agent);
         let mut from = lock(&self.from);
         if from.len() < MOST {
             from.insert(key, From { ip, user_agent });

@@ -1,14 +1,16 @@
-//! Use cases on people: made by operators until they can register themselves.
+//! Use cases on people: made and shut out by operators; their own password.
 
 use keywright_core::account::{User, normal_email};
 use keywright_core::audit::AuditEvent;
 use keywright_core::id::{AccountId, UserId};
 use keywright_core::member::MemberRole;
-use keywright_store::{StoreError, accounts, users};
+use keywright_core::password::Password;
+use keywright_store::{StoreError, accounts, factors, sessions, users};
 use serde_json::json;
 
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::logins::Place;
 use crate::{App, clock};
 
 /// A person and the accounts they belong to.
@@ -21,10 +23,11 @@ pub struct Person {
 }
 
 impl App {
-    /// Makes a person who belongs to an account. Without a password they cannot log in.
+    /// Makes a person who belongs to an account. Without a password they cannot log in. An operator vouches for the
+    /// address.
     ///
     /// # Errors
-    /// The caller is no operator, or the address is none or taken.
+    /// The caller is no operator, the address is none or taken, or the password is too weak.
     pub async fn create_user(
         &self,
         caller: &Caller,
@@ -41,8 +44,12 @@ impl App {
             return Err(Error::Conflict("the operators' own account has no members".into()));
         }
         let now = self.clock.now();
-        let user = User { id: UserId::new(now, &mut clock::rng()), email, created_at: now };
-        let hash = password.map(crate::password::hash).transpose()?.unwrap_or_default();
+        let user = User::new(UserId::new(now, &mut clock::rng()), email, now);
+        let user = User { email_verified_at: Some(now), ..user };
+        let hash = match password {
+            Some(password) => self.hasher.hash(chosen("password", password, &user)?).await?,
+            None => String::new(),
+        };
         self.write(caller, move |tx| {
             Box::pin(async move {
                 if accounts::find_account(tx, account).await?.is_none() {
@@ -87,7 +94,7 @@ impl App {
             None => users::list_users(&self.db, after, limit.into()).await?,
             Some(None) => Vec::new(),
             Some(Some(email)) => {
-                users::find_user_by_email(&self.db, &email).await?.map(|(user, _)| user).into_iter().collect()
+                users::find_credentials_by_email(&self.db, &email).await?.map(|found| found.user).into_iter().collect()
             }
         };
         let mut people = Vec::with_capacity(found.len());
@@ -95,6 +102,95 @@ impl App {
             people.push(self.person(user).await?);
         }
         Ok(people)
+    }
+
+    /// Shuts a person out of everything, on their next request, or lets them in again.
+    ///
+    /// # Errors
+    /// The caller is no operator, or there is no such person.
+    pub async fn set_user_disabled(&self, caller: &Caller, id: UserId, disabled: bool) -> Result<Person, Error> {
+        caller.must_be_operator()?;
+        caller.must(&self.world().policy.catalog, "users:write")?;
+        let now = self.clock.now();
+        let user = self
+            .write(caller, move |tx| {
+                Box::pin(async move {
+                    let user = users::find_user(tx, id).await?.ok_or(Error::NotFound("user"))?;
+                    let since = disabled.then(|| user.disabled_at.unwrap_or(now));
+                    users::update_disabled(tx, id, since).await?;
+                    let action = if disabled { "user.disable" } else { "user.enable" };
+                    let event = AuditEvent { action, target: id.to_string(), account: None, detail: json!({}) };
+                    Ok((User { disabled_at: since, ..user }, event))
+                })
+            })
+            .await?;
+        self.person(user).await
+    }
+
+    /// Turns a person's second factor off, for one who has lost it and their codes on paper. Their sessions end.
+    ///
+    /// # Errors
+    /// The caller is no operator, or there is no such person, or none of theirs is on.
+    pub async fn reset_factor(&self, caller: &Caller, id: UserId) -> Result<(), Error> {
+        caller.must_be_operator()?;
+        caller.must(&self.world().policy.catalog, "users:write")?;
+        let now = self.clock.now();
+        self.write(caller, move |tx| {
+            Box::pin(async move {
+                users::find_user(tx, id).await?.ok_or(Error::NotFound("user"))?;
+                if !factors::stop_totp(tx, id).await? {
+                    return Err(Error::Conflict("this person's second factor is off".into()));
+                }
+                let ended = sessions::end_other_sessions(tx, id, None, now).await?;
+                let detail = json!({ "sessions_ended": ended });
+                let event = AuditEvent { action: "factor.reset", target: id.to_string(), account: None, detail };
+                Ok(((), event))
+            })
+        })
+        .await
+    }
+
+    /// The person who asks.
+    ///
+    /// # Errors
+    /// A key was shown.
+    pub async fn get_self(&self, caller: &Caller) -> Result<(Person, i64), Error> {
+        let user = users::find_user(&self.db, caller.person()?).await?.ok_or(Error::NotFound("user"))?;
+        let codes = factors::count_backup_codes(&self.db, user.id).await?;
+        Ok((self.person(user).await?, codes))
+    }
+
+    /// Gives the person who asks another password. Their other sessions end.
+    ///
+    /// # Errors
+    /// The present password or the code is wrong, or the new one is too weak.
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        present: &str,
+        code: Option<&str>,
+        next: &str,
+        place: &Place,
+    ) -> Result<(), Error> {
+        let (found, factor) = self.reauthenticate(caller, present, code, place).await?;
+        let hash = self.hasher.hash(chosen("new_password", next, &found.user)?).await?;
+        let (user, but, now) = (found.user.id, caller.session, self.clock.now());
+        let held = found.password_hash.clone();
+        let changed = self.write(caller, move |tx| {
+            Box::pin(async move {
+                if !factor.take(tx, user, now).await? {
+                    return Err(Error::CodeWrong);
+                }
+                if !users::update_password(tx, user, &held, &hash, now).await? {
+                    return Err(StoreError::Conflict.into());
+                }
+                let ended = sessions::end_other_sessions(tx, user, but, now).await?;
+                let detail = json!({ "sessions_ended": ended });
+                let event = AuditEvent { action: "user.password", target: user.to_string(), account: None, detail };
+                Ok(((), event))
+            })
+        });
+        self.counted(changed.await, &found, place)
     }
 
     fn must_see_users(&self, caller: &Caller) -> Result<(), Error> {
@@ -106,4 +202,11 @@ impl App {
         let memberships = users::list_memberships(&self.db, user.id).await?;
         Ok(Person { user, memberships })
     }
+}
+
+/// A password somebody chooses, where it is strong enough.
+fn chosen(field: &str, text: &str, by: &User) -> Result<Password, Error> {
+    let name = by.email.split('@').next().unwrap_or_default();
+    Password::chosen(text, &[&by.email, name], by.second_factor_at.is_some())
+        .map_err(|weak| Error::invalid(field, weak.to_string()))
 }

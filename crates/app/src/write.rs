@@ -42,6 +42,10 @@ impl From<&Caller> for Author {
 }
 
 impl Author {
+    pub(crate) const fn person(id: keywright_core::id::UserId, request_id: Option<String>) -> Self {
+        Self { actor: Actor::User(id), request_id }
+    }
+
     pub(crate) const fn system() -> Self {
         Self { actor: Actor::System, request_id: None }
     }

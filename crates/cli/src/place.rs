@@ -215,6 +215,9 @@ impl Place {
             Error::Internal(text) if text.contains("master key") => self.wrong_master_key(),
             Error::Unavailable(reason) => self.out_of_reach(reason),
             Error::Unauthenticated
+            | Error::LoginFailed
+            | Error::CodeWrong
+            | Error::SessionOver
             | Error::NotFound(_)
             | Error::LacksPermission(_)
             | Error::Forbidden(_)

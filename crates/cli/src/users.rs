@@ -1,5 +1,7 @@
 //! `keywright users`: people, the accounts they belong to, and their sessions.
 
+use std::io::{BufRead as _, Read as _};
+
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -13,17 +15,23 @@ use crate::output::{self, Column, Look};
 use crate::say;
 use crate::session::{Session, with};
 
-const COLUMNS: [Column; 3] = [
+/// The most that is read of standard input.
+const MOST_BYTES: u64 = 4_096;
+
+const COLUMNS: [Column; 5] = [
     Column("ID", "id", Look::Plain),
     Column("EMAIL", "email", Look::Plain),
+    Column("STATUS", "status", Look::Plain),
+    Column("2FA", "second_factor", Look::Plain),
     Column("CREATED", "created_at", Look::Ago),
 ];
 
-const SESSIONS: [Column; 5] = [
+const SESSIONS: [Column; 6] = [
     Column("ID", "id", Look::Plain),
     Column("ACCOUNT", "account_id", Look::Plain),
-    Column("BEGUN BY", "created_by", Look::Plain),
-    Column("CREATED", "created_at", Look::Ago),
+    Column("METHOD", "method", Look::Plain),
+    Column("IP", "ip", Look::Plain),
+    Column("LAST SEEN", "last_seen_at", Look::Ago),
     Column("EXPIRES", "expires_at", Look::Plain),
 ];
 
@@ -31,7 +39,8 @@ const SESSIONS: [Column; 5] = [
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make a person who belongs to an account
-    #[command(after_help = "Examples:\n  keywright users create ann@example.com --account acc_… --role developer")]
+    #[command(after_help = "Examples:\n  keywright users create ann@example.com --account acc_… --role developer\n  \
+        pass show ann | keywright users create ann@example.com --account acc_… --role owner --password-stdin")]
     Create {
         /// Their address
         email: String,
@@ -41,11 +50,21 @@ pub(crate) enum Command {
         /// What they are in it
         #[arg(long, value_name = "ROLE", value_parser = ["owner", "admin", "developer", "viewer"])]
         role: String,
+        /// Read their password from the first line of standard input; without one they cannot log in
+        #[arg(long)]
+        password_stdin: bool,
     },
     /// List people
     List(Paging),
     /// Show a person and the accounts they belong to
     Get(One),
+    /// Shut a person out: their sessions are refused from the next request on
+    Disable(One),
+    /// Let a person in again
+    Enable(One),
+    /// Turn a person's second factor off, for one who has lost it and their backup codes; their sessions end
+    #[command(name = "reset-2fa")]
+    ResetFactor(One),
     /// Begin a session for a person, and print its access token alone
     #[command(after_help = "Examples:\n  TOKEN=$(keywright users token ann@example.com)\n  \
         curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8700/v1/keys")]
@@ -100,8 +119,11 @@ impl One {
 /// Does what was asked.
 pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
     match command {
-        Command::Create { email, account, role } => {
-            let body = json!({ "email": email, "account_id": account, "role": role });
+        Command::Create { email, account, role, password_stdin } => {
+            let mut body = json!({ "email": email, "account_id": account, "role": role });
+            if let Some(fields) = body.as_object_mut().filter(|_| password_stdin) {
+                fields.insert("password".into(), first_line()?.into());
+            }
             let made = with(global, async |session| session.call(Call::post("/v1/users", body)).await).await?;
             output::object(global, &made)?;
         }
@@ -109,6 +131,16 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
         Command::Get(user) => {
             let found = with(global, async |session| session.call(Call::get(user.path(session).await?)).await).await?;
             output::object(global, &found)?;
+        }
+        Command::Disable(user) => output::object(global, &post(global, &user, "disable").await?)?,
+        Command::Enable(user) => output::object(global, &post(global, &user, "enable").await?)?,
+        Command::ResetFactor(user) => {
+            let reset = with(global, async |session| {
+                let path = format!("{}/2fa", user.path(session).await?);
+                session.call(Call::delete(path)).await
+            });
+            reset.await?;
+            say::note("The second factor is off.");
         }
         Command::Token { user, account, expires_in } => {
             let body = fields([("account_id", account.map(Value::from)), ("expires_in", expires_in.map(Value::from))]);
@@ -143,4 +175,22 @@ fn print_token(global: &Global, begun: &Value) -> Result<()> {
         Some(token) => Ok(say::data(token)?),
         None => bail!("the answer has no access_token"),
     }
+}
+
+async fn post(global: &Global, user: &One, verb: &str) -> Result<Value> {
+    let call = async |session: &Session| {
+        let path = format!("{}/{verb}", user.path(session).await?);
+        session.call(Call::post(path, json!({}))).await
+    };
+    with(global, call).await
+}
+
+/// A secret is never on a command line.
+fn first_line() -> Result<String> {
+    if say::is_input_terminal() {
+        return Ok(say::ask_secret("Password: ")?);
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().take(MOST_BYTES).read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -2,10 +2,12 @@
 
 pub(crate) mod accounts;
 pub(crate) mod audit;
+pub(crate) mod factors;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
 pub(crate) mod lockouts;
+pub(crate) mod logins;
 pub(crate) mod own;
 pub(crate) mod page;
 pub(crate) mod registry;

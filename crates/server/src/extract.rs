@@ -18,6 +18,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use keywright_app::caller::Caller;
 use keywright_app::error::Error;
+use keywright_app::logins::Place;
 use keywright_app::verify::Ask;
 use keywright_core::id::KeyId;
 use keywright_core::policy::{HeaderRule, Policy};
@@ -157,11 +158,8 @@ fn address(headers: &HeaderMap, peer: Option<IpAddr>, options: &Options) -> Opti
     Some(last)
 }
 
-/// Where a request comes from that needs no credential, and its name in the audit log.
-pub(crate) struct Origin {
-    pub(crate) ip: Option<IpAddr>,
-    pub(crate) request_id: Option<String>,
-}
+/// Where a request comes from: its address, what it is made with, and its name in the audit log.
+pub(crate) struct Origin(pub(crate) Place);
 
 impl FromRequestParts<Server> for Origin {
     type Rejection = Problem;
@@ -169,8 +167,12 @@ impl FromRequestParts<Server> for Origin {
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let context = parts.extensions.get::<Context>();
         let peer = context.and_then(|context| context.peer);
-        let request_id = context.map(|context| context.request_id.0.clone());
-        Ok(Self { ip: address(&parts.headers, peer, &server.options), request_id })
+        let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        Ok(Self(Place {
+            ip: address(&parts.headers, peer, &server.options),
+            user_agent: agent.map(str::to_owned),
+            request_id: context.map(|context| context.request_id.0.clone()),
+        }))
     }
 }
 

@@ -11,6 +11,7 @@ use keywright_app::error::Error;
 use keywright_core::draft::FieldError;
 use keywright_core::time::Span;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::compat;
 use crate::request_id::{self, RequestId};
@@ -18,9 +19,13 @@ use crate::router::Dialect;
 use crate::scrub::scrub;
 
 /// Every code a problem can have, with its status and its title. They are stable.
-pub(crate) const CODES: [(&str, StatusCode, &str); 13] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 17] = [
     ("INVALID_JSON", StatusCode::BAD_REQUEST, "The body is not JSON"),
     ("UNAUTHENTICATED", StatusCode::UNAUTHORIZED, "The credential is missing or does not work"),
+    ("LOGIN_FAILED", StatusCode::UNAUTHORIZED, "The email or the password is wrong"),
+    ("SECOND_FACTOR_REQUIRED", StatusCode::UNAUTHORIZED, "A code from the second factor is missing"),
+    ("SECOND_FACTOR_WRONG", StatusCode::UNAUTHORIZED, "The code is wrong, or was used before"),
+    ("SESSION_OVER", StatusCode::UNAUTHORIZED, "The session is over"),
     ("FORBIDDEN", StatusCode::FORBIDDEN, "The credential is not permitted this"),
     ("NOT_FOUND", StatusCode::NOT_FOUND, "There is no such thing"),
     ("METHOD_NOT_ALLOWED", StatusCode::METHOD_NOT_ALLOWED, "The path does not take this method"),
@@ -42,6 +47,8 @@ pub(crate) struct Problem {
     errors: Vec<FieldError>,
     retry_after: Option<Span>,
     cause: Cause,
+    /// What the caller goes on with (RFC 9457, 3.2).
+    more: Map<String, Value>,
 }
 
 /// What providers answer in words of their own.
@@ -63,11 +70,19 @@ pub(crate) struct Told {
     pub(crate) detail: String,
     pub(crate) errors: Vec<FieldError>,
     pub(crate) cause: Cause,
+    more: Map<String, Value>,
 }
 
 impl Problem {
     pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, cause: Cause::Other }
+        let (errors, more) = (Vec::new(), Map::new());
+        Self { code, detail: detail.into(), errors, retry_after: None, cause: Cause::Other, more }
+    }
+
+    /// With what the caller goes on with.
+    pub(crate) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(member.into(), value.into());
+        self
     }
 
     pub(crate) fn not_found() -> Self {
@@ -87,7 +102,7 @@ impl Problem {
         let (code, status, title) = self.entry();
         let scrubbed = |error: &FieldError| FieldError { field: scrub(&error.field), reason: scrub(&error.reason) };
         let errors = self.errors.iter().map(scrubbed).collect();
-        Told { code, status, title, detail: scrub(&self.detail), errors, cause: self.cause }
+        Told { code, status, title, detail: scrub(&self.detail), errors, cause: self.cause, more: self.more.clone() }
     }
 
     /// The whole answer.
@@ -121,7 +136,7 @@ impl Problem {
 
 /// RFC 9457.
 fn document(told: Told, request_id: &RequestId) -> Vec<u8> {
-    let Told { code, status, title, detail, errors, cause: _ } = told;
+    let Told { code, status, title, detail, errors, cause: _, more } = told;
     let document = Document {
         kind: format!("/docs#{}", code.to_lowercase().replace('_', "-")),
         title,
@@ -130,6 +145,7 @@ fn document(told: Told, request_id: &RequestId) -> Vec<u8> {
         code,
         request_id: &request_id.0,
         errors,
+        more,
     };
     serde_json::to_vec(&document).unwrap_or_default()
 }
@@ -145,6 +161,8 @@ struct Document<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 impl From<Error> for Problem {
@@ -158,6 +176,9 @@ impl From<Error> for Problem {
                     "send a working key in the header its kind asks for, as in `Authorization: Bearer kw_…`",
                 )
             },
+            Error::LoginFailed => Self::new("LOGIN_FAILED", detail),
+            Error::CodeWrong => Self::new("SECOND_FACTOR_WRONG", detail),
+            Error::SessionOver => Self::new("SESSION_OVER", detail),
             Error::NotFound(_) => Self::new("NOT_FOUND", detail),
             Error::LacksPermission(_) => Self { cause: Cause::Permission, ..Self::new("FORBIDDEN", detail) },
             Error::Forbidden(_) => Self::new("FORBIDDEN", detail),

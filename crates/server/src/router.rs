@@ -14,7 +14,9 @@ use http::header::{ALLOW, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method};
 use keywright_app::App;
 
-use crate::api::{accounts, audit, import, keys, lifecycle, lockouts, own, registry, tokens, users, verify};
+use crate::api::{
+    accounts, audit, factors, import, keys, lifecycle, lockouts, logins, own, registry, tokens, users, verify,
+};
 use crate::compat::wavis::user_keys;
 use crate::compat::wayscloud::{account, dashboard};
 use crate::compat::{cloudheed, wavis};
@@ -125,7 +127,11 @@ routes! {
         POST   "/v1/users/{id}/sessions", Operator("users:write") => users::begin_session;
         GET    "/v1/users/{id}/sessions", Operator("users:read")  => users::list_sessions;
         DELETE "/v1/users/{id}/sessions/{session_id}", Operator("users:write") => users::end_session;
+        POST   "/v1/users/{id}/disable", Operator("users:write")  => users::disable;
+        POST   "/v1/users/{id}/enable", Operator("users:write")   => users::enable;
+        DELETE "/v1/users/{id}/2fa",    Operator("users:write")   => users::reset_factor;
         GET    "/v1/sessions",          Session                   => users::list_own;
+        DELETE "/v1/sessions",          Session                   => users::end_others;
         DELETE "/v1/sessions/{id}",     Session                   => users::end_own;
         GET    "/.well-known/jwks.json", Nothing                  => users::public_keys;
         GET    "/metrics",              Operator("metrics:read")  => health::metrics;
@@ -151,7 +157,18 @@ routes! {
         DELETE "/api/v1/dashboard/api-keys/{id}",        Permission("keys:write") => dashboard::revoke;
         POST   "/api/v1/dashboard/api-keys/{id}/rotate", Permission("keys:write") => dashboard::rotate;
     }
+
     Cloudheed {
+        POST   "/v1/auth/login",        Nothing                   => logins::log_in;
+        POST   "/v1/auth/refresh",      Nothing                   => logins::refresh;
+        POST   "/v1/auth/logout",       Session                   => logins::log_out;
+        GET    "/v1/auth/me",           Session                   => logins::me;
+        POST   "/v1/auth/password",     Session                   => logins::change_password;
+        POST   "/v1/auth/2fa/setup",    Session                   => factors::set_up;
+        GET    "/v1/auth/2fa/qr.svg",   Session                   => factors::picture;
+        POST   "/v1/auth/2fa/verify",   Session                   => factors::start;
+        POST   "/v1/auth/2fa/backup-codes", Session               => factors::renew_codes;
+        POST   "/v1/auth/2fa/disable",  Session                   => factors::stop;
         POST   "/v1/auth/api-keys",     Permission("keys:write")  => cloudheed::create;
         GET    "/v1/auth/api-keys",     Permission("keys:read")   => cloudheed::list;
         DELETE "/v1/auth/api-keys/{id}", Permission("keys:write") => cloudheed::revoke;

@@ -23,8 +23,30 @@ fn people(desk: &Desk) {
     let held = desk.json(&["users", "sessions", "ann@example.com"]);
     assert_eq!(held["data"].as_array().map(Vec::len), Some(1));
 
+    assert_eq!(desk.json(&["users", "disable", "ann@example.com"])["status"], "disabled");
+    assert_eq!(desk.json(&["users", "enable", "ann@example.com"])["status"], "active");
+    assert_eq!(desk.run(&["users", "reset-2fa", "ann@example.com"]).code, 1, "none is on");
     assert_eq!(desk.json(&["lockouts", "list"])["data"], Value::Array(Vec::new()));
     assert_eq!(desk.run(&["lockouts", "lift", "lock_00000000000000000000000000"]).code, 3);
+}
+
+#[test]
+fn a_password_comes_by_standard_input() {
+    let (desk, ready) = Desk::with_dev_folder();
+    let create = |password: &str| {
+        let account = text(&ready, "account_id");
+        let args = ["users", "create", "eve@example.com", "--account", account, "--role", "viewer", "--password-stdin"];
+        desk.run_with(&args, password)
+    };
+    let weak = create("too short\n");
+    assert!(weak.code != 0 && weak.stderr.contains("at least 15 characters"), "{weak:?}");
+    assert_eq!(create("plum tractor ode\n").code, 0);
+    let (server, ready) = desk.dev();
+    let login = ureq::post(format!("{}/v1/auth/login", text(&ready, "url")));
+    let mut answer = login.send_json(json!({ "email": "eve@example.com", "password": "plum tractor ode" })).unwrap();
+    let tokens: Value = answer.body_mut().read_json().unwrap();
+    assert_eq!(tokens["expires_in"], 3_600);
+    drop(server);
 }
 
 #[test]

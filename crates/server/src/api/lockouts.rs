@@ -27,6 +27,7 @@ pub(crate) struct LockoutView {
     id: LockoutId,
     kind: String,
     key_prefix: Option<String>,
+    email: Option<String>,
     ip: Option<IpAddr>,
     rule: String,
     since: Time,
@@ -35,8 +36,8 @@ pub(crate) struct LockoutView {
 
 impl From<Lockout> for LockoutView {
     fn from(lockout: Lockout) -> Self {
-        let Lockout { id, kind, key_prefix, ip, rule, since, until } = lockout;
-        Self { id, kind, key_prefix, ip, rule: rule.to_string(), since, until }
+        let Lockout { id, kind, key_prefix, email, ip, rule, since, until } = lockout;
+        Self { id, kind, key_prefix, email, ip, rule: rule.to_string(), since, until }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `/v1/users` and `/v1/sessions`: people, and their access to an account for a while.
 
+use std::net::IpAddr;
+
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -8,7 +10,7 @@ use keywright_app::sessions::Begun;
 use keywright_app::users::Person;
 use keywright_core::id::{AccountId, SessionId, UserId};
 use keywright_core::member::MemberRole;
-use keywright_core::session::Session;
+use keywright_core::session::{Method, Session};
 use keywright_core::time::{Span, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -24,12 +26,16 @@ pub(crate) struct CreateUser {
     email: String,
     account_id: AccountId,
     role: MemberRole,
+    password: Option<String>,
 }
 
 #[derive(Serialize)]
 pub(crate) struct UserView {
     id: UserId,
     email: String,
+    email_verified: bool,
+    second_factor: bool,
+    status: &'static str,
     memberships: Vec<Membership>,
     created_at: Time,
 }
@@ -43,7 +49,15 @@ struct Membership {
 impl From<Person> for UserView {
     fn from(Person { user, memberships }: Person) -> Self {
         let memberships = memberships.into_iter().map(|(account_id, role)| Membership { account_id, role });
-        Self { id: user.id, email: user.email, memberships: memberships.collect(), created_at: user.created_at }
+        Self {
+            id: user.id,
+            email_verified: user.email_verified_at.is_some(),
+            second_factor: user.second_factor_at.is_some(),
+            status: if user.disabled_at.is_some() { "disabled" } else { "active" },
+            email: user.email,
+            memberships: memberships.collect(),
+            created_at: user.created_at,
+        }
     }
 }
 
@@ -53,8 +67,8 @@ pub(crate) async fn create(
     who: Who,
     Json(body): Json<CreateUser>,
 ) -> Result<(StatusCode, axum::Json<UserView>), Problem> {
-    let CreateUser { email, account_id, role } = body;
-    let person = server.app.create_user(&who.caller, account_id, &email, None, role).await?;
+    let CreateUser { email, account_id, role, password } = body;
+    let person = server.app.create_user(&who.caller, account_id, &email, password.as_deref(), role).await?;
     Ok((StatusCode::CREATED, axum::Json(person.into())))
 }
 
@@ -81,8 +95,36 @@ pub(crate) async fn list(
 
 /// `GET /v1/users/{id}`
 pub(crate) async fn get(State(server): State<Server>, who: Who, Id(id): Id) -> Result<axum::Json<UserView>, Problem> {
-    let id = id.parse().unwrap_or(UserId::from_bits(0));
-    Ok(axum::Json(server.app.get_user(&who.caller, id).await?.into()))
+    Ok(axum::Json(server.app.get_user(&who.caller, user_id(&id)).await?.into()))
+}
+
+/// `POST /v1/users/{id}/disable`
+pub(crate) async fn disable(
+    State(server): State<Server>,
+    who: Who,
+    Id(id): Id,
+) -> Result<axum::Json<UserView>, Problem> {
+    Ok(axum::Json(server.app.set_user_disabled(&who.caller, user_id(&id), true).await?.into()))
+}
+
+/// `POST /v1/users/{id}/enable`
+pub(crate) async fn enable(
+    State(server): State<Server>,
+    who: Who,
+    Id(id): Id,
+) -> Result<axum::Json<UserView>, Problem> {
+    Ok(axum::Json(server.app.set_user_disabled(&who.caller, user_id(&id), false).await?.into()))
+}
+
+/// `DELETE /v1/users/{id}/2fa`
+pub(crate) async fn reset_factor(State(server): State<Server>, who: Who, Id(id): Id) -> Result<StatusCode, Problem> {
+    server.app.reset_factor(&who.caller, user_id(&id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What is no id is nobody's.
+fn user_id(text: &str) -> UserId {
+    text.parse().unwrap_or(UserId::from_bits(0))
 }
 
 #[derive(Deserialize)]
@@ -101,12 +143,11 @@ pub(crate) async fn begin_session(
 ) -> Result<Response, Problem> {
     let BeginSession { account_id, expires_in } = body;
     let begun = server.app.begin_session(&who.caller, id.parse().ok(), account_id, expires_in).await?;
-    let Begun { session, token, expires_at } = begun;
-    // As the token itself says it: in whole seconds.
-    let lasts = expires_at.millis().div_euclid(1_000) - session.created_at.millis().div_euclid(1_000);
+    let Begun { session, token, expires_in } = begun;
+    let expires_at = Time::from_millis((session.created_at.millis().div_euclid(1_000) + expires_in) * 1_000);
     let body = json!({
         "id": session.id, "user_id": session.user, "account_id": session.account, "access_token": token,
-        "token_type": "Bearer", "expires_in": lasts, "expires_at": expires_at,
+        "token_type": "Bearer", "expires_in": expires_in, "expires_at": expires_at,
     });
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], axum::Json(body)).into_response())
 }
@@ -124,14 +165,30 @@ pub(crate) struct SessionView {
     user_id: UserId,
     account_id: AccountId,
     created_by: String,
+    method: Method,
+    ip: Option<IpAddr>,
+    user_agent: Option<String>,
     created_at: Time,
+    last_seen_at: Time,
     expires_at: Time,
 }
 
 impl From<Session> for SessionView {
     fn from(session: Session) -> Self {
-        let Session { id, user, account, created_by, created_at, expires_at, ended_at: _ } = session;
-        Self { id, user_id: user, account_id: account, created_by, created_at, expires_at }
+        let Session { id, user, account, created_by, created_at, expires_at, method, ip, user_agent, .. } = session;
+        let last_seen_at = session.refreshed_at.unwrap_or(created_at);
+        Self {
+            id,
+            user_id: user,
+            account_id: account,
+            created_by,
+            method,
+            ip,
+            user_agent,
+            created_at,
+            last_seen_at,
+            expires_at,
+        }
     }
 }
 
@@ -171,6 +228,12 @@ pub(crate) async fn list_own(
     let before = cursor(asked.cursor.as_deref())?;
     let held = server.app.list_own_sessions(&who.caller, before, limit + 1).await?;
     Ok(axum::Json(Page::of(held, limit, |session| session.id.to_string(), Into::into)))
+}
+
+/// `DELETE /v1/sessions`
+pub(crate) async fn end_others(State(server): State<Server>, who: Who) -> Result<StatusCode, Problem> {
+    server.app.end_other_sessions(&who.caller).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE /v1/sessions/{id}`

@@ -44,10 +44,10 @@ struct TrialView<'a> {
 /// 201: the page shows no status, a key is made, and every other route that makes one answers so.
 pub(crate) async fn issue_trial(
     State(server): State<Server>,
-    Origin { ip, request_id }: Origin,
+    Origin(place): Origin,
     Json(Empty {}): Json<Empty>,
 ) -> Result<Response, Problem> {
-    let trial = server.app.issue_trial(TRIAL, ip, request_id).await?;
+    let trial = server.app.issue_trial(TRIAL, place.ip, place.request_id).await?;
     let key = &trial.key;
     let lasts = key.expires_at.map(|end| Span::from_millis(end.since(key.created_at)));
     let body = TrialView {

@@ -45,6 +45,7 @@ pub(super) fn errors(operation: &Operation) -> Vec<&'static str> {
     if operation.conflicts {
         codes.push("CONFLICT");
     }
+    codes.extend(operation.refuses);
     codes.sort_by_key(|code| CODES.iter().position(|(known, ..)| known == code));
     codes
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod cloudheed;
+mod logins;
 mod people;
 mod wavis;
 mod wayscloud;
@@ -46,6 +47,8 @@ pub(super) struct Operation {
     pub(super) answers: &'static [Answer],
     /// It may find nothing, or find that things do not allow it.
     pub(super) conflicts: bool,
+    /// Codes of errors it has beside those its needs, its body and its path bring with them.
+    pub(super) refuses: &'static [&'static str],
 }
 
 /// The group of what takes a personal access token.
@@ -55,12 +58,13 @@ pub(super) const CLOUDHEED: &str = "Cloudheed";
 /// The group of WAVIS's own paths.
 const WAVIS: &str = "WAVIS";
 /// Groups in the order they are shown.
-pub(super) const GROUPS: [(&str, &str); 13] = [
+pub(super) const GROUPS: [(&str, &str); 14] = [
     ("Verification", "What your services ask on every request of theirs."),
     ("Keys", "Make keys, see them, change them."),
     ("A key's life", "Rotate, switch off, revoke."),
     ("Own key", "What a key may do with itself."),
     ("Accounts", "The customers that own keys."),
+    ("Logging in", "Passwords, second factors, and how a session goes on."),
     ("People", "Who belongs to accounts, and their sessions."),
     ("Audit", "What was changed, by whom."),
     ("Lockouts", "Who is locked out after too many wrong keys."),
@@ -88,6 +92,7 @@ pub(super) fn operations() -> impl Iterator<Item = &'static Operation> {
     NATIVE
         .iter()
         .chain(accounts::OPERATIONS)
+        .chain(logins::OPERATIONS)
         .chain(people::OPERATIONS)
         .chain(wayscloud::OPERATIONS)
         .chain(cloudheed::OPERATIONS)
@@ -122,6 +127,7 @@ const PLAIN: Operation = Operation {
     body: Body::None,
     answers: &[],
     conflicts: false,
+    refuses: &[],
 };
 
 const VERIFY: &str = r#"{"key": "kw_live_…", "permissions": ["documents:read"], "ip": "203.0.113.7"}"#;

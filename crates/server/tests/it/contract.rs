@@ -2,6 +2,7 @@
 
 mod ac;
 mod ch;
+pub(crate) mod ch_people;
 mod printed;
 mod wa;
 mod wc;

@@ -33,6 +33,9 @@ pub(crate) const NO_KEY: &str = "key_01arz3ndektsv4rrffq69g5fav";
 /// The same for accounts.
 pub(crate) const NO_ACCOUNT: &str = "acc_01arz3ndektsv4rrffq69g5fav";
 
+/// What people log in with.
+pub(crate) const PASSWORD: &str = "plum tractor ode";
+
 /// An SSH public key.
 pub(crate) const SSH_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl user@workstation";
@@ -191,6 +194,15 @@ impl TestServer {
         let id = text(&self.post("/v1/users", &person).send().await.is(201), "id");
         let (session, token) = self.session_of(&id).await;
         (id, session, token)
+    }
+
+    /// A person who can log in with [`PASSWORD`]: their address and their id.
+    pub(crate) async fn registered(&self, account: &str, role: &str) -> (String, String) {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let email = format!("ann{}@example.com", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let person = json!({ "email": email, "account_id": account, "role": role, "password": PASSWORD });
+        let made = self.post("/v1/users", &person).send().await.is(201);
+        (email, text(&made, "id"))
     }
 
     /// A new session of a person's: its id and its token.

@@ -128,7 +128,7 @@ async fn an_operator_sees_a_lockout_and_lifts_it() {
     let listed = server.get("/v1/lockouts").send().await.is(200);
     let id = text(&listed["data"][0], "id");
     let expected = json!({
-        "id": id, "kind": "wavis", "key_prefix": &key[..key.len() - 26], "ip": null, "rule": "10 in 5m for 15m",
+        "id": id, "kind": "wavis", "key_prefix": &key[..key.len() - 26], "email": null, "ip": null, "rule": "10 in 5m for 15m",
         "since": "2026-11-21T09:00:00.000Z", "until": "2026-11-21T09:15:00.000Z",
     });
     assert_eq!(listed, json!({ "data": [expected], "next_cursor": null }));

@@ -5,6 +5,7 @@ mod audit;
 mod customers;
 mod introspect;
 mod keys;
+mod logins;
 mod registry;
 mod revoke;
 mod sessions;

@@ -9,7 +9,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "createUser",
         group: "People",
         summary: "Make a person who belongs to an account",
-        about: "They cannot log in yet: an operator begins their sessions. An address is one person's, in any spelling.",
+        about: "Without a password they cannot log in, and operators begin their sessions. An address is one person's, in any \
+                spelling.",
         body: Body::Json {
             schema: "CreateUser",
             example: r#"{"email": "ann@example.com", "account_id": "acc_01k9x3m5q7t2v4w6y8zab1cde3", "role": "developer"}"#,
@@ -33,6 +34,38 @@ pub(super) const OPERATIONS: &[Operation] = &[
         group: "People",
         summary: "See a person",
         answers: &[ok("The person.", "User")],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/users/{id}/disable",
+        id: "disableUser",
+        group: "People",
+        summary: "Shut a person out",
+        about: "Their sessions are refused from the next request on, and come back when they are let in again.",
+        answers: &[ok("The person.", "User")],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/users/{id}/enable",
+        id: "enableUser",
+        group: "People",
+        summary: "Let a person in again",
+        answers: &[ok("The person.", "User")],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/users/{id}/2fa",
+        id: "resetSecondFactor",
+        group: "People",
+        summary: "Turn a person's second factor off",
+        about: "For one who has lost their authenticator and their backup codes. Their sessions end.",
+        answers: &[DONE],
         conflicts: true,
         ..PLAIN
     },
@@ -77,6 +110,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
         summary: "List your own sessions that still hold",
         query: &[CURSOR, LIMIT],
         answers: &[ok("A page of sessions, newest first.", "Sessions")],
+        ..PLAIN
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/sessions",
+        id: "endOtherSessions",
+        group: "People",
+        summary: "End all of your sessions but the one the request is made with",
+        answers: &[DONE],
+        conflicts: true,
         ..PLAIN
     },
     Operation {

@@ -13,7 +13,8 @@ async fn a_person_is_made_once_whatever_the_spelling_of_the_address() {
     let ann = json!({ "email": " Ann@Example.COM ", "account_id": account, "role": "developer" });
     let made = server.post("/v1/users", &ann).send().await.is(201);
     let expected = json!({
-        "id": made["id"], "email": "ann@example.com", "created_at": "2026-11-21T09:00:00.000Z",
+        "id": made["id"], "email": "ann@example.com", "email_verified": true, "second_factor": false, "status": "active",
+        "created_at": "2026-11-21T09:00:00.000Z",
         "memberships": [{ "account_id": account, "role": "developer" }],
     });
     assert_eq!(made, expected);
