@@ -1,10 +1,13 @@
 //! The server's own secrets, peppers and the audit chain's key among them: random, sealed under the master key, kept with
 //! the data.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use keywright_core::audit::AuditEvent;
 use keywright_core::proof::ProofKey;
 use keywright_core::secret::{ChainKey, Digest, Form, Making, MasterKey, Pepper, Vault};
-use keywright_core::session::SigningKey;
+use keywright_core::signing::{Algorithm, SigningKey};
 use keywright_core::time::Time;
 use keywright_store::{Db, keyring as stored};
 use rand::Rng as _;
@@ -17,19 +20,25 @@ use crate::write::write_alone;
 
 const PEPPER: &str = "pepper";
 const CHAIN: &str = "audit-chain";
-const SIGNING: &str = "token-signing";
+/// Keys that tokens are signed with: one of each algorithm, so that a policy may name any.
+const SIGNING: [(&str, Algorithm); 3] = [
+    ("token-signing", Algorithm::EdDSA),
+    ("token-signing-es256", Algorithm::Es256),
+    ("token-signing-hs256", Algorithm::Hs256),
+];
 const PROOFS: &str = "proofs";
 const VAULT: &str = "vault";
 /// Everything a keyring holds. What one from an earlier version lacks is added when it is opened.
-const PURPOSES: [&str; 5] = [PEPPER, CHAIN, SIGNING, PROOFS, VAULT];
+const PURPOSES: [&str; 7] = [PEPPER, CHAIN, SIGNING[0].0, SIGNING[1].0, SIGNING[2].0, PROOFS, VAULT];
 
 /// Every secret the server digests and links with.
 pub struct Keyring {
     /// Newest first; the first is the one new keys are digested under.
     peppers: Vec<Pepper>,
     pub(crate) chain: ChainKey,
-    /// Newest first; the first signs.
-    signing: Vec<SigningKey>,
+    /// Newest first; the first of the policy's algorithm signs.
+    signing: ArcSwap<Vec<Arc<SigningKey>>>,
+    master: MasterKey,
     /// Makes what nobody else can make, and nothing is stored for.
     pub(crate) proofs: ProofKey,
     /// Seals what is kept of people.
@@ -58,22 +67,21 @@ impl Keyring {
                 CHAIN => chain = Some(ChainKey::new(&bytes)),
                 PROOFS => proofs = Some(ProofKey::new(&bytes)),
                 VAULT => vault = Some(Vault::new(&bytes)),
-                SIGNING => {
-                    let key = SigningKey::from_seed(&bytes);
-                    let broken = || Error::Internal("a signing key cannot be used".into());
-                    signing.insert(0, key.ok_or_else(broken)?);
-                }
                 other => {
-                    return Err(Error::Internal(format!(
-                        "the keyring holds `{other}`, which this version does not know"
-                    )));
+                    let found = SIGNING.iter().find(|(purpose, _)| *purpose == other);
+                    let unknown = || format!("the keyring holds `{other}`, which this version does not know");
+                    let (_, algorithm) = found.ok_or_else(|| Error::Internal(unknown()))?;
+                    let key = SigningKey::from_seed(&bytes, *algorithm, row.created_at);
+                    signing.push(Arc::new(key.ok_or_else(broken_key)?));
                 }
             }
         }
+        sort(&mut signing);
         peppers.sort_by_key(|pepper| std::cmp::Reverse(pepper.version()));
         let whole = chain.zip(proofs).zip(vault).filter(|_| !peppers.is_empty());
         let ((chain, proofs), vault) = whole.ok_or_else(incomplete)?;
-        Ok(Self { peppers, chain, signing, proofs, vault })
+        let signing = ArcSwap::from_pointee(signing);
+        Ok(Self { peppers, chain, signing, proofs, vault, master: master.clone() })
     }
 
     /// Adds what a keyring from an earlier version lacks.
@@ -86,8 +94,10 @@ impl Keyring {
         // The log's key and the peppers are never made anew: what they were used for would be lost.
         let chain = rows.iter().find(|row| row.purpose == CHAIN).ok_or_else(incomplete)?;
         let bytes = open(master, CHAIN, chain.version, &chain.sealed).ok_or_else(wrong_master)?;
-        let lacking =
-            [SIGNING, PROOFS, VAULT].into_iter().filter(|purpose| rows.iter().all(|row| row.purpose != *purpose));
+        let lacking = PURPOSES.into_iter().filter(|purpose| rows.iter().all(|row| row.purpose != *purpose));
+        if lacking.clone().any(|purpose| purpose == PEPPER) {
+            return Err(incomplete());
+        }
         let sealed: Vec<_> = lacking.map(|purpose| random(purpose, 1).seal(master, now)).collect();
         write_alone(db, &ChainKey::new(&bytes), now, move |tx| {
             Box::pin(async move {
@@ -156,13 +166,38 @@ impl Keyring {
     }
 
     /// The key new tokens are signed with.
-    pub(crate) fn signing_key(&self) -> Option<&SigningKey> {
-        self.signing.first()
+    pub(crate) fn signing_key(&self, algorithm: Algorithm) -> Option<Arc<SigningKey>> {
+        self.signing.load().iter().find(|key| key.algorithm() == algorithm).map(Arc::clone)
     }
 
-    /// Every key tokens are checked with.
-    pub(crate) fn signing_keys(&self) -> &[SigningKey] {
-        &self.signing
+    /// Every key there is, the newest first.
+    pub(crate) fn signing_keys(&self) -> Arc<Vec<Arc<SigningKey>>> {
+        self.signing.load_full()
+    }
+
+    /// A key to sign with from now on, sealed for the database. It signs once it is taken up.
+    pub(crate) async fn next_signing_key(
+        &self,
+        db: &Db,
+        algorithm: Algorithm,
+        now: Time,
+    ) -> Result<(stored::Sealed, Arc<SigningKey>), Error> {
+        let (purpose, _) = SIGNING.iter().find(|(_, of)| *of == algorithm).ok_or_else(incomplete)?;
+        let rows = stored::list_keyring(db).await?;
+        let newest = rows.iter().filter(|row| row.purpose == *purpose).map(|row| row.version).max();
+        let made = random(purpose, newest.unwrap_or(0) + 1);
+        let key = SigningKey::from_seed(&made.bytes, algorithm, now).ok_or_else(broken_key)?;
+        Ok((made.seal(&self.master, now), Arc::new(key)))
+    }
+
+    /// Signs with this key from now on.
+    pub(crate) fn take_up(&self, key: &Arc<SigningKey>) {
+        self.signing.rcu(|keys| {
+            let mut keys = keys.as_ref().clone();
+            keys.push(Arc::clone(key));
+            sort(&mut keys);
+            keys
+        });
     }
 
     /// How new keys are digested.
@@ -231,6 +266,15 @@ fn open(master: &MasterKey, purpose: &str, version: i64, sealed: &[u8]) -> Optio
 
 fn aad(purpose: &str, version: i64) -> String {
     format!("keywright {purpose} {version}")
+}
+
+/// The newest first.
+fn sort(keys: &mut [Arc<SigningKey>]) {
+    keys.sort_by_key(|key| std::cmp::Reverse(key.created_at()));
+}
+
+fn broken_key() -> Error {
+    Error::Internal("a signing key cannot be used".into())
 }
 
 fn incomplete() -> Error {

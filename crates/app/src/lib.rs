@@ -36,6 +36,7 @@ pub mod sessions;
 pub mod ssh_keys;
 mod sync;
 mod tasks;
+pub mod tokens;
 pub mod trials;
 pub mod usage;
 pub mod users;

@@ -286,8 +286,7 @@ impl App {
 
     pub(crate) fn tokens_of(&self, session: Session, now: Time) -> Result<Tokens, Error> {
         let claims = Claims::of(&session, &self.issuer, now);
-        let access = self.keyring.signing_key().and_then(|key| key.sign(&claims));
-        let access = access.ok_or_else(|| Error::Internal("a token could not be signed".into()))?;
+        let access = self.sign(&claims)?;
         let refresh = refresh::token(&self.keyring.proofs, session.id, &session.salt, session.turn);
         Ok(Tokens { session, access, refresh, expires_in: claims.exp - claims.iat })
     }

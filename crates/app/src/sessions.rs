@@ -10,6 +10,7 @@ use keywright_core::account::Standing;
 use keywright_core::audit::{Actor, AuditEvent};
 use keywright_core::id::{AccountId, SessionId, UserId};
 use keywright_core::session::{self, Method, Session, TOKEN_LIFE};
+use keywright_core::signing::Refused;
 use keywright_core::time::Span;
 use keywright_store::{sessions, users};
 use serde_json::json;
@@ -181,11 +182,11 @@ impl App {
         {
             return Err(Error::Limited(wait));
         }
-        let claims = match session::verify(token, self.keyring.signing_keys(), &self.issuer, now) {
+        let claims = match session::verify(token, &self.checking_keys(now), &self.issuer, now) {
             Ok(claims) => claims,
             Err(refused) => {
                 // One of ours that is over is no guess.
-                if refused != session::Refused::Untimely {
+                if refused != Refused::Untimely {
                     self.count_guess(world, token, ip, now);
                 }
                 return Err(Error::Unauthenticated);
@@ -205,11 +206,6 @@ impl App {
             session: Some(access.session.id),
             request_id,
         })
-    }
-
-    /// Public keys that tokens are checked with, as JWKs.
-    pub fn public_keys(&self) -> impl Iterator<Item = &serde_json::Value> {
-        self.keyring.signing_keys().iter().map(session::SigningKey::jwk)
     }
 
     async fn find_user(&self, id: Option<UserId>) -> Result<UserId, Error> {

@@ -1,4 +1,4 @@
-//! `keywright lockouts`: who is locked out after too many wrong keys.
+//! `keywright lockouts`: who is locked out after too many wrong keys or logins.
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -11,10 +11,11 @@ use crate::output::{Column, Look};
 use crate::say;
 use crate::session::call;
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column("ID", "id", Look::Plain),
     Column("KIND", "kind", Look::Plain),
     Column("KEY", "key_prefix", Look::Plain),
+    Column("EMAIL", "email", Look::Plain),
     Column("ADDRESS", "ip", Look::Plain),
     Column("RULE", "rule", Look::Plain),
     Column("UNTIL", "until", Look::Plain),

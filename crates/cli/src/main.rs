@@ -36,6 +36,7 @@ mod running;
 mod say;
 mod serve;
 mod session;
+mod signing_keys;
 mod users;
 mod verify;
 
@@ -86,6 +87,9 @@ enum Command {
     /// See who is locked out after too many wrong keys, and let them try again
     #[command(subcommand)]
     Lockouts(lockouts::Command),
+    /// See and rotate the keys access tokens are signed with
+    #[command(subcommand)]
+    SigningKeys(signing_keys::Command),
     /// Write down, list, change and strike off the services accounts have
     #[command(subcommand)]
     Services(registry::Command),
@@ -160,6 +164,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Accounts(command) => accounts::run(&global, command).await,
         Command::Users(command) => users::run(&global, command).await,
         Command::Lockouts(command) => lockouts::run(&global, command).await,
+        Command::SigningKeys(command) => signing_keys::run(&global, command).await,
         Command::Services(command) => registry::run(&global, command).await,
         Command::Audit(command) => audit::run(&global, command).await,
         Command::Backup(backup) => backup::run(&global, backup).await,

@@ -19,6 +19,7 @@ use crate::lockout::Rule;
 use crate::login::Login;
 use crate::member::MemberRole;
 use crate::permission::{Catalog, Grant};
+use crate::signing::Algorithm;
 use crate::time::Span;
 
 /// The kind a request means where it names none.
@@ -27,7 +28,7 @@ pub const DEFAULT_KIND: &str = "default";
 pub const OPERATOR_KIND: &str = "operator";
 /// What an operator's key can be permitted. A customer's own credential may hold these too; it then reaches its own
 /// account alone.
-pub const MANAGEMENT: [(&str, &str); 13] = [
+pub const MANAGEMENT: [(&str, &str); 15] = [
     ("accounts:read", "see accounts"),
     ("accounts:write", "make and change accounts"),
     ("audit:read", "read the audit log"),
@@ -39,6 +40,8 @@ pub const MANAGEMENT: [(&str, &str); 13] = [
     ("lockouts:read", "see who is locked out after too many wrong keys"),
     ("lockouts:write", "lift a lockout"),
     ("metrics:read", "scrape the server's metrics"),
+    ("signing-keys:read", "see the keys tokens are signed with"),
+    ("signing-keys:write", "have another key sign tokens"),
     ("users:read", "see people and their sessions"),
     ("users:write", "make people, begin and end their sessions"),
 ];
@@ -50,6 +53,10 @@ pub struct Policy {
     pub catalog: Catalog,
     /// How people log in.
     pub login: Login,
+    /// How access tokens are signed.
+    pub algorithm: Algorithm,
+    /// How long a token lives that was had for a key.
+    pub exchanged: Span,
     kinds: Vec<Kind>,
     /// Names of environments; an environment's number is its place.
     environments: Vec<String>,

@@ -17,6 +17,8 @@ pub enum Purpose {
     Refresh,
     /// Going on with a login that lacks its second factor.
     Challenge,
+    /// The public id of a secret key.
+    KeyId,
 }
 
 impl Purpose {
@@ -24,6 +26,7 @@ impl Purpose {
         match self {
             Self::Refresh => "refresh token",
             Self::Challenge => "login challenge",
+            Self::KeyId => "key id",
         }
     }
 }

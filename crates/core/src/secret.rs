@@ -239,6 +239,7 @@ fn keyed(bytes: &[u8; 32]) -> Hmac<Sha256> {
 }
 
 /// The one secret an operator has to keep: 32 bytes in a file of mode 0600.
+#[derive(Clone)]
 pub struct MasterKey(Zeroizing<[u8; 32]>);
 
 impl MasterKey {

@@ -22,7 +22,7 @@ use keywright_app::logins::Place;
 use keywright_app::verify::Ask;
 use keywright_core::id::KeyId;
 use keywright_core::policy::{HeaderRule, Policy};
-use keywright_core::session::looks_like_a_token;
+use keywright_core::signing::looks_like_a_token;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 

@@ -19,8 +19,12 @@ use crate::router::Dialect;
 use crate::scrub::scrub;
 
 /// Every code a problem can have, with its status and its title. They are stable.
-pub(crate) const CODES: [(&str, StatusCode, &str); 17] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 21] = [
     ("INVALID_JSON", StatusCode::BAD_REQUEST, "The body is not JSON"),
+    ("INVALID_REQUEST", StatusCode::BAD_REQUEST, "The exchange is not one, or its key does not work"),
+    ("INVALID_SCOPE", StatusCode::BAD_REQUEST, "The scope is more than the key is permitted"),
+    ("INVALID_TARGET", StatusCode::BAD_REQUEST, "The audience is none"),
+    ("UNSUPPORTED_GRANT_TYPE", StatusCode::BAD_REQUEST, "The grant type is not taken"),
     ("UNAUTHENTICATED", StatusCode::UNAUTHORIZED, "The credential is missing or does not work"),
     ("LOGIN_FAILED", StatusCode::UNAUTHORIZED, "The email or the password is wrong"),
     ("SECOND_FACTOR_REQUIRED", StatusCode::UNAUTHORIZED, "A code from the second factor is missing"),

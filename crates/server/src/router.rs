@@ -121,6 +121,9 @@ routes! {
         DELETE "/v1/lockouts/{id}",     Operator("lockouts:write") => lockouts::lift;
         POST   "/v1/introspect",        Permission("keys:verify") => tokens::introspect;
         POST   "/v1/revoke",            Permission("keys:write")  => tokens::revoke;
+        POST   "/v1/token",             Nothing                   => tokens::exchange;
+        GET    "/v1/signing-keys",      Operator("signing-keys:read") => tokens::list_keys;
+        POST   "/v1/signing-keys/rotate", Operator("signing-keys:write") => tokens::rotate_key;
         POST   "/v1/users",             Operator("users:write")   => users::create;
         GET    "/v1/users",             Operator("users:read")    => users::list;
         GET    "/v1/users/{id}",        Operator("users:read")    => users::get;
@@ -133,7 +136,7 @@ routes! {
         GET    "/v1/sessions",          Session                   => users::list_own;
         DELETE "/v1/sessions",          Session                   => users::end_others;
         DELETE "/v1/sessions/{id}",     Session                   => users::end_own;
-        GET    "/.well-known/jwks.json", Nothing                  => users::public_keys;
+        GET    "/.well-known/jwks.json", Nothing                  => tokens::public_keys;
         GET    "/metrics",              Operator("metrics:read")  => health::metrics;
         GET    "/health",               Nothing                   => health::health;
         GET    "/ready",                Nothing                   => health::ready;

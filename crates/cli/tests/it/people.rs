@@ -26,6 +26,9 @@ fn people(desk: &Desk) {
     assert_eq!(desk.json(&["users", "disable", "ann@example.com"])["status"], "disabled");
     assert_eq!(desk.json(&["users", "enable", "ann@example.com"])["status"], "active");
     assert_eq!(desk.run(&["users", "reset-2fa", "ann@example.com"]).code, 1, "none is on");
+    let made = desk.json(&["signing-keys", "rotate"]);
+    let keys = desk.json(&["signing-keys", "list"]);
+    assert_eq!((&keys["data"][0]["kid"], &keys["data"][0]["signs"]), (&made["kid"], &json!(true)));
     assert_eq!(desk.json(&["lockouts", "list"])["data"], Value::Array(Vec::new()));
     assert_eq!(desk.run(&["lockouts", "lift", "lock_00000000000000000000000000"]).code, 3);
 }

@@ -16,12 +16,15 @@ use crate::login::Login;
 use crate::member::MemberRole;
 use crate::permission::{Catalog, check_name, check_pattern};
 use crate::session::TOKEN_LIFE;
+use crate::signing::Algorithm;
 use crate::time::Span;
 
 const MAX_KINDS: usize = 64;
 const MAX_NAME: usize = 40;
 /// How long an old secret works after a rotation where neither request nor kind says.
 const GRACE: Span = Span::days(1);
+/// The longest a token lives that was had for a key.
+const EXCHANGED: Span = Span::minutes(15);
 /// The longest a login may last.
 const LONGEST_SESSION: Span = Span::days(400);
 
@@ -58,9 +61,12 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
     let roles = roles(&raw, &catalog, &mut check);
     let members = members(&raw, &catalog, &mut check);
     let login = login(&raw, &mut check);
+    let (algorithm, exchanged) = tokens(&raw, &mut check);
     let mut policy = Policy {
         catalog,
         login,
+        algorithm,
+        exchanged,
         kinds: vec![operator_kind()],
         environments: Vec::new(),
         services,
@@ -176,6 +182,17 @@ fn login(raw: &RawPolicy, check: &mut Check<'_>) -> Login {
     login.person_lockout = said.lockout.person.unwrap_or(login.person_lockout);
     login.ip_lockout = said.lockout.ip.unwrap_or(login.ip_lockout);
     login
+}
+
+/// How tokens are signed, and how long those live that were had for a key.
+fn tokens(raw: &RawPolicy, check: &mut Check<'_>) -> (Algorithm, Span) {
+    let said = raw.tokens.algorithm.as_ref();
+    let algorithm = said.and_then(|said| check.take(said, said.get_ref().parse())).unwrap_or_default();
+    let Some(span) = &raw.tokens.exchanged else { return (algorithm, EXCHANGED) };
+    if !(1_000..=EXCHANGED.millis()).contains(&span.get_ref().millis()) {
+        check.say(&span.span(), format!("tokens.exchanged is from 1s to {EXCHANGED}"));
+    }
+    (algorithm, *span.get_ref())
 }
 
 /// What each member role is permitted: what the policy says, or what is usual.

@@ -30,6 +30,15 @@ pub(super) struct RawPolicy {
     pub(super) kind: Named<RawKind>,
     #[serde(default)]
     pub(super) login: RawLogin,
+    #[serde(default)]
+    pub(super) tokens: RawTokens,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTokens {
+    pub(super) algorithm: Option<Spanned<String>>,
+    pub(super) exchanged: Option<Spanned<Span>>,
 }
 
 #[derive(Default, Deserialize)]

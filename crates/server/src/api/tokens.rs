@@ -1,18 +1,25 @@
-//! The standard token endpoints: introspection (RFC 7662) and revocation (RFC 7009). Both take a form, as they say.
+//! The standard token endpoints: introspection (RFC 7662), revocation (RFC 7009) and exchange (RFC 8693). They take a form,
+//! as they say; and the keys tokens are signed with.
 
 use std::collections::BTreeMap;
 
 use axum::extract::{Request, State};
-use http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use keywright_app::caller::Reach;
 use keywright_app::error::Error;
+use keywright_app::tokens::{Holding, ShownKey};
 use keywright_app::verify::Ask;
-use keywright_core::id::AccountId;
+use keywright_core::id::{AccountId, KeyId};
+use keywright_core::signing::{Algorithm, looks_like_a_token};
+use keywright_core::time::Time;
 use serde::Serialize;
+use serde_json::json;
 
+use super::page::Page;
 use crate::Server;
-use crate::extract::{MOST_BYTES, Who, read};
+use crate::extract::{MOST_BYTES, Origin, Who, read};
 use crate::problem::Problem;
 
 /// What a token is, where it is active; else only that it is not (RFC 7662, 2.2).
@@ -24,11 +31,22 @@ pub(crate) struct Introspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sub: Option<AccountId>,
+    sub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<AccountId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exp: Option<i64>,
+}
+
+impl From<Holding> for Introspection {
+    fn from(holding: Holding) -> Self {
+        let Holding { scope, subject, account, exp } = holding;
+        let client_id = subject.starts_with(KeyId::PREFIX).then(|| subject.clone());
+        let (sub, account_id) = (Some(subject), Some(account));
+        Self { active: true, scope, client_id, sub, account_id, token_type: Some("Bearer"), exp: Some(exp) }
+    }
 }
 
 /// `POST /v1/introspect`
@@ -39,6 +57,10 @@ pub(crate) async fn introspect(
 ) -> Result<axum::Json<Introspection>, Problem> {
     who.caller.must(&server.app.world().policy.catalog, "keys:verify")?;
     let token = token(request).await?;
+    if looks_like_a_token(token.as_bytes()) {
+        let holding = server.app.introspect_token(&who.caller, token.as_bytes()).await?;
+        return Ok(axum::Json(holding.map(Introspection::from).unwrap_or_default()));
+    }
     let within = match who.caller.reach {
         Reach::Everything => None,
         Reach::Account(own) => Some(own),
@@ -52,7 +74,8 @@ pub(crate) async fn introspect(
         active,
         scope: permissions,
         client_id: Some(key.record().id.to_string()),
-        sub: key.account(&server.app),
+        sub: key.account(&server.app).map(|id| id.to_string()),
+        account_id: key.account(&server.app),
         token_type: Some("Bearer"),
         exp: key.record().expires_at().map(|at| at.millis() / 1_000),
     }))
@@ -65,18 +88,112 @@ pub(crate) async fn revoke(State(server): State<Server>, who: Who, request: Requ
     Ok(StatusCode::OK)
 }
 
+/// What a token is exchanged for.
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// `POST /v1/token`
+pub(crate) async fn exchange(
+    State(server): State<Server>,
+    Origin(place): Origin,
+    request: Request,
+) -> Result<Response, Problem> {
+    let form = form(request).await?;
+    let field = |name: &str| form.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    if field("grant_type") != Some(EXCHANGE) {
+        return Err(refuse("UNSUPPORTED_GRANT_TYPE", &format!("`grant_type` is {EXCHANGE}")));
+    }
+    if ![None, Some(ACCESS_TOKEN), Some(JWT)].contains(&field("requested_token_type")) {
+        return Err(refuse("INVALID_REQUEST", &format!("`requested_token_type` is {ACCESS_TOKEN} or {JWT}")));
+    }
+    if ["actor_token", "resource"].iter().any(|name| field(name).is_some()) {
+        return Err(refuse("INVALID_REQUEST", "`actor_token` and `resource` are not taken: name an `audience`"));
+    }
+    let (Some(key), Some(ACCESS_TOKEN)) = (field("subject_token"), field("subject_token_type")) else {
+        let reason = format!("`subject_token` is an API key, and `subject_token_type` is {ACCESS_TOKEN}");
+        return Err(refuse("INVALID_REQUEST", &reason));
+    };
+    let ask = Ask { ip: place.ip, user_agent: place.user_agent.as_deref(), ..Ask::default() };
+    let exchanged = server.app.exchange_key(key, &ask, field("scope"), field("audience")).await;
+    let exchanged = exchanged.map_err(|error| match &error {
+        Error::Unauthenticated => refuse("INVALID_REQUEST", "the key does not work"),
+        Error::Forbidden(_) => refuse("INVALID_REQUEST", &error.to_string()),
+        Error::Invalid(fields) if fields.iter().any(|wrong| wrong.field == "audience") => {
+            refuse("INVALID_TARGET", &error.to_string())
+        }
+        Error::Invalid(_) => refuse("INVALID_SCOPE", &error.to_string()),
+        _ => error.into(),
+    })?;
+    let body = json!({
+        "access_token": exchanged.token, "issued_token_type": ACCESS_TOKEN, "token_type": "Bearer",
+        "expires_in": exchanged.expires_in, "scope": exchanged.scope,
+    });
+    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(body)).into_response())
+}
+
+/// An error that is an OAuth client's (RFC 6749, 5.2) and a problem document at once.
+fn refuse(code: &'static str, reason: &str) -> Problem {
+    Problem::new(code, reason).with("error", code.to_lowercase()).with("error_description", reason)
+}
+
+/// `GET /.well-known/jwks.json`
+pub(crate) async fn public_keys(State(server): State<Server>) -> Response {
+    // Short: a key that signs from now on is looked for by those who check.
+    let headers = [(CACHE_CONTROL, "public, max-age=300")];
+    (headers, axum::Json(json!({ "keys": server.app.public_keys() }))).into_response()
+}
+
+#[derive(Serialize)]
+pub(crate) struct SigningKeyView {
+    kid: String,
+    algorithm: Algorithm,
+    signs: bool,
+    created_at: Time,
+    retires_at: Option<Time>,
+}
+
+impl From<ShownKey> for SigningKeyView {
+    fn from(ShownKey { kid, algorithm, signs, created_at, retires_at }: ShownKey) -> Self {
+        Self { kid, algorithm, signs, created_at, retires_at }
+    }
+}
+
+/// `GET /v1/signing-keys`
+pub(crate) async fn list_keys(
+    State(server): State<Server>,
+    who: Who,
+) -> Result<axum::Json<Page<SigningKeyView>>, Problem> {
+    let data = server.app.list_signing_keys(&who.caller)?.into_iter().map(SigningKeyView::from).collect();
+    Ok(axum::Json(Page { data, next_cursor: None }))
+}
+
+/// `POST /v1/signing-keys/rotate`
+pub(crate) async fn rotate_key(
+    State(server): State<Server>,
+    who: Who,
+) -> Result<(StatusCode, axum::Json<SigningKeyView>), Problem> {
+    let made = server.app.rotate_signing_key(&who.caller).await?;
+    Ok((StatusCode::CREATED, axum::Json(made.into())))
+}
+
 async fn token(request: Request) -> Result<String, Problem> {
+    form(request)
+        .await?
+        .remove("token")
+        .ok_or_else(|| Error::invalid("token", "is required: send it as a form field, `token=…`").into())
+}
+
+async fn form(request: Request) -> Result<BTreeMap<String, String>, Problem> {
     let (parts, body) = request.into_parts();
     let bytes = read(body, MOST_BYTES).await?;
     if !is_form(&parts.headers) {
         return Err(Problem::new(
             "NOT_JSON",
-            "send a form: `Content-Type: application/x-www-form-urlencoded` with `token=…`",
+            "send a form: `Content-Type: application/x-www-form-urlencoded` with `name=value`",
         ));
     }
-    let mut form: BTreeMap<String, String> = serde_urlencoded::from_bytes(&bytes).unwrap_or_default();
-    form.remove("token")
-        .ok_or_else(|| Error::invalid("token", "is required: send it as a form field, `token=…`").into())
+    Ok(serde_urlencoded::from_bytes(&bytes).unwrap_or_default())
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

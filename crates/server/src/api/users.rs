@@ -13,7 +13,7 @@ use keywright_core::member::MemberRole;
 use keywright_core::session::{Method, Session};
 use keywright_core::time::{Span, Time};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::page::{Page, cursor, limit, query};
 use crate::Server;
@@ -240,9 +240,4 @@ pub(crate) async fn end_others(State(server): State<Server>, who: Who) -> Result
 pub(crate) async fn end_own(State(server): State<Server>, who: Who, Id(id): Id) -> Result<StatusCode, Problem> {
     server.app.end_own_session(&who.caller, id.parse().ok()).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// `GET /.well-known/jwks.json`
-pub(crate) async fn public_keys(State(server): State<Server>) -> axum::Json<Value> {
-    axum::Json(json!({ "keys": server.app.public_keys().collect::<Vec<_>>() }))
 }

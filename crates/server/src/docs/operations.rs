@@ -64,7 +64,7 @@ pub(super) const GROUPS: [(&str, &str); 14] = [
     ("A key's life", "Rotate, switch off, revoke."),
     ("Own key", "What a key may do with itself."),
     ("Accounts", "The customers that own keys."),
-    ("Logging in", "Passwords, second factors, and how a session goes on."),
+    ("Logging in", "Passwords, second factors, how a session goes on, and tokens."),
     ("People", "Who belongs to accounts, and their sessions."),
     ("Audit", "What was changed, by whom."),
     ("Lockouts", "Who is locked out after too many wrong keys."),

@@ -9,3 +9,4 @@ mod logins;
 mod registry;
 mod revoke;
 mod sessions;
+mod tokens;

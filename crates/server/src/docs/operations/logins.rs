@@ -1,6 +1,6 @@
 //! Logging in, and what guards it.
 
-use super::{Answer, Body, Content, DONE, Operation, PLAIN, ok};
+use super::{Answer, Body, Content, DONE, Operation, PLAIN, made, ok};
 
 const GROUP: &str = "Logging in";
 const PROOF: &str = r#"{"password": "plum tractor ode", "code": "123456"}"#;
@@ -39,6 +39,41 @@ pub(super) const OPERATIONS: &[Operation] = &[
         answers: &[ok("The next tokens, this once.", "Tokens")],
         conflicts: true,
         refuses: &["SESSION_OVER"],
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/token",
+        id: "exchangeKey",
+        group: GROUP,
+        summary: "Have a short-lived token for an API key (RFC 8693)",
+        about: "A JWT of at most 15 minutes, with the scope asked for or all of the key's, that downstream services check by \
+                `/.well-known/jwks.json` without asking. Whoever introspects it hears at once when its key is over. It is no \
+                credential here. Errors have OAuth's `error` and `error_description` beside the problem's own fields.",
+        body: Body::Form {
+            schema: "Exchange",
+            example: "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token=kw_live_…&subject_token_type=urn:ietf:params:oauth:token-type:access_token&scope=documents:read&audience=documents",
+        },
+        answers: &[ok("The token, this once.", "ExchangedToken")],
+        refuses: &["INVALID_REQUEST", "INVALID_SCOPE", "INVALID_TARGET", "UNSUPPORTED_GRANT_TYPE"],
+        ..PLAIN
+    },
+    Operation {
+        path: "/v1/signing-keys",
+        id: "listSigningKeys",
+        group: GROUP,
+        summary: "List the keys tokens are signed with",
+        answers: &[ok("The keys, the newest first.", "SigningKeys")],
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/signing-keys/rotate",
+        id: "rotateSigningKey",
+        group: GROUP,
+        summary: "Have another key sign tokens from now on",
+        about: "Of the policy's algorithm. Nobody is logged out: the one before checks what it signed for 65 minutes more.",
+        answers: &[made("The key that signs now.", "SigningKey")],
         ..PLAIN
     },
     Operation {

@@ -14,7 +14,7 @@ async fn an_active_token_tells_what_it_is() {
     let issued = server.key(json!({ "permissions": ["a:read", "b:write"], "expires_in": "1h" })).await;
     let expected = json!({
         "active": true, "scope": "a:read b:write", "client_id": issued.id, "sub": issued.shown["account_id"],
-        "token_type": "Bearer", "exp": 1_795_255_200,
+        "account_id": issued.shown["account_id"], "token_type": "Bearer", "exp": 1_795_255_200,
     });
     assert_eq!(introspect(&server, &issued.key).await, expected);
     let hinted = format!("token={}&token_type_hint=access_token", issued.key);
