@@ -7,6 +7,7 @@ pub mod account;
 pub mod audit;
 pub mod credits;
 pub mod draft;
+pub mod external;
 pub mod format;
 pub mod id;
 pub mod import;

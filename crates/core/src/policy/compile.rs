@@ -17,23 +17,23 @@ use crate::permission::{Catalog, check_name, check_pattern};
 use crate::time::Span;
 
 const MAX_KINDS: usize = 64;
-const MAX_NAME: usize = 40;
+pub(super) const MAX_NAME: usize = 40;
 /// How long an old secret works after a rotation where neither request nor kind says.
 const GRACE: Span = Span::days(1);
 
 /// Gathers mistakes, so that all are told at once.
-struct Check<'a> {
+pub(super) struct Check<'a> {
     text: &'a str,
     errors: Vec<PolicyError>,
 }
 
 impl Check<'_> {
-    fn say(&mut self, at: &std::ops::Range<usize>, message: impl Into<String>) {
+    pub(super) fn say(&mut self, at: &std::ops::Range<usize>, message: impl Into<String>) {
         let before = self.text.get(..at.start).unwrap_or_default();
         self.errors.push(PolicyError { line: before.matches('\n').count() + 1, message: message.into() });
     }
 
-    fn take<T, V>(&mut self, at: &Spanned<V>, result: Result<T, String>) -> Option<T> {
+    pub(super) fn take<T, V>(&mut self, at: &Spanned<V>, result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.say(&at.span(), message)).ok()
     }
 }
@@ -53,6 +53,7 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
     let aliases = aliases(&raw, &mut check);
     let roles = roles(&raw, &catalog, &mut check);
     let members = members(&raw, &catalog, &mut check);
+    let issuers = super::issuers::issuers(&raw, &mut check);
     let mut policy = Policy {
         catalog,
         kinds: vec![operator_kind()],
@@ -61,6 +62,7 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
         aliases,
         roles,
         members,
+        issuers,
         by_first_byte: Vec::new(),
         open: None,
     };
@@ -412,7 +414,7 @@ fn known(names: &Names, what: &str, exists: impl Fn(&str) -> bool, check: &mut C
     seen
 }
 
-fn check_word(text: &str) -> Result<(), String> {
+pub(super) fn check_word(text: &str) -> Result<(), String> {
     let spelled =
         text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_'));
     if spelled && (1..=MAX_NAME).contains(&text.len()) {
