@@ -14,7 +14,9 @@ pub mod clock;
 mod credits;
 pub mod error;
 mod guesses;
+mod identities;
 pub mod import;
+mod issuers;
 mod keyring;
 pub mod keys;
 mod lease;
@@ -22,6 +24,7 @@ mod legacy;
 mod limits;
 pub mod lockouts;
 pub mod metering;
+mod outbound;
 pub mod own;
 mod password;
 #[cfg(feature = "bench")]
@@ -66,6 +69,7 @@ pub struct App {
     pools: credits::PoolBook,
     lockouts: lockouts::Lockouts,
     issued: trials::Issued,
+    sources: issuers::Sources,
     usage: usage::Usage,
     legacy: legacy::Legacy,
     lease: lease::Lease,

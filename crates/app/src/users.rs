@@ -41,7 +41,7 @@ impl App {
             return Err(Error::Conflict("the operators' own account has no members".into()));
         }
         let now = self.clock.now();
-        let user = User { id: UserId::new(now, &mut clock::rng()), email, created_at: now };
+        let user = User { id: UserId::new(now, &mut clock::rng()), email: Some(email), created_at: now };
         let hash = password.map(crate::password::hash).transpose()?.unwrap_or_default();
         self.write(caller, move |tx| {
             Box::pin(async move {

@@ -325,8 +325,8 @@ fn is_email(text: &str) -> bool {
 pub struct User {
     /// Their id.
     pub id: UserId,
-    /// Their address, normalised.
-    pub email: String,
+    /// Their address, normalised; none of somebody who comes by an identity provider that says none.
+    pub email: Option<String>,
     /// When they were made.
     pub created_at: Time,
 }

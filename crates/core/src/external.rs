@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::account::normal_email;
+use crate::id::{IdentityId, UserId};
 use crate::member::MemberRole;
 use crate::time::{Span, Time};
 
@@ -252,6 +253,23 @@ pub struct Identity {
     pub email: Option<String>,
     /// The account they act in, as their issuer names it.
     pub account: Option<String>,
+}
+
+/// An identity that is a person's here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkedIdentity {
+    /// Its id.
+    pub id: IdentityId,
+    /// The issuer's identifier.
+    pub issuer: String,
+    /// What the issuer calls them.
+    pub subject: String,
+    /// Whose it is.
+    pub user: UserId,
+    /// The address the issuer had verified when they first came.
+    pub email: Option<String>,
+    /// When it was linked.
+    pub created_at: Time,
 }
 
 /// Why a token is not taken. Nobody outside is told which.

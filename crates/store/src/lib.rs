@@ -8,6 +8,7 @@ pub mod audit;
 pub mod credits;
 mod db;
 mod error;
+pub mod identities;
 pub mod keyring;
 pub mod keys;
 mod migrations;

@@ -90,6 +90,7 @@ pub fn statements() -> Vec<(&'static str, Sql)> {
         crate::accounts::STATEMENTS,
         crate::audit::STATEMENTS,
         crate::credits::STATEMENTS,
+        crate::identities::STATEMENTS,
         crate::keyring::STATEMENTS,
         crate::keys::STATEMENTS,
         crate::registry::STATEMENTS,

@@ -1,4 +1,6 @@
 //! People, and which accounts they belong to.
+//!
+//! Every person has an address of their own in the table; where they have none, their id stands there.
 
 use keywright_core::account::User;
 use keywright_core::id::{AccountId, UserId};
@@ -26,7 +28,8 @@ statements! {
 /// # Errors
 /// Conflict: the address is taken.
 pub async fn insert_user(tx: &mut Tx, user: &User, password_hash: &str) -> Result<(), StoreError> {
-    let values = values![user.id, &user.email, password_hash, user.created_at];
+    let email = user.email.clone().unwrap_or_else(|| user.id.to_string());
+    let values = values![user.id, email, password_hash, user.created_at];
     tx.write(INSERT_USER, values, Rows::One).await.map(drop)
 }
 
@@ -39,7 +42,8 @@ pub async fn find_user_by_email(on: &impl Read, email: &str) -> Result<Option<(U
 }
 
 fn user(row: &mut Row) -> Result<User, StoreError> {
-    Ok(User { id: row.parsed()?, email: row.text()?, created_at: row.time()? })
+    let (id, email): (UserId, _) = (row.parsed()?, row.text()?);
+    Ok(User { id, email: Some(email).filter(|email| *email != id.to_string()), created_at: row.time()? })
 }
 
 /// Finds a person.

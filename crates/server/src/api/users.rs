@@ -29,7 +29,7 @@ pub(crate) struct CreateUser {
 #[derive(Serialize)]
 pub(crate) struct UserView {
     id: UserId,
-    email: String,
+    email: Option<String>,
     memberships: Vec<Membership>,
     created_at: Time,
 }

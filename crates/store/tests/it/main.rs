@@ -6,6 +6,7 @@ mod accounts;
 mod audit;
 mod credits;
 mod faults;
+mod identities;
 mod keyring;
 mod keys;
 mod postgres_only;

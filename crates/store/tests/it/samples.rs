@@ -55,7 +55,7 @@ pub(crate) fn account(number: u128) -> Account {
 }
 
 pub(crate) fn user(number: u128) -> User {
-    User { id: UserId::from_bits(number), email: format!("person{number}@example.com"), created_at: at(3) }
+    User { id: UserId::from_bits(number), email: Some(format!("person{number}@example.com")), created_at: at(3) }
 }
 
 /// A key with every field filled.
