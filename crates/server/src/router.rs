@@ -14,7 +14,9 @@ use http::header::{ALLOW, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method};
 use keywright_app::App;
 
-use crate::api::{accounts, audit, import, keys, lifecycle, lockouts, own, registry, tokens, users, verify};
+use crate::api::{
+    accounts, audit, identities, import, keys, lifecycle, lockouts, own, registry, tokens, users, verify,
+};
 use crate::compat::wavis::user_keys;
 use crate::compat::wayscloud::{account, dashboard};
 use crate::compat::{cloudheed, wavis};
@@ -125,6 +127,9 @@ routes! {
         POST   "/v1/users/{id}/sessions", Operator("users:write") => users::begin_session;
         GET    "/v1/users/{id}/sessions", Operator("users:read")  => users::list_sessions;
         DELETE "/v1/users/{id}/sessions/{session_id}", Operator("users:write") => users::end_session;
+        POST   "/v1/users/{id}/identities", Operator("users:write") => identities::link;
+        GET    "/v1/users/{id}/identities", Operator("users:read") => identities::list;
+        DELETE "/v1/users/{id}/identities/{identity_id}", Operator("users:write") => identities::unlink;
         GET    "/v1/sessions",          Session                   => users::list_own;
         DELETE "/v1/sessions/{id}",     Session                   => users::end_own;
         GET    "/.well-known/jwks.json", Nothing                  => users::public_keys;

@@ -2,6 +2,7 @@
 
 mod ac;
 mod ch;
+mod external;
 mod printed;
 mod wa;
 mod wc;
