@@ -23,6 +23,11 @@ fn people(desk: &Desk) {
     let held = desk.json(&["users", "sessions", "ann@example.com"]);
     assert_eq!(held["data"].as_array().map(Vec::len), Some(1));
 
+    let link = ["users", "link-identity", "ann@example.com", "--issuer", "main", "--subject", "f3a1c6d0"];
+    assert_eq!(desk.run(&link).code, 2, "the policy has no such issuer");
+    assert_eq!(desk.json(&["users", "identities", "ann@example.com"])["data"], json!([]));
+    assert_eq!(desk.run(&["users", "unlink-identity", "ann@example.com", "idn_00000000000000000000000000"]).code, 3);
+
     assert_eq!(desk.json(&["lockouts", "list"])["data"], Value::Array(Vec::new()));
     assert_eq!(desk.run(&["lockouts", "lift", "lock_00000000000000000000000000"]).code, 3);
 }

@@ -12,6 +12,7 @@ mod health;
 mod issuer;
 mod lockouts;
 mod model;
+mod oidc_provider;
 mod problems;
 mod refusals;
 mod v1;
