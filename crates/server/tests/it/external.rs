@@ -3,6 +3,7 @@
 
 use futures_util::future::join_all;
 use keywright_server::Options;
+use keywright_store::testing::databases;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, TestServer, text};
@@ -133,7 +134,13 @@ async fn who_belongs_to_several_accounts_acts_in_the_one_their_token_names() {
 
 #[tokio::test]
 async fn twenty_first_requests_at_once_make_one_person() {
-    let (server, issuer) = (TestServer::start().await, Issuer::start(1).await);
+    for fresh in databases().await {
+        makes_one_person(TestServer::on(fresh).await).await;
+    }
+}
+
+async fn makes_one_person(server: TestServer) {
+    let issuer = Issuer::start(1).await;
     issuer.trusted_by(&server, AUTOMATIC);
     let token = issuer.token("f3a1c6d0");
     let answers = join_all((0..20).map(|_| keys_by(&server, &token))).await;
