@@ -5,6 +5,7 @@
 //! when it returns, however it returns; and nothing is skipped unless `--allow-skips` says so,
 //! which is refused where `CI=true` or `KEYWRIGHT_CI=1` is set.
 
+mod node;
 mod openapi;
 mod packages;
 mod postgres;

@@ -71,11 +71,11 @@ impl App {
     /// # Errors
     /// The caller is no person, or their second factor is on.
     pub async fn set_up_factor(&self, caller: &Caller) -> Result<Enrolment, Error> {
-        let user = caller.person()?;
+        let found = self.own_credentials(caller).await?;
+        let user = found.user.id;
         let secret = Secret::generate(&mut clock::rng());
         let sealed = self.keyring.vault.seal(&sealed_for(user), secret.bytes(), &mut clock::rng());
-        let found = users::find_credentials(&self.db, user).await?.ok_or(Error::NotFound("user"))?;
-        let enrolment = self.enrolment(&secret, &found.user.email)?;
+        let enrolment = self.enrolment(&secret, found.user.address())?;
         self.write(caller, move |tx| {
             Box::pin(async move {
                 if !factors::set_up_totp(tx, user, &sealed).await? {
@@ -97,7 +97,7 @@ impl App {
             return Err(is_on());
         }
         let secret = self.secret_of(&found)?.ok_or_else(nothing_set_up)?;
-        self.enrolment(&secret, &found.user.email)
+        self.enrolment(&secret, found.user.address())
     }
 
     /// Turns the second factor on by a code of it. Answers with codes on paper, this once.
@@ -112,7 +112,7 @@ impl App {
     ) -> Result<Vec<Zeroizing<String>>, Error> {
         let found = self.own_credentials(caller).await?;
         let now = self.clock.now();
-        let email = found.user.email.as_str();
+        let email = found.user.address();
         if let Some(wait) = self.login_locked_for(Some(email), place.ip, now).await? {
             return Err(Error::Limited(wait));
         }
@@ -215,7 +215,7 @@ impl App {
         place: &Place,
     ) -> Result<(Credentials, Factor), Error> {
         let own = self.own_credentials(caller).await?;
-        let found = self.check_password(&own.user.email, password, place.ip).await?;
+        let found = self.check_password(own.user.address(), password, place.ip).await?;
         let factor = match (found.user.second_factor_at, code) {
             (None, _) => Factor::None,
             (Some(_), None) => return Err(Error::invalid("code", "is required: your second factor is on")),
@@ -232,7 +232,7 @@ impl App {
         if !matches!(outcome, Err(Error::CodeWrong)) {
             return outcome;
         }
-        let wait = self.count_login(Some(&of.user.email), place.ip, self.clock.now());
+        let wait = self.count_login(of.user.email.as_deref(), place.ip, self.clock.now());
         Err(wait.map_or(Error::CodeWrong, Error::Limited))
     }
 
@@ -251,7 +251,12 @@ impl App {
     }
 
     pub(crate) async fn own_credentials(&self, caller: &Caller) -> Result<Credentials, Error> {
-        users::find_credentials(&self.db, caller.person()?).await?.ok_or(Error::NotFound("user"))
+        let found = users::find_credentials(&self.db, caller.person()?).await?.ok_or(Error::NotFound("user"))?;
+        if found.password_hash.is_empty() {
+            let reason = "you have no password here: whoever you log in with keeps it, and your second factor";
+            return Err(Error::Conflict(reason.into()));
+        }
+        Ok(found)
     }
 
     fn secret_of(&self, of: &Credentials) -> Result<Option<Secret>, Error> {

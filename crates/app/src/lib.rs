@@ -15,7 +15,9 @@ mod credits;
 pub mod error;
 pub mod factors;
 mod guesses;
+mod identities;
 pub mod import;
+mod issuers;
 mod keyring;
 pub mod keys;
 mod lease;
@@ -24,6 +26,7 @@ mod limits;
 pub mod lockouts;
 pub mod logins;
 pub mod metering;
+mod outbound;
 pub mod own;
 mod password;
 #[cfg(feature = "bench")]
@@ -69,6 +72,7 @@ pub struct App {
     pools: credits::PoolBook,
     lockouts: lockouts::Lockouts,
     issued: trials::Issued,
+    sources: issuers::Sources,
     usage: usage::Usage,
     legacy: legacy::Legacy,
     lease: lease::Lease,

@@ -117,7 +117,7 @@ impl App {
         };
         let begun = self.begin_login(&credentials, factor, stronger, account, &place, now).await;
         let begun = self.counted(begun, &credentials, &place)?;
-        self.forgive_logins(&credentials.user.email, place.ip);
+        self.forgive_logins(credentials.user.address(), place.ip);
         Ok(LoggedIn::In(Box::new(begun)))
     }
 
@@ -196,7 +196,7 @@ impl App {
             is_proved && found.user.disabled_at.is_none()
         };
         let found = found.filter(holds);
-        let email = found.as_ref().map(|found| found.user.email.as_str());
+        let email = found.as_ref().and_then(|found| found.user.email.as_deref());
         if let Some(wait) = self.login_locked_for(email, ip, now).await? {
             return Err(Error::Limited(wait));
         }

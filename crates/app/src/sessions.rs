@@ -168,7 +168,7 @@ impl App {
     ///
     /// # Errors
     /// It does not work, or too many that do not have come from this address.
-    pub async fn authenticate_session(
+    pub(crate) async fn authenticate_session(
         &self,
         token: &[u8],
         ip: Option<IpAddr>,
@@ -208,7 +208,7 @@ impl App {
         })
     }
 
-    async fn find_user(&self, id: Option<UserId>) -> Result<UserId, Error> {
+    pub(crate) async fn find_user(&self, id: Option<UserId>) -> Result<UserId, Error> {
         let id = id.ok_or(Error::NotFound("user"))?;
         Ok(users::find_user(&self.db, id).await?.ok_or(Error::NotFound("user"))?.id)
     }

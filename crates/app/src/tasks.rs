@@ -60,6 +60,7 @@ impl App {
             pools: crate::credits::PoolBook::default(),
             lockouts: crate::lockouts::Lockouts::default(),
             issued: crate::trials::Issued::default(),
+            sources: crate::issuers::Sources::default(),
             usage: crate::usage::Usage::default(),
             legacy,
             lease,

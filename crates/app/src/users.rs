@@ -44,7 +44,7 @@ impl App {
             return Err(Error::Conflict("the operators' own account has no members".into()));
         }
         let now = self.clock.now();
-        let user = User::new(UserId::new(now, &mut clock::rng()), email, now);
+        let user = User::new(UserId::new(now, &mut clock::rng()), Some(email), now);
         let user = User { email_verified_at: Some(now), ..user };
         let hash = match password {
             Some(password) => self.hasher.hash(chosen("password", password, &user)?).await?,
@@ -206,7 +206,7 @@ impl App {
 
 /// A password somebody chooses, where it is strong enough.
 fn chosen(field: &str, text: &str, by: &User) -> Result<Password, Error> {
-    let name = by.email.split('@').next().unwrap_or_default();
-    Password::chosen(text, &[&by.email, name], by.second_factor_at.is_some())
+    let name = by.address().split('@').next().unwrap_or_default();
+    Password::chosen(text, &[by.address(), name], by.second_factor_at.is_some())
         .map_err(|weak| Error::invalid(field, weak.to_string()))
 }

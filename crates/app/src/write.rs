@@ -49,6 +49,11 @@ impl Author {
     pub(crate) const fn system() -> Self {
         Self { actor: Actor::System, request_id: None }
     }
+
+    /// Keywright itself, because of a request.
+    pub(crate) const fn system_in(request_id: Option<String>) -> Self {
+        Self { actor: Actor::System, request_id }
+    }
 }
 
 /// A change on its way through the writer.

@@ -35,6 +35,13 @@ const SESSIONS: [Column; 6] = [
     Column("EXPIRES", "expires_at", Look::Plain),
 ];
 
+const IDENTITIES: [Column; 4] = [
+    Column("ID", "id", Look::Plain),
+    Column("ISSUER", "issuer", Look::Plain),
+    Column("SUBJECT", "subject", Look::Plain),
+    Column("LINKED", "created_at", Look::Ago),
+];
+
 /// What can be done with people.
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -91,6 +98,33 @@ pub(crate) enum Command {
         user: One,
         /// The session's id, as in ses_…
         session: String,
+    },
+    /// Link an identity at a provider to a person: its access tokens are theirs from now on
+    #[command(after_help = "Examples:\n  keywright users link-identity ann@example.com --issuer keycloak \
+        --subject f3a1c6d0-8d2e-4c57")]
+    LinkIdentity {
+        #[command(flatten)]
+        user: One,
+        /// The issuer's name in the policy, or its url
+        #[arg(long, value_name = "ISSUER")]
+        issuer: String,
+        /// What its tokens say in `sub`
+        #[arg(long, value_name = "SUBJECT")]
+        subject: String,
+    },
+    /// List a person's identities at providers
+    Identities {
+        #[command(flatten)]
+        user: One,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Unlink an identity from a person: its tokens are refused from the next request on
+    UnlinkIdentity {
+        #[command(flatten)]
+        user: One,
+        /// The identity's id, as in idn_…
+        identity: String,
     },
 }
 
@@ -161,6 +195,26 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
             });
             ended.await?;
             say::note("Ended.");
+        }
+        Command::LinkIdentity { user, issuer, subject } => {
+            let body = json!({ "issuer": issuer, "subject": subject });
+            let linked = with(global, async |session| {
+                let path = format!("{}/identities", user.path(session).await?);
+                session.call(Call::post(path, body)).await
+            });
+            output::object(global, &linked.await?)?;
+        }
+        Command::Identities { user, paging } => {
+            let path = with(global, async |session| user.path(session).await).await?;
+            list::run(global, Call::get(format!("{path}/identities")), &paging, &IDENTITIES).await?;
+        }
+        Command::UnlinkIdentity { user, identity } => {
+            let unlinked = with(global, async |session| {
+                let path = format!("{}/identities/{}", user.path(session).await?, escape(&identity));
+                session.call(Call::delete(path)).await
+            });
+            unlinked.await?;
+            say::note("Unlinked.");
         }
     }
     Ok(Exit::Done)

@@ -325,8 +325,8 @@ fn is_email(text: &str) -> bool {
 pub struct User {
     /// Their id.
     pub id: UserId,
-    /// Their address, normalised.
-    pub email: String,
+    /// Their address, normalised; none of somebody who comes by an identity provider that says none.
+    pub email: Option<String>,
     /// When they showed that mail to it reaches them.
     pub email_verified_at: Option<Time>,
     /// When they turned their second factor on.
@@ -340,8 +340,14 @@ pub struct User {
 impl User {
     /// A person of whom nothing is known but their address.
     #[must_use]
-    pub const fn new(id: UserId, email: String, now: Time) -> Self {
+    pub const fn new(id: UserId, email: Option<String>, now: Time) -> Self {
         Self { id, email, email_verified_at: None, second_factor_at: None, disabled_at: None, created_at: now }
+    }
+
+    /// Their address; empty where they have none.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.email.as_deref().unwrap_or_default()
     }
 }
 

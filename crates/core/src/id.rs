@@ -106,6 +106,10 @@ id! {
     UserId, "usr_"
 }
 id! {
+    /// The id of an identity of a person's at a provider, `idn_…`.
+    IdentityId, "idn_"
+}
+id! {
     /// A session's id, `ses_…`.
     SessionId, "ses_"
 }

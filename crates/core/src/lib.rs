@@ -8,6 +8,7 @@ pub mod audit;
 pub mod credits;
 pub mod draft;
 pub mod exchange;
+pub mod external;
 pub mod format;
 pub mod id;
 pub mod import;

@@ -4,6 +4,8 @@
 //! overlap, every name resolves, every wildcard reaches something.
 
 mod compile;
+mod issuers;
+mod login;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -12,6 +14,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Requirement;
+use crate::external::Issuer;
 use crate::format::{Format, Reading, SEVERAL_SERVICES};
 use crate::key::{Key, Refill};
 use crate::limit::{Rate, RateLimit};
@@ -64,6 +67,7 @@ pub struct Policy {
     aliases: BTreeMap<String, String>,
     roles: BTreeMap<String, Vec<String>>,
     members: BTreeMap<MemberRole, Vec<String>>,
+    issuers: Vec<Issuer>,
     /// By the first byte of a key: the kinds whose keys may begin with it.
     by_first_byte: Vec<Box<[u8]>>,
     open: Option<u8>,
@@ -233,6 +237,18 @@ impl Policy {
     #[must_use]
     pub fn member_grant(&self, role: MemberRole) -> Grant {
         self.catalog.grant(self.members.get(&role).into_iter().flatten().map(String::as_str))
+    }
+
+    /// Providers whose access tokens are taken.
+    #[must_use]
+    pub fn issuers(&self) -> &[Issuer] {
+        &self.issuers
+    }
+
+    /// The issuer whose identifier this is, byte for byte.
+    #[must_use]
+    pub fn issuer(&self, url: &str) -> Option<&Issuer> {
+        self.issuers.iter().find(|issuer| issuer.url == url)
     }
 
     /// Everything a key is granted: by its role, its services and by name.

@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod factors;
+pub(crate) mod identities;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;

@@ -89,7 +89,7 @@ pub(crate) async fn who(
     let (credential, shown) = credential(headers).ok_or(Error::Unauthenticated)?;
     let ip = address(headers, context.peer, &server.options);
     if shown == Shown::Bearer && looks_like_a_token(credential) {
-        let caller = server.app.authenticate_session(credential, ip, request_id).await?;
+        let caller = server.app.authenticate_token(credential, ip, request_id).await?;
         return Ok(Who { caller, own: None });
     }
     if !is_shown_properly(&world.policy, credential, shown) {

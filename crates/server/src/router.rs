@@ -15,7 +15,8 @@ use http::{HeaderValue, Method};
 use keywright_app::App;
 
 use crate::api::{
-    accounts, audit, factors, import, keys, lifecycle, lockouts, logins, own, registry, tokens, users, verify,
+    accounts, audit, factors, identities, import, keys, lifecycle, lockouts, logins, own, registry, tokens, users,
+    verify,
 };
 use crate::compat::wavis::user_keys;
 use crate::compat::wayscloud::{account, dashboard};
@@ -133,6 +134,9 @@ routes! {
         POST   "/v1/users/{id}/disable", Operator("users:write")  => users::disable;
         POST   "/v1/users/{id}/enable", Operator("users:write")   => users::enable;
         DELETE "/v1/users/{id}/2fa",    Operator("users:write")   => users::reset_factor;
+        POST   "/v1/users/{id}/identities", Operator("users:write") => identities::link;
+        GET    "/v1/users/{id}/identities", Operator("users:read") => identities::list;
+        DELETE "/v1/users/{id}/identities/{identity_id}", Operator("users:write") => identities::unlink;
         GET    "/v1/sessions",          Session                   => users::list_own;
         DELETE "/v1/sessions",          Session                   => users::end_others;
         DELETE "/v1/sessions/{id}",     Session                   => users::end_own;

@@ -9,6 +9,7 @@ pub mod credits;
 mod db;
 mod error;
 pub mod factors;
+pub mod identities;
 pub mod keyring;
 pub mod keys;
 mod migrations;

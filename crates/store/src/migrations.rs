@@ -28,6 +28,7 @@ migrations! {
     4 "0004_rotation_due",
     5 "0005_keys_by_person",
     6 "0006_logins",
+    7 "0007_identities",
 }
 
 #[cfg(test)]

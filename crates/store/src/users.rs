@@ -1,4 +1,6 @@
 //! People, and which accounts they belong to.
+//!
+//! Every person has an address of their own in the table; where they have none, their id stands there.
 
 use keywright_core::account::User;
 use keywright_core::id::{AccountId, UserId};
@@ -47,7 +49,8 @@ pub struct Credentials {
 /// # Errors
 /// Conflict: the address is taken.
 pub async fn insert_user(tx: &mut Tx, user: &User, password_hash: &str) -> Result<(), StoreError> {
-    let values = values![user.id, &user.email, password_hash, user.created_at, user.email_verified_at];
+    let email = user.email.clone().unwrap_or_else(|| user.id.to_string());
+    let values = values![user.id, email, password_hash, user.created_at, user.email_verified_at];
     tx.write(INSERT_USER, values, Rows::One).await.map(drop)
 }
 
@@ -77,9 +80,10 @@ fn credentials(row: &mut Row) -> Result<Credentials, StoreError> {
 }
 
 fn user(row: &mut Row) -> Result<User, StoreError> {
+    let (id, email): (UserId, _) = (row.parsed()?, row.text()?);
     Ok(User {
-        id: row.parsed()?,
-        email: row.text()?,
+        id,
+        email: Some(email).filter(|email| *email != id.to_string()),
         email_verified_at: row.maybe_time()?,
         second_factor_at: row.maybe_time()?,
         disabled_at: row.maybe_time()?,

@@ -1,6 +1,6 @@
 //! What goes into a statement: one of three types, and a null has one too, for PostgreSQL wants to know.
 
-use keywright_core::id::{AccountId, KeyId, ServiceId, SessionId, SshKeyId, UserId};
+use keywright_core::id::{AccountId, IdentityId, KeyId, ServiceId, SessionId, SshKeyId, UserId};
 use keywright_core::secret::Digest;
 use keywright_core::time::Time;
 use serde::Serialize;
@@ -56,6 +56,7 @@ from! {
     KeyId => |value| Text(value.to_string());
     AccountId => |value| Text(value.to_string());
     SessionId => |value| Text(value.to_string());
+    IdentityId => |value| Text(value.to_string());
     UserId => |value| Text(value.to_string());
     SshKeyId => |value| Text(value.to_string());
     ServiceId => |value| Text(value.to_string());

@@ -5,6 +5,7 @@
 use anyhow::Result;
 
 use super::Ci;
+use super::node::{Installed, NODEJS, NPM};
 use super::packages::{CARGO_DENY, CURL, OPENSSH, Package, Tool};
 use super::python::Environment;
 use super::server::Server;
@@ -72,7 +73,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "test",
         says: "every test and doc test, on both engines",
-        packages: &[CURL, OPENSSH],
+        packages: &[CURL, OPENSSH, NODEJS, NPM],
         servers: &[Server::Postgres],
         run: test,
         ..PLAIN
@@ -94,8 +95,16 @@ pub(super) const STEPS: &[Step] = &[
 /// An independent reader of our tokens.
 const PYJWT: &str = "pyjwt[crypto]==2.15.1";
 
+/// A certified OpenID provider.
+const OIDC: &str = "crates/server/tests/support/oidc";
+
 fn test(ci: &Ci) -> Result<()> {
     let environment = Environment::with(ci, &[PYJWT])?;
     let python = environment.program("python");
-    ci.cargo_with(&["test", "--workspace"], &[("KEYWRIGHT_TEST_PYTHON", &python.to_string_lossy())])
+    let oidc = Installed::of(ci, OIDC)?;
+    let env = [
+        ("KEYWRIGHT_TEST_PYTHON", &*python.to_string_lossy()),
+        ("KEYWRIGHT_TEST_OIDC", &*oidc.path().to_string_lossy()),
+    ];
+    ci.cargo_with(&["test", "--workspace"], &env)
 }

@@ -20,6 +20,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
         findings.extend(commits(path, &scan));
         findings.extend(sql(path, &scan));
         findings.extend(ambient(path, &scan));
+        findings.extend(calls(path, &scan));
     }
     findings
 }
@@ -115,6 +116,19 @@ fn ambient(path: &str, scan: &Scan) -> Vec<Finding> {
     })
 }
 
+/// The app serves nothing, and calls others in one place, where what a call may do is bounded.
+fn calls(path: &str, scan: &Scan) -> Vec<Finding> {
+    if !path.starts_with("crates/app/src/") || path == "crates/app/src/outbound.rs" {
+        return Vec::new();
+    }
+    each_line(scan, |line| {
+        ["hyper::", "hyper_util::"]
+            .iter()
+            .any(|used| line.contains(used))
+            .then(|| "the app calls others through crates/app/src/outbound.rs alone, and serves nothing".to_owned())
+    })
+}
+
 /// Comments promise nothing without a date or a number.
 fn todos(scan: &Scan) -> Vec<Finding> {
     scan.comments.iter().filter_map(|(line, text)| super::text::todo(*line, text)).collect()
@@ -203,6 +217,13 @@ mod tests {
         assert!(lines("crates/app/src/clock.rs", "fn f() { Instant::now(); rand::rng(); }").is_empty());
         assert!(lines("bench/src/main.rs", "fn f() { Instant::now(); }").is_empty());
         assert!(lines(APP, "/// Not `Instant::now`.\nfn f(now: u64) {}").is_empty());
+    }
+
+    #[test]
+    fn the_app_calls_out_in_one_file() {
+        assert_eq!(lines(APP, "use hyper::Request;\nuse hyper_util::rt::TokioIo;"), [2, 3]);
+        assert!(lines("crates/app/src/outbound.rs", "use hyper::Request;").is_empty());
+        assert!(lines("crates/server/src/serve.rs", "use hyper::Request;").is_empty());
     }
 
     #[test]

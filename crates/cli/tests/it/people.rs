@@ -29,6 +29,11 @@ fn people(desk: &Desk) {
     let made = desk.json(&["signing-keys", "rotate"]);
     let keys = desk.json(&["signing-keys", "list"]);
     assert_eq!((&keys["data"][0]["kid"], &keys["data"][0]["signs"]), (&made["kid"], &json!(true)));
+    let link = ["users", "link-identity", "ann@example.com", "--issuer", "main", "--subject", "f3a1c6d0"];
+    assert_eq!(desk.run(&link).code, 2, "the policy has no such issuer");
+    assert_eq!(desk.json(&["users", "identities", "ann@example.com"])["data"], json!([]));
+    assert_eq!(desk.run(&["users", "unlink-identity", "ann@example.com", "idn_00000000000000000000000000"]).code, 3);
+
     assert_eq!(desk.json(&["lockouts", "list"])["data"], Value::Array(Vec::new()));
     assert_eq!(desk.run(&["lockouts", "lift", "lock_00000000000000000000000000"]).code, 3);
 }

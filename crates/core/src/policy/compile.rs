@@ -12,35 +12,28 @@ use crate::account::Requirement;
 use crate::format::Format;
 use crate::limit::{self, RateLimit};
 use crate::lockout::Rule;
-use crate::login::Login;
 use crate::member::MemberRole;
 use crate::permission::{Catalog, check_name, check_pattern};
-use crate::session::TOKEN_LIFE;
-use crate::signing::Algorithm;
 use crate::time::Span;
 
 const MAX_KINDS: usize = 64;
-const MAX_NAME: usize = 40;
+pub(super) const MAX_NAME: usize = 40;
 /// How long an old secret works after a rotation where neither request nor kind says.
 const GRACE: Span = Span::days(1);
-/// The longest a token lives that was had for a key.
-const EXCHANGED: Span = Span::minutes(15);
-/// The longest a login may last.
-const LONGEST_SESSION: Span = Span::days(400);
 
 /// Gathers mistakes, so that all are told at once.
-struct Check<'a> {
+pub(super) struct Check<'a> {
     text: &'a str,
     errors: Vec<PolicyError>,
 }
 
 impl Check<'_> {
-    fn say(&mut self, at: &std::ops::Range<usize>, message: impl Into<String>) {
+    pub(super) fn say(&mut self, at: &std::ops::Range<usize>, message: impl Into<String>) {
         let before = self.text.get(..at.start).unwrap_or_default();
         self.errors.push(PolicyError { line: before.matches('\n').count() + 1, message: message.into() });
     }
 
-    fn take<T, V>(&mut self, at: &Spanned<V>, result: Result<T, String>) -> Option<T> {
+    pub(super) fn take<T, V>(&mut self, at: &Spanned<V>, result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.say(&at.span(), message)).ok()
     }
 }
@@ -60,8 +53,9 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
     let aliases = aliases(&raw, &mut check);
     let roles = roles(&raw, &catalog, &mut check);
     let members = members(&raw, &catalog, &mut check);
-    let login = login(&raw, &mut check);
-    let (algorithm, exchanged) = tokens(&raw, &mut check);
+    let login = super::login::login(&raw, &mut check);
+    let (algorithm, exchanged) = super::login::tokens(&raw, &mut check);
+    let issuers = super::issuers::issuers(&raw, &mut check);
     let mut policy = Policy {
         catalog,
         login,
@@ -73,6 +67,7 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
         aliases,
         roles,
         members,
+        issuers,
         by_first_byte: Vec::new(),
         open: None,
     };
@@ -157,42 +152,6 @@ fn aliases(raw: &RawPolicy, check: &mut Check<'_>) -> BTreeMap<String, String> {
         }
     }
     aliases
-}
-
-/// How people log in: what the policy says, or what is usual.
-fn login(raw: &RawPolicy, check: &mut Check<'_>) -> Login {
-    let (said, mut login) = (&raw.login, Login::default());
-    if let Some(name) = &said.name {
-        let is_name = (1..=MAX_NAME).contains(&name.get_ref().chars().count());
-        if !is_name || name.get_ref().chars().any(|char| char.is_control() || char == ':') {
-            check.say(&name.span(), format!("login.name is 1 to {MAX_NAME} characters, without a colon"));
-        }
-        login.name.clone_from(name.get_ref());
-    }
-    for (field, said, to) in [("session", &said.session, &mut login.session), ("idle", &said.idle, &mut login.idle)] {
-        let Some(span) = said else { continue };
-        if !(TOKEN_LIFE.millis()..=LONGEST_SESSION.millis()).contains(&span.get_ref().millis()) {
-            let message =
-                format!("login.{field} is from {TOKEN_LIFE}, which an access token lives, to {LONGEST_SESSION}");
-            check.say(&span.span(), message);
-        }
-        *to = *span.get_ref();
-    }
-    login.idle = login.idle.min(login.session);
-    login.person_lockout = said.lockout.person.unwrap_or(login.person_lockout);
-    login.ip_lockout = said.lockout.ip.unwrap_or(login.ip_lockout);
-    login
-}
-
-/// How tokens are signed, and how long those live that were had for a key.
-fn tokens(raw: &RawPolicy, check: &mut Check<'_>) -> (Algorithm, Span) {
-    let said = raw.tokens.algorithm.as_ref();
-    let algorithm = said.and_then(|said| check.take(said, said.get_ref().parse())).unwrap_or_default();
-    let Some(span) = &raw.tokens.exchanged else { return (algorithm, EXCHANGED) };
-    if !(1_000..=EXCHANGED.millis()).contains(&span.get_ref().millis()) {
-        check.say(&span.span(), format!("tokens.exchanged is from 1s to {EXCHANGED}"));
-    }
-    (algorithm, *span.get_ref())
 }
 
 /// What each member role is permitted: what the policy says, or what is usual.
@@ -460,7 +419,7 @@ fn known(names: &Names, what: &str, exists: impl Fn(&str) -> bool, check: &mut C
     seen
 }
 
-fn check_word(text: &str) -> Result<(), String> {
+pub(super) fn check_word(text: &str) -> Result<(), String> {
     let spelled =
         text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_'));
     if spelled && (1..=MAX_NAME).contains(&text.len()) {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::HeaderRule;
+use crate::external::Provisioning;
 use crate::key::Refill;
 use crate::limit::{Rate, RateLimit};
 use crate::lockout::Rule;
@@ -26,6 +27,8 @@ pub(super) struct RawPolicy {
     pub(super) role: Named<RawRole>,
     #[serde(default)]
     pub(super) member: BTreeMap<Spanned<MemberRole>, RawRole>,
+    #[serde(default)]
+    pub(super) issuer: Named<RawIssuer>,
     #[serde(default)]
     pub(super) kind: Named<RawKind>,
     #[serde(default)]
@@ -56,6 +59,24 @@ pub(super) struct RawLogin {
 pub(super) struct RawLoginLockout {
     pub(super) person: Option<Rule>,
     pub(super) ip: Option<Rule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIssuer {
+    pub(super) url: Spanned<String>,
+    pub(super) audience: Option<Spanned<Vec<String>>>,
+    pub(super) algorithms: Option<Spanned<Names>>,
+    pub(super) types: Option<Spanned<Names>>,
+    pub(super) account_claim: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) provisioning: Provisioning,
+    #[serde(default = "developer")]
+    pub(super) role: MemberRole,
+}
+
+fn developer() -> MemberRole {
+    MemberRole::Developer
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,7 @@
 //! The policy's rules: the built-in policies are sound, and every mistake is told with its line and what to write.
 
 use super::*;
+use crate::external::Provisioning;
 
 fn errors(text: &str) -> Vec<PolicyError> {
     Policy::parse(text).err().unwrap_or_default()
@@ -82,6 +83,70 @@ fn a_mistake_is_told_with_its_line_and_what_to_write() {
         let errors = errors(&text);
         let found = errors.iter().any(|error| error.line == line && error.message.contains(says));
         assert!(found, "{text}\nshould say `{says}` at line {line}, said {errors:?}");
+    }
+}
+
+/// An issuer with these lines, the first of them at line 6, and an audience where none of them is one.
+fn issuer(lines: &str) -> String {
+    let audience = if lines.contains("audience") { "" } else { "\naudience = [\"kw\"]" };
+    with(&format!("[issuer.main]\nurl = \"https://id.example\"\n{lines}{audience}"))
+}
+
+#[test]
+fn a_mistake_in_an_issuer_is_told_with_its_line_and_what_to_write() {
+    let url = |url: &str| with(&format!("[issuer.main]\nurl = \"{url}\"\naudience = [\"kw\"]"));
+    for (text, line, says) in [
+        (url("http://id.example"), 5, "write https"),
+        (url("http://127.0.0.1.example"), 5, "write https"),
+        (url("http://10.0.0.1:8080/realms/main"), 5, "write https"),
+        (url("ftp://id.example"), 5, "https://host/path"),
+        (url("id.example"), 5, "https://host/path"),
+        (url("https://"), 5, "https://host/path"),
+        (url("https://id.example:port"), 5, "https://host/path"),
+        (url("https://id.example?realm=main"), 5, "leave out queries"),
+        (url("https://id.example/#main"), 5, "leave out queries"),
+        (url("https://id.example/ main"), 5, "leave out queries"),
+        (url("https://ann:secret@id.example"), 5, "leave it out"),
+        (with("[issuer.Main]\nurl = \"https://id.example\"\naudience = [\"kw\"]"), 4, "lowercase"),
+        (with("[issuer.main]\naudience = [\"kw\"]"), 4, "url"),
+        (with("[issuer.main]\nurl = \"https://id.example\""), 4, "audience is required"),
+        (issuer("audience = []"), 6, "audience is empty"),
+        (issuer("audience = [\"\"]"), 4, "empty name"),
+        (issuer("audience = \"kw\""), 6, "sequence"),
+        (issuer("algorithms = []"), 6, "algorithms is empty"),
+        (issuer("algorithms = [\"none\"]"), 6, "no signature"),
+        (issuer("algorithms = [\"RS256\", \"HS256\"]"), 6, "shared secret"),
+        (issuer("algorithms = [\"HS512\"]"), 6, "shared secret"),
+        (issuer("algorithms = [\"rs256\"]"), 6, "use ES256"),
+        (issuer("algorithms = [\"ES512\"]"), 6, "use ES256"),
+        (issuer("types = []"), 6, "1 to 16"),
+        (issuer("types = [\"ID\"]"), 6, "no type of access tokens"),
+        (issuer("types = [\"\"]"), 6, "at+jwt"),
+        (issuer("account_claim = \"realm..org\""), 6, "realm.org"),
+        (issuer("provisioning = \"anybody\""), 6, "automatic"),
+        (issuer("role = \"boss\""), 6, "developer"),
+        (issuer("jwks_uri = \"https://id.example/keys\""), 6, "jwks_uri"),
+        (format!("{}\n[issuer.other]\nurl = \"https://id.example\"\naudience = [\"b\"]", issuer("")), 9, "leave one"),
+    ] {
+        let errors = errors(&text);
+        let found = errors.iter().any(|error| error.line == line && error.message.contains(says));
+        assert!(found, "{text}\nshould say `{says}` at line {line}, said {errors:?}");
+    }
+}
+
+#[test]
+fn an_issuer_is_strict_where_the_policy_is_silent() {
+    let policy = Policy::parse(&issuer("")).unwrap();
+    let main = policy.issuer("https://id.example").unwrap();
+    assert_eq!((main.name.as_str(), main.types.as_slice()), ("main", ["at+jwt".to_owned()].as_slice()));
+    assert_eq!((main.provisioning, main.role), (Provisioning::Invited, MemberRole::Developer));
+    assert!(main.algorithms.len() == 4 && main.account_claim.is_empty());
+    for other in ["https://id.example/", "https://ID.example", "http://id.example"] {
+        assert!(policy.issuer(other).is_none(), "{other}");
+    }
+    for loopback in ["http://127.0.0.1:9000/realms/main", "http://[::1]:9000", "http://localhost:9000"] {
+        let text = issuer("").replace("https://id.example", loopback);
+        assert!(Policy::parse(&text).is_ok(), "{loopback}");
     }
 }
 

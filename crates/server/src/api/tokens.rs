@@ -116,14 +116,14 @@ pub(crate) async fn exchange(
     };
     let ask = Ask { ip: place.ip, user_agent: place.user_agent.as_deref(), ..Ask::default() };
     let exchanged = server.app.exchange_key(key, &ask, field("scope"), field("audience")).await;
-    let exchanged = exchanged.map_err(|error| match &error {
-        Error::Unauthenticated => refuse("INVALID_REQUEST", "the key does not work"),
-        Error::Forbidden(_) => refuse("INVALID_REQUEST", &error.to_string()),
-        Error::Invalid(fields) if fields.iter().any(|wrong| wrong.field == "audience") => {
-            refuse("INVALID_TARGET", &error.to_string())
+    let exchanged = exchanged.map_err(|error| {
+        let told = error.to_string();
+        if matches!(error, Error::Unauthenticated | Error::Forbidden(_)) {
+            return refuse("INVALID_REQUEST", "the key does not work, or is an operator's");
         }
-        Error::Invalid(_) => refuse("INVALID_SCOPE", &error.to_string()),
-        _ => error.into(),
+        let Error::Invalid(fields) = error else { return error.into() };
+        let is_target = fields.iter().any(|wrong| wrong.field == "audience");
+        refuse(if is_target { "INVALID_TARGET" } else { "INVALID_SCOPE" }, &told)
     })?;
     let body = json!({
         "access_token": exchanged.token, "issued_token_type": ACCESS_TOKEN, "token_type": "Bearer",

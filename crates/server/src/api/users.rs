@@ -32,7 +32,7 @@ pub(crate) struct CreateUser {
 #[derive(Serialize)]
 pub(crate) struct UserView {
     id: UserId,
-    email: String,
+    email: Option<String>,
     email_verified: bool,
     second_factor: bool,
     status: &'static str,

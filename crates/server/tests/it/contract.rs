@@ -3,6 +3,7 @@
 mod ac;
 mod ch;
 pub(crate) mod ch_people;
+mod external;
 mod printed;
 mod wa;
 mod wc;

@@ -1,6 +1,6 @@
 //! Every route proves its refusals: the walk goes over the table the router is made from, so none can be forgotten.
 
-use keywright_core::policy::MANAGEMENT;
+use keywright_core::policy::{MANAGEMENT, Policy};
 use keywright_server::{Dialect, Needs, ROUTES, Route};
 use serde_json::{Value, json};
 
@@ -32,6 +32,8 @@ struct Scene {
     wavis: String,
     /// A person's id, their session's and its token.
     person: (String, String, String),
+    /// The person's identity at a provider.
+    identity: String,
 }
 
 impl Scene {
@@ -55,7 +57,12 @@ impl Scene {
         let (cloudheed, _) = server.key_of(&account, scoped).await.pair();
         let (wavis, _) = server.key_of(&account, json!({ "kind": "wavis" })).await.pair();
         let (user, session, token) = server.person(&account, "owner").await;
-        Self { server, account, key, wayscloud, lockout, cloudheed, wavis, person: (user, session, token) }
+        let issuer = "[issuer.main]\nurl = \"https://id.example\"\naudience = [\"keywright\"]";
+        server.app.reload_policy(&format!("{}\n{issuer}", Policy::DEV)).unwrap();
+        let identity = json!({ "issuer": "main", "subject": "ann" });
+        let identity = server.post(&format!("/v1/users/{user}/identities"), &identity).send().await.is(201);
+        let (identity, person) = (text(&identity, "id"), (user, session, token));
+        Self { server, account, key, wayscloud, lockout, cloudheed, wavis, person, identity }
     }
 
     /// A route's path with the id of something that is there.
@@ -72,7 +79,8 @@ impl Scene {
             route if route.contains("api-keys") => service_key,
             _ => &self.key,
         };
-        route.replace("{id}", id).replace("{service_id}", service).replace("{session_id}", &self.person.1)
+        let others = [("{service_id}", service), ("{session_id}", &self.person.1), ("{identity_id}", &self.identity)];
+        others.into_iter().fold(route.replace("{id}", id), |path, (name, id)| path.replace(name, id))
     }
 }
 
@@ -107,6 +115,7 @@ fn body(method: &str, route: &str) -> Value {
         (_, "/v1/auth/2fa/verify") => json!({ "code": "123456" }),
         (_, "/v1/auth/2fa/disable" | "/v1/auth/2fa/backup-codes") => json!({ "password": "a" }),
         (_, "/v1/users") => json!({ "email": "eve@example.com", "account_id": NO_ACCOUNT, "role": "viewer" }),
+        (_, "/v1/users/{id}/identities") => json!({ "issuer": "main", "subject": "eve" }),
         (_, "/v1/accounts") => json!({ "name": "Eve AS" }),
         (_, "/v1/accounts/{id}/services") => json!({ "service_type": "database", "name": "a" }),
         (_, "/v1/account/api-keys/service") => json!({ "service": "database" }),

@@ -7,6 +7,7 @@ mod audit;
 mod credits;
 mod factors;
 mod faults;
+mod identities;
 mod keyring;
 mod keys;
 mod postgres_only;

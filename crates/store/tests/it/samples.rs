@@ -56,7 +56,7 @@ pub(crate) fn account(number: u128) -> Account {
 
 pub(crate) fn user(number: u128) -> User {
     let id = UserId::from_bits(number);
-    User { email_verified_at: Some(at(4)), ..User::new(id, format!("person{number}@example.com"), at(3)) }
+    User { email_verified_at: Some(at(4)), ..User::new(id, Some(format!("person{number}@example.com")), at(3)) }
 }
 
 /// A key with every field filled.

@@ -1,10 +1,12 @@
 //! People and memberships.
 
+use keywright_core::account::User;
 use keywright_core::member::MemberRole;
 use keywright_store::StoreError;
 use keywright_store::testing::Fresh;
 use keywright_store::users::{
-    Credentials, find_credentials, find_credentials_by_email, insert_member, insert_user, update_password,
+    Credentials, find_credentials, find_credentials_by_email, find_user, insert_member, insert_user, list_users,
+    update_password,
 };
 
 use crate::on_both_engines;
@@ -14,6 +16,7 @@ on_both_engines! {
     a_person_is_found_by_address,
     an_address_is_taken_once,
     a_password_is_changed_over_the_one_it_was_decided_by,
+    any_number_of_people_have_none,
     a_membership_needs_both_ends_and_is_made_once,
 }
 
@@ -43,6 +46,17 @@ async fn an_address_is_taken_once(fresh: &Fresh) {
     let mut other = user(2);
     other.email = user(1).email;
     assert_eq!(insert_user(&mut tx, &other, "b").await, Err(StoreError::Conflict));
+}
+
+async fn any_number_of_people_have_none(fresh: &Fresh) {
+    let mut tx = fresh.db.begin().await.unwrap();
+    for number in 1..=2 {
+        let nameless = User { email: None, ..user(number) };
+        insert_user(&mut tx, &nameless, "").await.unwrap();
+        assert_eq!(find_user(&tx, nameless.id).await.unwrap(), Some(nameless));
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(list_users(&fresh.db, None, 10).await.unwrap().iter().filter(|user| user.email.is_none()).count(), 2);
 }
 
 async fn a_membership_needs_both_ends_and_is_made_once(fresh: &Fresh) {

@@ -104,6 +104,44 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..PLAIN
     },
     Operation {
+        method: "POST",
+        path: "/v1/users/{id}/identities",
+        id: "linkIdentity",
+        group: "People",
+        summary: "Link an identity at a provider to a person",
+        about: "From now on an access token of this issuer's (`[issuer.NAME]` of the policy) for this subject is the person's, \
+                wherever a session's token is taken. Who somebody is is the issuer with the subject, never an address.",
+        body: Body::Json {
+            schema: "LinkIdentity",
+            example: r#"{"issuer": "keycloak", "subject": "f3a1c6d0-8d2e-4c57"}"#,
+        },
+        answers: &[made("The identity.", "Identity")],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        path: "/v1/users/{id}/identities",
+        id: "listIdentities",
+        group: "People",
+        summary: "List a person's identities at providers",
+        query: &[CURSOR, LIMIT],
+        answers: &[ok("A page of identities, oldest first.", "Identities")],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/users/{id}/identities/{identity_id}",
+        id: "unlinkIdentity",
+        group: "People",
+        summary: "Unlink an identity from a person",
+        about: "Its tokens are nobody's from the next request on; where the issuer provisions automatically, they are a \
+                stranger's.",
+        answers: &[DONE],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
         path: "/v1/sessions",
         id: "listSessions",
         group: "People",

@@ -1,0 +1,49 @@
+//! `[login]` and `[tokens]`: how people log in, and how what shows it is signed.
+
+use super::compile::{Check, MAX_NAME};
+use super::raw::RawPolicy;
+use crate::login::Login;
+use crate::session::TOKEN_LIFE;
+use crate::signing::Algorithm;
+use crate::time::Span;
+
+/// The longest a token lives that was had for a key.
+const EXCHANGED: Span = Span::minutes(15);
+/// The longest a login may last.
+const LONGEST_SESSION: Span = Span::days(400);
+
+/// How people log in: what the policy says, or what is usual.
+pub(super) fn login(raw: &RawPolicy, check: &mut Check<'_>) -> Login {
+    let (said, mut login) = (&raw.login, Login::default());
+    if let Some(name) = &said.name {
+        let is_name = (1..=MAX_NAME).contains(&name.get_ref().chars().count());
+        if !is_name || name.get_ref().chars().any(|char| char.is_control() || char == ':') {
+            check.say(&name.span(), format!("login.name is 1 to {MAX_NAME} characters, without a colon"));
+        }
+        login.name.clone_from(name.get_ref());
+    }
+    for (field, said, to) in [("session", &said.session, &mut login.session), ("idle", &said.idle, &mut login.idle)] {
+        let Some(span) = said else { continue };
+        if !(TOKEN_LIFE.millis()..=LONGEST_SESSION.millis()).contains(&span.get_ref().millis()) {
+            let message =
+                format!("login.{field} is from {TOKEN_LIFE}, which an access token lives, to {LONGEST_SESSION}");
+            check.say(&span.span(), message);
+        }
+        *to = *span.get_ref();
+    }
+    login.idle = login.idle.min(login.session);
+    login.person_lockout = said.lockout.person.unwrap_or(login.person_lockout);
+    login.ip_lockout = said.lockout.ip.unwrap_or(login.ip_lockout);
+    login
+}
+
+/// How tokens are signed, and how long those live that were had for a key.
+pub(super) fn tokens(raw: &RawPolicy, check: &mut Check<'_>) -> (Algorithm, Span) {
+    let said = raw.tokens.algorithm.as_ref();
+    let algorithm = said.and_then(|said| check.take(said, said.get_ref().parse())).unwrap_or_default();
+    let Some(span) = &raw.tokens.exchanged else { return (algorithm, EXCHANGED) };
+    if !(1_000..=EXCHANGED.millis()).contains(&span.get_ref().millis()) {
+        check.say(&span.span(), format!("tokens.exchanged is from 1s to {EXCHANGED}"));
+    }
+    (algorithm, *span.get_ref())
+}
