@@ -93,7 +93,18 @@ async fn start(folder: &Path, cached_keys: usize) -> Result<(Arc<App>, Tasks)> {
     let db = Db::open(&format!("sqlite:{}", folder.join("keywright.db").display())).await?;
     let master = MasterKey::parse(&"5a".repeat(32)).context("the master key")?;
     let policy = Policy::parse(Policy::DEV).map_err(|errors| anyhow::anyhow!("the built-in policy: {errors:?}"))?;
-    Ok(App::start(db, &master, Settings { policy, clock: clock::Clock::System, cached_keys, issuer: None }).await?)
+    Ok(App::start(
+        db,
+        &master,
+        Settings {
+            policy,
+            clock: clock::Clock::System,
+            cached_keys,
+            issuer: None,
+            post: keywright_app::mail::Post::None,
+        },
+    )
+    .await?)
 }
 
 /// Many keys' plaintexts, one after the other.

@@ -25,6 +25,7 @@ mod legacy;
 mod limits;
 pub mod lockouts;
 pub mod logins;
+pub mod mail;
 pub mod metering;
 mod outbound;
 pub mod own;
@@ -32,6 +33,7 @@ mod password;
 #[cfg(feature = "bench")]
 mod preload;
 mod record;
+mod registration;
 pub mod registry;
 pub mod replay;
 mod rotation;
@@ -80,6 +82,7 @@ pub struct App {
     hasher: password::Hasher,
     /// Who issues tokens, and whom they are for.
     issuer: String,
+    mail: mail::Mail,
 }
 
 /// What a Keywright is started with.
@@ -92,6 +95,8 @@ pub struct Settings {
     pub cached_keys: usize,
     /// Who issues tokens: the public address, where there is one.
     pub issuer: Option<String>,
+    /// How letters go out.
+    pub post: mail::Post,
 }
 
 impl App {

@@ -9,11 +9,11 @@ use std::net::IpAddr;
 use keywright_core::account::{Standing, normal_email};
 use keywright_core::audit::AuditEvent;
 use keywright_core::id::{AccountId, SessionId, UserId};
-use keywright_core::login::{Challenge, challenge};
 use keywright_core::password::Password;
 use keywright_core::refresh::{self, Turn};
 use keywright_core::secret::PlainKey;
 use keywright_core::session::{Claims, Method, Session};
+use keywright_core::ticket::{Good, Ticket, ticket};
 use keywright_core::time::Time;
 use keywright_core::totp::Code;
 use keywright_store::users::Credentials;
@@ -102,7 +102,7 @@ impl App {
             }
             (Some(_), None) => {
                 let (user, hash) = (credentials.user.id, &credentials.password_hash);
-                let (challenge, expires_at) = challenge(&self.keyring.proofs, user, hash, now);
+                let (challenge, expires_at) = ticket(&self.keyring.proofs, Good::LogIn, user, hash, now);
                 return Ok(LoggedIn::NeedsCode { challenge, expires_at });
             }
         };
@@ -186,7 +186,7 @@ impl App {
     /// Whose login this goes on with.
     async fn check_challenge(&self, text: &str, ip: Option<IpAddr>) -> Result<Credentials, Error> {
         let now = self.clock.now();
-        let shown = Challenge::read(text);
+        let shown = Ticket::read(Good::LogIn, text);
         let found = match shown {
             Some(shown) => users::find_credentials(&self.db, shown.user).await?,
             None => None,

@@ -1,7 +1,7 @@
 //! Passwords: argon2id, 19 MiB and two passes (security.md 14), on a few threads of their own.
 //!
 //! What must stay true (security.md 18): however many log in at once, so many hashes are made at a time and so many wait;
-//! more are told to come back. The threads are the last the machine serves, so that verifying keys goes on beside them.
+//! more are told to come back. The threads stand behind everything else, so that verifying keys goes on beside them.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -23,8 +23,9 @@ const STRENGTH: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 /// A hash no password has: what is checked where there is nobody, so that it takes as long (security.md 48).
 const NOBODYS: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-/// How far behind everything else the threads stand (setpriority(2)).
-const NICE: i32 = 19;
+/// How far behind everything else the threads stand (setpriority(2)): where all processors are busy they have a tenth of
+/// one each, so that logins go on, too.
+const NICE: i32 = 10;
 
 enum Job {
     Hash(Password, oneshot::Sender<Result<String, Error>>),

@@ -64,7 +64,7 @@ struct Book {
 
 impl Issued {
     /// Counts a key for an address, or says how long until it can have one. Both are one step.
-    fn take(&self, kind: &str, ip: Option<IpAddr>, limit: &RateLimit, now: Time) -> Result<(), Error> {
+    pub(crate) fn take(&self, kind: &str, ip: Option<IpAddr>, limit: &RateLimit, now: Time) -> Result<(), Error> {
         let mut book = lock(&self.0);
         let taker = (kind.to_owned(), ip.map(neighbourhood));
         if book.counts.len() >= MOST && !book.counts.contains_key(&taker) {

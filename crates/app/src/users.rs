@@ -205,7 +205,7 @@ impl App {
 }
 
 /// A password somebody chooses, where it is strong enough.
-fn chosen(field: &str, text: &str, by: &User) -> Result<Password, Error> {
+pub(crate) fn chosen(field: &str, text: &str, by: &User) -> Result<Password, Error> {
     let name = by.address().split('@').next().unwrap_or_default();
     Password::chosen(text, &[by.address(), name], by.second_factor_at.is_some())
         .map_err(|weak| Error::invalid(field, weak.to_string()))

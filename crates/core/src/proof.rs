@@ -17,6 +17,10 @@ pub enum Purpose {
     Refresh,
     /// Going on with a login that lacks its second factor.
     Challenge,
+    /// Saying that mail to an address arrives.
+    VerifyEmail,
+    /// Choosing another password.
+    ResetPassword,
     /// The public id of a secret key.
     KeyId,
 }
@@ -26,6 +30,8 @@ impl Purpose {
         match self {
             Self::Refresh => "refresh token",
             Self::Challenge => "login challenge",
+            Self::VerifyEmail => "verify email",
+            Self::ResetPassword => "reset password",
             Self::KeyId => "key id",
         }
     }

@@ -306,6 +306,7 @@ impl MasterKey {
 }
 
 /// What the server seals its own data under: random, and itself sealed under the master key.
+#[derive(Clone)]
 pub struct Vault(MasterKey);
 
 impl Vault {

@@ -11,6 +11,7 @@ pub(crate) mod lockouts;
 pub(crate) mod logins;
 pub(crate) mod own;
 pub(crate) mod page;
+pub(crate) mod registration;
 pub(crate) mod registry;
 pub(crate) mod tokens;
 pub(crate) mod users;

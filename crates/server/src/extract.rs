@@ -3,6 +3,7 @@
 //! The one place where a credential is read from a request. It comes from a header, never from a URL (security.md 44),
 //! in the way its kind asks for.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -281,6 +282,24 @@ fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
+}
+
+/// A form's fields.
+pub(crate) async fn form(request: Request) -> Result<BTreeMap<String, String>, Problem> {
+    let (parts, body) = request.into_parts();
+    let bytes = read(body, MOST_BYTES).await?;
+    if !is_form(&parts.headers) {
+        return Err(Problem::new(
+            "NOT_JSON",
+            "send a form: `Content-Type: application/x-www-form-urlencoded` with `name=value`",
+        ));
+    }
+    Ok(serde_urlencoded::from_bytes(&bytes).unwrap_or_default())
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 #[cfg(test)]

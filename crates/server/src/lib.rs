@@ -8,6 +8,7 @@ mod docs;
 mod extract;
 mod health;
 mod idempotency;
+mod pages;
 mod problem;
 mod request_id;
 mod router;

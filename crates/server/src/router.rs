@@ -15,8 +15,8 @@ use http::{HeaderValue, Method};
 use keywright_app::App;
 
 use crate::api::{
-    accounts, audit, factors, identities, import, keys, lifecycle, lockouts, logins, own, registry, tokens, users,
-    verify,
+    accounts, audit, factors, identities, import, keys, lifecycle, lockouts, logins, own, registration, registry,
+    tokens, users, verify,
 };
 use crate::compat::wavis::user_keys;
 use crate::compat::wayscloud::{account, dashboard};
@@ -24,7 +24,7 @@ use crate::compat::{cloudheed, wavis};
 use crate::extract::{Context, LocalOperator, Who, read};
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
-use crate::{Options, Server, docs, health};
+use crate::{Options, Server, docs, health, pages};
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +147,11 @@ routes! {
         GET    "/openapi.json",         Nothing                   => docs::openapi;
         GET    "/docs",                 Nothing                   => docs::page;
         GET    "/docs/style.css",       Nothing                   => docs::style;
+        GET    "/verify-email",         Nothing                   => pages::verify_email;
+        POST   "/verify-email",         Nothing                   => pages::verified_email;
+        GET    "/reset-password",       Nothing                   => pages::reset_password;
+        POST   "/reset-password",       Nothing                   => pages::password_reset;
+        GET    "/page.css",             Nothing                   => pages::style;
     }
 
     Wayscloud {
@@ -168,6 +173,12 @@ routes! {
     Cloudheed {
         POST   "/v1/auth/login",        Nothing                   => logins::log_in;
         POST   "/v1/auth/refresh",      Nothing                   => logins::refresh;
+        POST   "/v1/auth/register",     Nothing                   => registration::register;
+        POST   "/v1/auth/email/verify", Nothing                   => registration::verify_email;
+        POST   "/v1/auth/email/resend", Session                   => registration::resend;
+        POST   "/v1/auth/email",        Session                   => registration::change_email;
+        POST   "/v1/auth/password/forgot", Nothing                => registration::forgot_password;
+        POST   "/v1/auth/password/reset", Nothing                 => registration::reset_password;
         POST   "/v1/auth/logout",       Session                   => logins::log_out;
         GET    "/v1/auth/me",           Session                   => logins::me;
         POST   "/v1/auth/password",     Session                   => logins::change_password;

@@ -12,6 +12,7 @@ pub mod factors;
 pub mod identities;
 pub mod keyring;
 pub mod keys;
+pub mod mail;
 mod migrations;
 mod read;
 pub mod registry;

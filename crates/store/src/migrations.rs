@@ -29,6 +29,8 @@ migrations! {
     5 "0005_keys_by_person",
     6 "0006_logins",
     7 "0007_identities",
+    8 "0008_mail",
+    9 "0009_pending_email",
 }
 
 #[cfg(test)]

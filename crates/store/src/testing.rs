@@ -94,6 +94,7 @@ pub fn statements() -> Vec<(&'static str, Sql)> {
         crate::identities::STATEMENTS,
         crate::keyring::STATEMENTS,
         crate::keys::STATEMENTS,
+        crate::mail::STATEMENTS,
         crate::registry::STATEMENTS,
         crate::replays::STATEMENTS,
         crate::secrets::STATEMENTS,

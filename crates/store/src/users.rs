@@ -28,6 +28,9 @@ statements! {
     INSERT_MEMBER = "insert into members (account, user_id, role, created_ms) values ($1, $2, $3, $4)";
     /// Only over the password it was decided by.
     UPDATE_PASSWORD = "update users set password_hash = $3, password_ms = $4 where id = $1 and password_hash = $2";
+    UPDATE_PENDING_EMAIL = "update users set pending_email = $2 where id = $1";
+    FIND_PENDING_EMAIL = "select pending_email from users where id = $1";
+    UPDATE_EMAIL = "update users set email = $2, email_verified_ms = $3, pending_email = null where id = $1";
     UPDATE_DISABLED = "update users set disabled_ms = $2 where id = $1";
 }
 
@@ -97,6 +100,30 @@ fn user(row: &mut Row) -> Result<User, StoreError> {
 /// Unavailable.
 pub async fn update_password(tx: &mut Tx, id: UserId, from: &str, to: &str, now: Time) -> Result<bool, StoreError> {
     Ok(tx.write(UPDATE_PASSWORD, values![id, from, to, now], Rows::AtMostOne).await? == 1)
+}
+
+/// Keeps the address a person wants to have.
+///
+/// # Errors
+/// Conflict: there is no such person.
+pub async fn update_pending_email(tx: &mut Tx, id: UserId, email: Option<&str>) -> Result<(), StoreError> {
+    tx.write(UPDATE_PENDING_EMAIL, values![id, email], Rows::One).await.map(drop)
+}
+
+/// Finds the address a person wants to have.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn find_pending_email(on: &impl Read, id: UserId) -> Result<Option<String>, StoreError> {
+    Ok(find(on, FIND_PENDING_EMAIL, values![id], Row::maybe_text).await?.flatten())
+}
+
+/// Gives a person an address that mail has shown to be theirs.
+///
+/// # Errors
+/// Conflict: there is no such person, or the address is another's.
+pub async fn update_email(tx: &mut Tx, id: UserId, email: &str, now: Time) -> Result<(), StoreError> {
+    tx.write(UPDATE_EMAIL, values![id, email, now], Rows::One).await.map(drop)
 }
 
 /// Shuts a person out, or lets them in again.

@@ -32,6 +32,20 @@ pub(super) fn login(raw: &RawPolicy, check: &mut Check<'_>) -> Login {
         *to = *span.get_ref();
     }
     login.idle = login.idle.min(login.session);
+    login.is_open = said.open.unwrap_or(login.is_open);
+    let links =
+        [("verify", &said.verify_link, &mut login.verify_link), ("reset", &said.reset_link, &mut login.reset_link)];
+    for (name, said, to) in links {
+        let Some(link) = said else { continue };
+        let is_web = link.get_ref().starts_with("https://") || link.get_ref().starts_with("http://127.0.0.1");
+        if !is_web || !link.get_ref().contains("{token}") || link.get_ref().contains(char::is_whitespace) {
+            let message = format!(
+                "login.{name}_link is an https address with `{{token}}` in it, as in https://app.example.com/{name}?token={{token}}"
+            );
+            check.say(&link.span(), message);
+        }
+        *to = Some(link.get_ref().clone());
+    }
     login.person_lockout = said.lockout.person.unwrap_or(login.person_lockout);
     login.ip_lockout = said.lockout.ip.unwrap_or(login.ip_lockout);
     login

@@ -50,6 +50,9 @@ pub(super) struct RawLogin {
     pub(super) name: Option<Spanned<String>>,
     pub(super) session: Option<Spanned<Span>>,
     pub(super) idle: Option<Spanned<Span>>,
+    pub(super) open: Option<bool>,
+    pub(super) verify_link: Option<Spanned<String>>,
+    pub(super) reset_link: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) lockout: RawLoginLockout,
 }

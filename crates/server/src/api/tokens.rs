@@ -1,12 +1,10 @@
 //! The standard token endpoints: introspection (RFC 7662), revocation (RFC 7009) and exchange (RFC 8693). They take a form,
 //! as they say; and the keys tokens are signed with.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use http::header::CACHE_CONTROL;
 use keywright_app::caller::Reach;
 use keywright_app::error::Error;
 use keywright_app::tokens::{Holding, ShownKey};
@@ -19,7 +17,7 @@ use serde_json::json;
 
 use super::page::Page;
 use crate::Server;
-use crate::extract::{MOST_BYTES, Origin, Who, read};
+use crate::extract::{Origin, Who, form};
 use crate::problem::Problem;
 
 /// What a token is, where it is active; else only that it is not (RFC 7662, 2.2).
@@ -182,21 +180,4 @@ async fn token(request: Request) -> Result<String, Problem> {
         .await?
         .remove("token")
         .ok_or_else(|| Error::invalid("token", "is required: send it as a form field, `token=…`").into())
-}
-
-async fn form(request: Request) -> Result<BTreeMap<String, String>, Problem> {
-    let (parts, body) = request.into_parts();
-    let bytes = read(body, MOST_BYTES).await?;
-    if !is_form(&parts.headers) {
-        return Err(Problem::new(
-            "NOT_JSON",
-            "send a form: `Content-Type: application/x-www-form-urlencoded` with `name=value`",
-        ));
-    }
-    Ok(serde_urlencoded::from_bytes(&bytes).unwrap_or_default())
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }

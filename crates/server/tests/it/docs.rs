@@ -43,7 +43,7 @@ async fn the_description_is_one_of_the_api_that_answers() {
             assert!(!responses.is_empty() && operation["operationId"].is_string(), "{method} {path}");
             let needs_key = operation["security"].as_array().is_some_and(|ways| !ways.is_empty());
             // Logging in and going on are refused for what they carry, not for a key they lack.
-            let proves = ["/v1/auth/login", "/v1/auth/refresh"].contains(&path.as_str());
+            let proves = ["/v1/auth/login", "/v1/auth/refresh", "/v1/auth/password/reset"].contains(&path.as_str());
             assert_eq!(responses.contains_key("401"), needs_key || proves, "{method} {path}");
         }
     }

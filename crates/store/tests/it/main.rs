@@ -10,6 +10,7 @@ mod faults;
 mod identities;
 mod keyring;
 mod keys;
+mod mail;
 mod postgres_only;
 mod registry;
 mod replays;

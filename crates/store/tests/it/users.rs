@@ -5,8 +5,8 @@ use keywright_core::member::MemberRole;
 use keywright_store::StoreError;
 use keywright_store::testing::Fresh;
 use keywright_store::users::{
-    Credentials, find_credentials, find_credentials_by_email, find_user, insert_member, insert_user, list_users,
-    update_password,
+    Credentials, find_credentials, find_credentials_by_email, find_pending_email, find_user, insert_member,
+    insert_user, list_users, update_email, update_password, update_pending_email,
 };
 
 use crate::on_both_engines;
@@ -17,6 +17,7 @@ on_both_engines! {
     an_address_is_taken_once,
     a_password_is_changed_over_the_one_it_was_decided_by,
     any_number_of_people_have_none,
+    another_address_waits_until_it_is_shown_to_be_theirs,
     a_membership_needs_both_ends_and_is_made_once,
 }
 
@@ -38,6 +39,21 @@ async fn a_password_is_changed_over_the_one_it_was_decided_by(fresh: &Fresh) {
     assert_eq!(update_password(&mut tx, user(1).id, "a", "c", at(5)).await, Ok(true));
     let found = find_credentials(&tx, user(1).id).await.unwrap().unwrap();
     assert_eq!(found.password_hash, "c");
+}
+
+async fn another_address_waits_until_it_is_shown_to_be_theirs(fresh: &Fresh) {
+    let mut tx = fresh.db.begin().await.unwrap();
+    for number in 1..=2 {
+        insert_user(&mut tx, &user(number), "").await.unwrap();
+    }
+    update_pending_email(&mut tx, user(1).id, Some("new@example.com")).await.unwrap();
+    assert_eq!(find_pending_email(&tx, user(1).id).await, Ok(Some("new@example.com".into())));
+    assert_eq!(find_pending_email(&tx, user(2).id).await, Ok(None));
+    update_email(&mut tx, user(1).id, "new@example.com", at(9)).await.unwrap();
+    let changed = find_user(&tx, user(1).id).await.unwrap().unwrap();
+    assert_eq!((changed.email.as_deref(), changed.email_verified_at), (Some("new@example.com"), Some(at(9))));
+    assert_eq!(find_pending_email(&tx, user(1).id).await, Ok(None));
+    assert_eq!(update_email(&mut tx, user(2).id, "new@example.com", at(9)).await, Err(StoreError::Conflict));
 }
 
 async fn an_address_is_taken_once(fresh: &Fresh) {

@@ -3,6 +3,8 @@
 use super::{Answer, Body, Content, DONE, Operation, PLAIN, made, ok};
 
 const GROUP: &str = "Logging in";
+const ACCEPTED: Answer =
+    Answer { status: 202, about: "Taken; what comes of it comes by mail.", content: Content::None };
 const PROOF: &str = r#"{"password": "plum tractor ode", "code": "123456"}"#;
 /// What proving again who one is can end in.
 const REAUTHENTICATES: &[&str] = &["LOGIN_FAILED", "SECOND_FACTOR_WRONG"];
@@ -74,6 +76,90 @@ pub(super) const OPERATIONS: &[Operation] = &[
         summary: "Have another key sign tokens from now on",
         about: "Of the policy's algorithm. Nobody is logged out: the one before checks what it signed for 65 minutes more.",
         answers: &[made("The key that signs now.", "SigningKey")],
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/auth/register",
+        id: "register",
+        group: GROUP,
+        summary: "Register, with an account of your own",
+        about: "Where the policy lets anybody (`[login] open`). A mail has a link that confirms the address. The answer is the \
+                same for an address that is somebody's: that one is told so by mail.",
+        body: Body::Json {
+            schema: "Register",
+            example: r#"{"email": "ann@example.com", "password": "plum tractor ode", "account_name": "Ann AS"}"#,
+        },
+        answers: &[ACCEPTED],
+        conflicts: true,
+        refuses: &["FORBIDDEN"],
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/auth/email/verify",
+        id: "verifyEmail",
+        group: GROUP,
+        summary: "Confirm an address by what was mailed to it",
+        about: "The token is in the link. An address that was changed becomes yours by this, and your sessions end.",
+        body: Body::Json { schema: "VerifyEmail", example: r#"{"token": "kwv_…"}"# },
+        answers: &[DONE],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/auth/email/resend",
+        id: "resendVerification",
+        group: GROUP,
+        summary: "Be mailed the link to confirm your address once more",
+        answers: &[ACCEPTED],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/auth/email",
+        id: "changeEmail",
+        group: GROUP,
+        summary: "Change your address",
+        about: "Takes your password, and a `code` where a second factor is on. The new address is mailed a link and becomes \
+                yours once it is followed; the present one is told.",
+        body: Body::Json {
+            schema: "ChangeEmail",
+            example: r#"{"email": "ann@example.org", "password": "plum tractor ode"}"#,
+        },
+        answers: &[ACCEPTED],
+        conflicts: true,
+        refuses: REAUTHENTICATES,
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/auth/password/forgot",
+        id: "forgotPassword",
+        group: GROUP,
+        summary: "Be mailed a link to choose another password by",
+        about: "Answered alike whether or not there is such a person.",
+        body: Body::Json { schema: "ForgotPassword", example: r#"{"email": "ann@example.com"}"# },
+        answers: &[ACCEPTED],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/auth/password/reset",
+        id: "resetPassword",
+        group: GROUP,
+        summary: "Choose another password by what was mailed",
+        about: "Takes a `code`, too, where a second factor is on. The token is good for an hour, and once. Every session ends.",
+        body: Body::Json {
+            schema: "ResetPassword",
+            example: r#"{"token": "kwp_…", "new_password": "seven odd green kettles"}"#,
+        },
+        answers: &[DONE],
+        conflicts: true,
+        refuses: &["SECOND_FACTOR_WRONG"],
         ..PLAIN
     },
     Operation {

@@ -1,0 +1,1 @@
+//! Letters from the change that causes them to whoever takes them.
