@@ -12,6 +12,7 @@ use keywright_app::core::id::{AccountId, KeyId};
 use keywright_app::core::key::Key;
 use keywright_app::core::policy::{DEFAULT_KIND, Policy};
 use keywright_app::core::secret::MasterKey;
+use keywright_app::mail::Post;
 use keywright_app::store::Db;
 use keywright_app::{App, Settings, Tasks, clock};
 use rand::rngs::StdRng;
@@ -93,7 +94,12 @@ async fn start(folder: &Path, cached_keys: usize) -> Result<(Arc<App>, Tasks)> {
     let db = Db::open(&format!("sqlite:{}", folder.join("keywright.db").display())).await?;
     let master = MasterKey::parse(&"5a".repeat(32)).context("the master key")?;
     let policy = Policy::parse(Policy::DEV).map_err(|errors| anyhow::anyhow!("the built-in policy: {errors:?}"))?;
-    Ok(App::start(db, &master, Settings { policy, clock: clock::Clock::System, cached_keys, issuer: None }).await?)
+    Ok(App::start(
+        db,
+        &master,
+        Settings { policy, clock: clock::Clock::System, cached_keys, issuer: None, post: Post::None },
+    )
+    .await?)
 }
 
 /// Many keys' plaintexts, one after the other.

@@ -1,7 +1,8 @@
-//! The peppers and the audit chain's key: random, sealed under the master key, kept with the data.
+//! The peppers, the audit chain's key and the other secrets of the server itself: random, sealed under the master key,
+//! kept with the data. A keyring of an older version is given what it lacks when it is opened.
 
 use keywright_core::audit::AuditEvent;
-use keywright_core::secret::{ChainKey, Digest, Form, Making, MasterKey, Pepper};
+use keywright_core::secret::{ChainKey, Digest, Form, LetterKey, Making, MasterKey, Pepper};
 use keywright_core::session::SigningKey;
 use keywright_core::time::Time;
 use keywright_store::{Db, keyring as stored};
@@ -16,6 +17,12 @@ use crate::write::write_alone;
 const PEPPER: &str = "pepper";
 const CHAIN: &str = "audit-chain";
 const SIGNING: &str = "token-signing";
+const MAIL: &str = "mail";
+
+/// What a keyring from before there were tokens, or mail, lacks: its purpose, the event that says it was added, and what
+/// the event calls it.
+const LATER: [(&str, &str, &str); 2] =
+    [(SIGNING, "keyring.add_signing_key", "signing key"), (MAIL, "keyring.add_mail_key", "mail key")];
 
 /// Every secret the server digests and links with.
 pub struct Keyring {
@@ -24,6 +31,8 @@ pub struct Keyring {
     pub(crate) chain: ChainKey,
     /// Newest first; the first signs.
     signing: Vec<SigningKey>,
+    /// What letters are sealed with while they wait.
+    pub(crate) mail: LetterKey,
 }
 
 impl Keyring {
@@ -36,12 +45,15 @@ impl Keyring {
             rows if rows.is_empty() => Self::make(db, master, now).await?,
             rows => rows,
         };
-        if rows.iter().all(|row| row.purpose != SIGNING) {
-            rows = Self::add_signing_key(db, master, &rows, now).await?;
+        for (purpose, action, name) in LATER {
+            if rows.iter().all(|row| row.purpose != purpose) {
+                let lacking = Lacking { purpose, action, name };
+                rows = lacking.add(db, master, &rows, now).await?;
+            }
         }
         let mut signing = Vec::new();
         let mut peppers = Vec::new();
-        let mut chain = None;
+        let (mut chain, mut mail) = (None, None);
         for row in rows {
             let bytes = open(master, &row.purpose, row.version, &row.sealed).ok_or_else(wrong_master)?;
             match row.purpose.as_str() {
@@ -52,6 +64,7 @@ impl Keyring {
                     let broken = || Error::Internal("a signing key cannot be used".into());
                     signing.insert(0, key.ok_or_else(broken)?);
                 }
+                MAIL => mail = Some(LetterKey::new(&bytes)),
                 other => {
                     return Err(Error::Internal(format!(
                         "the keyring holds `{other}`, which this version does not know"
@@ -60,36 +73,13 @@ impl Keyring {
             }
         }
         peppers.sort_by_key(|pepper| std::cmp::Reverse(pepper.version()));
-        let chain =
-            chain.filter(|_| !peppers.is_empty()).ok_or_else(|| Error::Internal("the keyring is incomplete".into()))?;
-        Ok(Self { peppers, chain, signing })
-    }
-
-    /// Adds what a keyring from before there were tokens lacks.
-    async fn add_signing_key(
-        db: &Db,
-        master: &MasterKey,
-        rows: &[stored::Sealed],
-        now: Time,
-    ) -> Result<Vec<stored::Sealed>, Error> {
-        let chain = rows.iter().find(|row| row.purpose == CHAIN);
-        let chain = chain.ok_or_else(|| Error::Internal("the keyring is incomplete".into()))?;
-        let bytes = open(master, CHAIN, chain.version, &chain.sealed).ok_or_else(wrong_master)?;
-        let sealed = random(SIGNING, 1).seal(master, now);
-        write_alone(db, &ChainKey::new(&bytes), now, move |tx| {
-            Box::pin(async move {
-                stored::insert_keyring(tx, &sealed).await?;
-                let detail = json!({ "version": sealed.version });
-                let target = format!("signing key {}", sealed.version);
-                Ok(AuditEvent { action: "keyring.add_signing_key", target, account: None, detail })
-            })
-        })
-        .await?;
-        Ok(stored::list_keyring(db).await?)
+        let whole = chain.zip(mail).filter(|_| !peppers.is_empty());
+        let (chain, mail) = whole.ok_or_else(incomplete)?;
+        Ok(Self { peppers, chain, signing, mail })
     }
 
     async fn make(db: &Db, master: &MasterKey, now: Time) -> Result<Vec<stored::Sealed>, Error> {
-        let made = [random(PEPPER, 1), random(CHAIN, 1), random(SIGNING, 1)];
+        let made = [random(PEPPER, 1), random(CHAIN, 1), random(SIGNING, 1), random(MAIL, 1)];
         let chain = ChainKey::new(&made[1].bytes);
         let sealed = made.map(|secret| secret.seal(master, now));
         write_alone(db, &chain, now, move |tx| {
@@ -110,6 +100,8 @@ impl Keyring {
     /// # Errors
     /// `from` is not the present master key.
     pub async fn rekey(db: &Db, from: &MasterKey, to: &MasterKey, now: Time) -> Result<(), Error> {
+        // Before anything is sealed anew: this adds what an older keyring lacks, under `from`.
+        let chain = Self::open(db, from, now).await?.chain;
         let mut resealed = Vec::new();
         let mut newest = 0;
         for row in stored::list_keyring(db).await? {
@@ -120,7 +112,6 @@ impl Keyring {
         }
         let pepper = random(PEPPER, newest + 1);
         let sealed = pepper.seal(to, now);
-        let chain = Self::open(db, from, now).await?.chain;
         write_alone(db, &chain, now, move |tx| {
             Box::pin(async move {
                 for (purpose, version, sealed) in resealed {
@@ -180,6 +171,37 @@ fn sha256(key: &[u8]) -> [u8; 32] {
     <sha2::Sha256 as sha2::Digest>::digest(key).into()
 }
 
+/// A secret that a keyring lacks.
+struct Lacking {
+    purpose: &'static str,
+    action: &'static str,
+    name: &'static str,
+}
+
+impl Lacking {
+    async fn add(
+        self,
+        db: &Db,
+        master: &MasterKey,
+        rows: &[stored::Sealed],
+        now: Time,
+    ) -> Result<Vec<stored::Sealed>, Error> {
+        let chain = rows.iter().find(|row| row.purpose == CHAIN).ok_or_else(incomplete)?;
+        let bytes = open(master, CHAIN, chain.version, &chain.sealed).ok_or_else(wrong_master)?;
+        let sealed = random(self.purpose, 1).seal(master, now);
+        write_alone(db, &ChainKey::new(&bytes), now, move |tx| {
+            Box::pin(async move {
+                stored::insert_keyring(tx, &sealed).await?;
+                let detail = json!({ "version": sealed.version });
+                let target = format!("{} {}", self.name, sealed.version);
+                Ok(AuditEvent { action: self.action, target, account: None, detail })
+            })
+        })
+        .await?;
+        Ok(stored::list_keyring(db).await?)
+    }
+}
+
 struct Random {
     purpose: &'static str,
     version: i64,
@@ -210,6 +232,10 @@ fn open(master: &MasterKey, purpose: &str, version: i64, sealed: &[u8]) -> Optio
 
 fn aad(purpose: &str, version: i64) -> String {
     format!("keywright {purpose} {version}")
+}
+
+fn incomplete() -> Error {
+    Error::Internal("the keyring is incomplete".into())
 }
 
 fn wrong_master() -> Error {

@@ -21,6 +21,7 @@ mod lease;
 mod legacy;
 mod limits;
 pub mod lockouts;
+pub mod mail;
 pub mod metering;
 pub mod own;
 mod password;
@@ -72,6 +73,7 @@ pub struct App {
     writer: write::Writer,
     /// Who issues tokens, and whom they are for.
     issuer: String,
+    mail: mail::Mail,
 }
 
 /// What a Keywright is started with.
@@ -84,6 +86,8 @@ pub struct Settings {
     pub cached_keys: usize,
     /// Who issues tokens: the public address, where there is one.
     pub issuer: Option<String>,
+    /// How letters go out.
+    pub post: mail::Post,
 }
 
 impl App {

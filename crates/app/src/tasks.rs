@@ -33,6 +33,8 @@ pub struct Tasks {
     flusher: JoinHandle<()>,
     upgrader: JoinHandle<()>,
     keeper: JoinHandle<()>,
+    /// Open to the tests of mail, which deliver by hand.
+    pub(crate) postman: JoinHandle<()>,
     stopping: watch::Sender<bool>,
 }
 
@@ -42,7 +44,7 @@ impl App {
     /// # Errors
     /// The master key is not the database's, or the database is out of reach.
     pub async fn start(db: Db, master: &MasterKey, settings: Settings) -> Result<(Arc<Self>, Tasks), Error> {
-        let Settings { policy, clock, cached_keys, issuer } = settings;
+        let Settings { policy, clock, cached_keys, issuer, post } = settings;
         let (lease, claim) = Lease::take(&db).await?;
         let keyring = Keyring::open(&db, master, clock.now()).await?;
         let makings = keywright_store::secrets::list_makings(&db).await?;
@@ -65,12 +67,14 @@ impl App {
             lease,
             writer,
             issuer: issuer.unwrap_or_else(|| ISSUER.into()),
+            mail: crate::mail::Mail::new(post),
         });
         let writing = Arc::clone(&app);
         let (stopping, stop) = watch::channel(false);
         let tasks = Tasks {
             writer: tokio::spawn(async move { writing.run_writer(queue).await }),
-            flusher: tokio::spawn(flush(Arc::clone(&app), stop)),
+            flusher: tokio::spawn(flush(Arc::clone(&app), stop.clone())),
+            postman: tokio::spawn(crate::mail::deliver(Arc::clone(&app), stop)),
             keeper: tokio::spawn(keep(Arc::clone(&app), claim)),
             upgrader: tokio::spawn(upgrade(Arc::clone(&app), upgrades)),
             stopping,
@@ -127,6 +131,8 @@ impl Tasks {
         self.stopping.send_replace(true);
         let broken = |_| Error::Internal("a task was gone before its time".into());
         self.flusher.await.map_err(broken)?;
+        // Before the writer: what a mail server has taken is to be struck off.
+        self.postman.await.map_err(broken)?;
         self.upgrader.abort();
         self.app.flush_usage().await?;
         self.app.return_credits().await?;

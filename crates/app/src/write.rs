@@ -125,7 +125,8 @@ impl App {
         .await
     }
 
-    /// Writes down what was measured: counts of uses and leases of credits, which are not changes anybody made.
+    /// Writes down what was measured: counts of uses, leases of credits and how far a letter has come, which are not
+    /// changes anybody made.
     pub(crate) async fn meter<F, T>(&self, work: F) -> Result<T, Error>
     where
         F: for<'t> FnOnce(&'t mut Tx) -> Doing<'t, T> + Send + 'static,
@@ -195,6 +196,9 @@ impl App {
         touched.digests.iter().for_each(|digest| self.cache.evict(digest));
         for account in standings {
             self.accounts.set_suspended(account.id, account.standing == keywright_core::account::Standing::Suspended);
+        }
+        if touched.mail {
+            self.mail.wake();
         }
         Ok(committed?)
     }

@@ -151,8 +151,13 @@ impl Place {
         let policy = self.load_policy()?;
         let db = self.open_database().await?;
         let master = self.find_master_key(&db).await?;
-        let settings =
-            Settings { policy, clock: Clock::System, cached_keys: self.cached_keys, issuer: self.public_url.clone() };
+        let settings = Settings {
+            policy,
+            clock: Clock::System,
+            cached_keys: self.cached_keys,
+            issuer: self.public_url.clone(),
+            post: keywright_app::mail::Post::None,
+        };
         let (app, tasks) = App::start(db, &master, settings).await.map_err(|error| self.explain(&error))?;
         Ok(House { name: self.shown_database(), app, tasks, lock })
     }

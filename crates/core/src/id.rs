@@ -121,6 +121,10 @@ id! {
     /// The id of a service an account has, `svc_…`.
     ServiceId, "svc_"
 }
+id! {
+    /// The id of a letter that waits to be delivered, `mail_…`.
+    MailId, "mail_"
+}
 
 impl AccountId {
     /// The account that owns the operators' keys. It exists from the first migration on and cannot be changed.

@@ -14,6 +14,7 @@ pub mod ip;
 pub mod key;
 pub mod limit;
 pub mod lockout;
+pub mod mail;
 pub mod member;
 pub mod permission;
 pub mod policy;

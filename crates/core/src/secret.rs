@@ -13,6 +13,8 @@ use rand::CryptoRng;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::id::MailId;
+
 /// A whole key in plaintext: zeroized when dropped, and neither `Debug`, `Display` nor `Serialize`.
 pub struct PlainKey(Zeroizing<String>);
 
@@ -280,28 +282,60 @@ impl MasterKey {
     /// Seals `plain` for `purpose`: a random nonce, then the ciphertext, which only the same purpose opens.
     #[must_use]
     pub fn seal(&self, purpose: &str, plain: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
-        let mut nonce = [0; 24];
-        rng.fill_bytes(&mut nonce);
-        let payload = Payload { msg: plain, aad: purpose.as_bytes() };
-        let sealed = self.cipher(purpose).encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
-        [nonce.as_slice(), &sealed].concat()
+        seal(&self.0, purpose, plain, rng)
     }
 
     /// Opens what [`MasterKey::seal`] sealed for the same purpose; `None` under another key or where a byte has changed.
     #[must_use]
     pub fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (nonce, sealed) = sealed.split_first_chunk::<24>()?;
-        let payload = Payload { msg: sealed, aad: purpose.as_bytes() };
-        self.cipher(purpose).decrypt(&XNonce::from(*nonce), payload).ok().map(Zeroizing::new)
+        open(&self.0, purpose, sealed)
+    }
+}
+
+/// The key that letters are sealed with while they wait. It is random, and itself sealed under the master key.
+#[derive(Clone)]
+pub struct LetterKey(Zeroizing<[u8; 32]>);
+
+impl LetterKey {
+    /// From its bytes.
+    #[must_use]
+    pub fn new(bytes: &[u8; 32]) -> Self {
+        Self(Zeroizing::new(*bytes))
     }
 
-    fn cipher(&self, purpose: &str) -> XChaCha20Poly1305 {
-        let mut key = Zeroizing::new([0; 32]);
-        // HKDF refuses only outputs longer than 8,160 bytes; a zero key is never used for one of 32.
-        let expanded = Hkdf::<Sha256>::new(None, self.0.as_ref()).expand(purpose.as_bytes(), key.as_mut());
-        debug_assert!(expanded.is_ok());
-        XChaCha20Poly1305::new((&*key).into())
+    /// Seals a letter for its row alone.
+    #[must_use]
+    pub fn seal(&self, id: MailId, letter: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
+        seal(&self.0, &format!("keywright letter {id}"), letter, rng)
     }
+
+    /// Opens what was sealed for this row; `None` where it was another's or a byte has changed.
+    #[must_use]
+    pub fn open(&self, id: MailId, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        open(&self.0, &format!("keywright letter {id}"), sealed)
+    }
+}
+
+fn seal(key: &[u8; 32], purpose: &str, plain: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
+    let mut nonce = [0; 24];
+    rng.fill_bytes(&mut nonce);
+    let payload = Payload { msg: plain, aad: purpose.as_bytes() };
+    let sealed = cipher(key, purpose).encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
+    [nonce.as_slice(), &sealed].concat()
+}
+
+fn open(key: &[u8; 32], purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (nonce, sealed) = sealed.split_first_chunk::<24>()?;
+    let payload = Payload { msg: sealed, aad: purpose.as_bytes() };
+    cipher(key, purpose).decrypt(&XNonce::from(*nonce), payload).ok().map(Zeroizing::new)
+}
+
+fn cipher(key: &[u8; 32], purpose: &str) -> XChaCha20Poly1305 {
+    let mut derived = Zeroizing::new([0; 32]);
+    // HKDF refuses only outputs longer than 8,160 bytes; a zero key is never used for one of 32.
+    let expanded = Hkdf::<Sha256>::new(None, key).expand(purpose.as_bytes(), derived.as_mut());
+    debug_assert!(expanded.is_ok());
+    XChaCha20Poly1305::new((&*derived).into())
 }
 
 #[cfg(test)]
@@ -350,6 +384,16 @@ mod tests {
         changed[30] ^= 1;
         assert!(master.open("pepper 1", &changed).is_none());
         assert!(master.open("pepper 1", b"short").is_none());
+    }
+
+    #[test]
+    fn a_sealed_letter_opens_in_its_own_row_alone() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let (key, id) = (LetterKey::new(&[1; 32]), MailId::from_bits(1));
+        let sealed = key.seal(id, b"letter", &mut rng);
+        assert_eq!(key.open(id, &sealed).as_deref().map(Vec::as_slice), Some(b"letter".as_slice()));
+        assert!(key.open(MailId::from_bits(2), &sealed).is_none());
+        assert!(LetterKey::new(&[2; 32]).open(id, &sealed).is_none());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod db;
 mod error;
 pub mod keyring;
 pub mod keys;
+pub mod mail;
 mod migrations;
 mod read;
 pub mod registry;

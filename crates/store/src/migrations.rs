@@ -27,6 +27,7 @@ migrations! {
     3 "0003_sessions",
     4 "0004_rotation_due",
     5 "0005_keys_by_person",
+    6 "0006_mail",
 }
 
 #[cfg(test)]

@@ -92,6 +92,7 @@ pub fn statements() -> Vec<(&'static str, Sql)> {
         crate::credits::STATEMENTS,
         crate::keyring::STATEMENTS,
         crate::keys::STATEMENTS,
+        crate::mail::STATEMENTS,
         crate::registry::STATEMENTS,
         crate::replays::STATEMENTS,
         crate::secrets::STATEMENTS,

@@ -30,6 +30,8 @@ pub struct Touched {
     pub keys: Vec<KeyId>,
     /// Accounts that were added or changed: every key of theirs is affected.
     pub accounts: Vec<AccountId>,
+    /// Whether a letter was queued: whoever delivers is to be woken.
+    pub mail: bool,
 }
 
 /// How many rows a write must change.

@@ -1,6 +1,6 @@
 //! What goes into a statement: one of three types, and a null has one too, for PostgreSQL wants to know.
 
-use keywright_core::id::{AccountId, KeyId, ServiceId, SessionId, SshKeyId, UserId};
+use keywright_core::id::{AccountId, KeyId, MailId, ServiceId, SessionId, SshKeyId, UserId};
 use keywright_core::secret::Digest;
 use keywright_core::time::Time;
 use serde::Serialize;
@@ -59,6 +59,7 @@ from! {
     UserId => |value| Text(value.to_string());
     SshKeyId => |value| Text(value.to_string());
     ServiceId => |value| Text(value.to_string());
+    MailId => |value| Text(value.to_string());
     Digest => |value| Bytes(value.bytes().to_vec());
     &Digest => |value| Bytes(value.bytes().to_vec());
     &[u8] => |value| Bytes(value.to_vec());

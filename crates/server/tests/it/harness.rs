@@ -16,6 +16,7 @@ use keywright_app::clock::{Clock, rng};
 use keywright_app::core::policy::Policy;
 use keywright_app::core::secret::MasterKey;
 use keywright_app::core::time::{Span, Time};
+use keywright_app::mail::Post;
 use keywright_app::{App, Keyring, Settings, Tasks};
 use keywright_server::{LocalOperator, Options, router, serve};
 use keywright_store::testing::{Fresh, sqlite};
@@ -234,7 +235,7 @@ impl Running {
 
     async fn over(fresh: &Fresh, clock: Clock, master: MasterKey) -> Self {
         let policy = Policy::parse(Policy::DEV).unwrap();
-        let settings = Settings { policy, clock: clock.clone(), cached_keys: 10_000, issuer: None };
+        let settings = Settings { policy, clock: clock.clone(), cached_keys: 10_000, issuer: None, post: Post::None };
         let (app, tasks) = App::start(fresh.db.clone(), &master, settings).await.unwrap();
         Self { app, clock, tasks, master }
     }

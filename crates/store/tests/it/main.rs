@@ -8,6 +8,7 @@ mod credits;
 mod faults;
 mod keyring;
 mod keys;
+mod mail;
 mod postgres_only;
 mod registry;
 mod replays;
