@@ -35,7 +35,7 @@ impl Desk {
         }
     }
 
-    fn into_folder(&self) -> Post {
+    fn folder_post(&self) -> Post {
         let from = "Keywright <no-reply@example.com>".parse().unwrap();
         Post::Folder { path: self.folder.path().join("mail"), from, shows_links: false }
     }
@@ -60,7 +60,7 @@ impl Desk {
 }
 
 fn letter(to: &str) -> Letter {
-    let text = "Hello,\n\nthis link works once:\n\nhttps://keys.example.com/reset?token=s3cr3t-canary\n";
+    let text = "Hello,\n\nthis link works once:\n\nhttps://keys.example.com/reset?token=s3cr3t-canary-that-is-longer-than-a-line-of-quoted-printable-may-be\n";
     Letter::new(to, "Your new password", text.into()).unwrap()
 }
 
@@ -102,7 +102,7 @@ async fn audit(db: &Db, action: &str) -> Vec<AuditRow> {
 #[tokio::test]
 async fn a_letter_goes_out_once_its_change_has_committed_and_nobody_has_to_ask() {
     let desk = Desk::new().await;
-    let (app, tasks) = desk.start(desk.into_folder()).await;
+    let (app, tasks) = desk.start(desk.folder_post()).await;
     let id = change(&app, "ada@example.com", false).await.unwrap();
     until("the letter is written", async || !desk.letters().is_empty()).await;
     until("it is struck off", async || waiting(&desk.fresh.db).await.is_empty()).await;
@@ -116,7 +116,7 @@ async fn a_letter_goes_out_once_its_change_has_committed_and_nobody_has_to_ask()
         &format!("Message-ID: <{id}@example.com>"),
         "Auto-Submitted: auto-generated",
         "Content-Type: text/plain; charset=utf-8",
-        "https://keys.example.com/reset?token=s3cr3t-canary",
+        "https://keys.example.com/reset?token=s3cr3t-canary-that-is-longer-than-a-line-of-quoted-printable-may-be",
     ] {
         assert!(written.split("\r\n").any(|written| written == line), "no `{line}` in {written}");
     }
@@ -129,7 +129,7 @@ async fn a_letter_goes_out_once_its_change_has_committed_and_nobody_has_to_ask()
 #[tokio::test]
 async fn a_letter_of_a_change_that_failed_is_never_sent() {
     let desk = Desk::new().await;
-    let (app, tasks) = desk.start_still(desk.into_folder()).await;
+    let (app, tasks) = desk.start_still(desk.folder_post()).await;
     change(&app, "ada@example.com", true).await.unwrap_err();
     assert_eq!(app.deliver_mail().await, Ok(0));
     // Beside one that did commit, in the same batch or not.
@@ -144,7 +144,7 @@ async fn a_letter_of_a_change_that_failed_is_never_sent() {
 #[tokio::test]
 async fn a_letter_outlives_a_process_that_died_before_it_was_delivered_or_struck_off() {
     let desk = Desk::new().await;
-    let (app, tasks) = desk.start_still(desk.into_folder()).await;
+    let (app, tasks) = desk.start_still(desk.folder_post()).await;
     change(&app, "ada@example.com", false).await.unwrap();
     desk.clock.advance(Span::seconds(1));
     change(&app, "bob@example.com", false).await.unwrap();
@@ -153,7 +153,7 @@ async fn a_letter_outlives_a_process_that_died_before_it_was_delivered_or_struck
     assert_eq!(taken.recipient, "ada@example.com");
     drop((app, tasks));
 
-    let (app, tasks) = desk.start_still(desk.into_folder()).await;
+    let (app, tasks) = desk.start_still(desk.folder_post()).await;
     assert_eq!(app.deliver_mail().await, Ok(1), "the other is held for whoever had it");
     desk.clock.advance(HELD);
     assert_eq!(app.deliver_mail().await, Ok(1));
@@ -164,7 +164,7 @@ async fn a_letter_outlives_a_process_that_died_before_it_was_delivered_or_struck
 #[tokio::test]
 async fn what_a_letter_says_is_nowhere_in_the_database() {
     let desk = Desk::new().await;
-    let (app, tasks) = desk.start_still(desk.into_folder()).await;
+    let (app, tasks) = desk.start_still(desk.folder_post()).await;
     change(&app, "ada@example.com", false).await.unwrap();
     tasks.stop().await.unwrap_err();
     desk.fresh.db.close().await;
@@ -176,7 +176,7 @@ async fn what_a_letter_says_is_nowhere_in_the_database() {
 #[tokio::test]
 async fn a_row_that_was_changed_is_given_up_and_sends_nobody_a_link() {
     let desk = Desk::new().await;
-    let (app, _tasks) = desk.start_still(desk.into_folder()).await;
+    let (app, _tasks) = desk.start_still(desk.folder_post()).await;
     let (ada, bob) =
         (change(&app, "ada@example.com", false).await.unwrap(), change(&app, "bob@example.com", false).await.unwrap());
     // Whoever can write to the database lays one person's letter into another's row.
@@ -199,7 +199,7 @@ async fn a_row_that_was_changed_is_given_up_and_sends_nobody_a_link() {
 #[tokio::test]
 async fn a_letter_that_never_arrives_is_tried_for_two_days_and_then_said_to_be_undeliverable() {
     let desk = Desk::new().await;
-    let (app, _tasks) = desk.start_still(desk.into_folder()).await;
+    let (app, _tasks) = desk.start_still(desk.folder_post()).await;
     // Where the folder should be is a file.
     std::fs::write(desk.folder.path().join("mail"), "").unwrap();
     let id = change(&app, "ada@example.com", false).await.unwrap();
@@ -224,7 +224,7 @@ async fn a_letter_that_never_arrives_is_tried_for_two_days_and_then_said_to_be_u
 #[tokio::test]
 async fn without_mail_nothing_is_queued_and_what_waits_keeps_waiting() {
     let desk = Desk::new().await;
-    let (app, tasks) = desk.start_still(desk.into_folder()).await;
+    let (app, tasks) = desk.start_still(desk.folder_post()).await;
     change(&app, "ada@example.com", false).await.unwrap();
     drop((app, tasks));
     let (app, tasks) = desk.start(Post::None).await;
@@ -248,7 +248,7 @@ async fn a_keyring_from_before_there_was_mail_is_given_a_key_also_where_it_is_re
             Keyring::rekey(&desk.fresh.db, &desk.master, &master, now).await.unwrap();
         }
         let desk = Desk { master: if rekeyed_first { master } else { desk.master }, ..desk };
-        let (app, tasks) = desk.start_still(desk.into_folder()).await;
+        let (app, tasks) = desk.start_still(desk.folder_post()).await;
         assert_eq!(audit(&desk.fresh.db, "keyring.add_mail_key").await.len(), 1);
         assert_eq!(list_keyring(&desk.fresh.db).await.unwrap().iter().filter(|row| row.purpose == "mail").count(), 1);
 
@@ -258,7 +258,7 @@ async fn a_keyring_from_before_there_was_mail_is_given_a_key_also_where_it_is_re
         let next = MasterKey::generate(&mut clock::rng());
         Keyring::rekey(&desk.fresh.db, &desk.master, &next, now).await.unwrap();
         let desk = Desk { master: next, ..desk };
-        let (app, _tasks) = desk.start_still(desk.into_folder()).await;
+        let (app, _tasks) = desk.start_still(desk.folder_post()).await;
         assert_eq!(app.deliver_mail().await, Ok(1));
     }
 }

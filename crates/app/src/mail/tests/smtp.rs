@@ -83,7 +83,7 @@ async fn a_mail_server_takes_a_letter_with_all_it_says() {
         "X-RcptTo: ada@example.com",
         &format!("Message-ID: <{id}@example.com>"),
         "Auto-Submitted: auto-generated",
-        "https://keys.example.com/reset?token=s3cr3t-canary",
+        "https://keys.example.com/reset?token=s3cr3t-canary-that-is-longer-than-a-line-of-quoted-printable-may-be",
     ] {
         assert!(letter.lines().any(|written| written == line), "no `{line}` in {letter}");
     }
