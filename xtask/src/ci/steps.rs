@@ -93,9 +93,11 @@ pub(super) const STEPS: &[Step] = &[
 
 /// An independent reader of our tokens.
 const PYJWT: &str = "pyjwt[crypto]==2.15.1";
+/// A mail server that takes our letters.
+const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 
 fn test(ci: &Ci) -> Result<()> {
-    let environment = Environment::with(ci, &[PYJWT])?;
+    let environment = Environment::with(ci, &[PYJWT, AIOSMTPD])?;
     let python = environment.program("python");
     ci.cargo_with(&["test", "--workspace"], &[("KEYWRIGHT_TEST_PYTHON", &python.to_string_lossy())])
 }
