@@ -101,6 +101,7 @@ async fn start(folder: &Path, cached_keys: usize) -> Result<(Arc<App>, Tasks)> {
             clock: clock::Clock::System,
             cached_keys,
             issuer: None,
+            site: None,
             post: keywright_app::mail::Post::None,
         },
     )

@@ -136,6 +136,8 @@ impl Keyring {
     /// # Errors
     /// `from` is not the present master key.
     pub async fn rekey(db: &Db, from: &MasterKey, to: &MasterKey, now: Time) -> Result<(), Error> {
+        // Before anything is sealed anew: this adds what an older keyring lacks, under `from`.
+        let chain = Self::open(db, from, now).await?.chain;
         let mut resealed = Vec::new();
         let mut newest = 0;
         for row in stored::list_keyring(db).await? {
@@ -146,7 +148,6 @@ impl Keyring {
         }
         let pepper = random(PEPPER, newest + 1);
         let sealed = pepper.seal(to, now);
-        let chain = Self::open(db, from, now).await?.chain;
         write_alone(db, &chain, now, move |tx| {
             Box::pin(async move {
                 for (purpose, version, sealed) in resealed {

@@ -82,6 +82,8 @@ pub struct App {
     hasher: password::Hasher,
     /// Who issues tokens, and whom they are for.
     issuer: String,
+    /// Where people find this server.
+    site: Option<String>,
     mail: mail::Mail,
 }
 
@@ -95,6 +97,8 @@ pub struct Settings {
     pub cached_keys: usize,
     /// Who issues tokens: the public address, where there is one.
     pub issuer: Option<String>,
+    /// Where people find this server: links in mails lead there.
+    pub site: Option<String>,
     /// How letters go out.
     pub post: mail::Post,
 }

@@ -299,12 +299,12 @@ impl App {
             Good::VerifyEmail => (&login.verify_link, "verify-email"),
             Good::ResetPassword | Good::LogIn => (&login.reset_link, "reset-password"),
         };
-        match template {
-            Some(template) => Ok(template.replace("{token}", token)),
-            None if self.issuer.starts_with("http") => {
-                Ok(format!("{}/{page}?token={token}", self.issuer.trim_end_matches('/')))
+        match (template, &self.site) {
+            (Some(template), _) => Ok(template.replace("{token}", token)),
+            (None, Some(site)) => Ok(format!("{}/{page}?token={token}", site.trim_end_matches('/'))),
+            (None, None) => {
+                Err(Error::Conflict("links in mails lead to public_url, which this server has none of".into()))
             }
-            None => Err(Error::Conflict("links in mails lead to public_url, which this server has none of".into())),
         }
     }
 

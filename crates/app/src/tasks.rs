@@ -33,7 +33,8 @@ pub struct Tasks {
     flusher: JoinHandle<()>,
     upgrader: JoinHandle<()>,
     keeper: JoinHandle<()>,
-    postman: JoinHandle<()>,
+    /// Open to the tests of mail, which deliver by hand.
+    pub(crate) postman: JoinHandle<()>,
     stopping: watch::Sender<bool>,
 }
 
@@ -43,7 +44,7 @@ impl App {
     /// # Errors
     /// The master key is not the database's, or the database is out of reach.
     pub async fn start(db: Db, master: &MasterKey, settings: Settings) -> Result<(Arc<Self>, Tasks), Error> {
-        let Settings { policy, clock, cached_keys, issuer, post } = settings;
+        let Settings { policy, clock, cached_keys, issuer, site, post } = settings;
         let (lease, claim) = Lease::take(&db).await?;
         let keyring = Keyring::open(&db, master, clock.now()).await?;
         let makings = keywright_store::secrets::list_makings(&db).await?;
@@ -68,6 +69,7 @@ impl App {
             writer,
             hasher: crate::password::Hasher::start(),
             issuer: issuer.unwrap_or_else(|| ISSUER.into()),
+            site,
             mail: crate::mail::Mail::new(post),
         });
         let writing = Arc::clone(&app);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -13,6 +14,7 @@ use toml::Spanned;
 use crate::exit::{Exit, fail};
 use crate::folder::Folder;
 use crate::log::LogFormat;
+use crate::mail::{self, RawMail};
 use crate::place::{Place, PolicySource};
 
 /// The configuration `init` writes: every setting, with its default.
@@ -50,6 +52,7 @@ struct Raw {
     cached_keys: Option<Spanned<usize>>,
     log: Option<Spanned<String>>,
     log_format: Option<LogFormat>,
+    mail: Option<Spanned<RawMail>>,
 }
 
 /// What is wrong in a file, and where.
@@ -124,6 +127,8 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
             cached_keys: check.take(raw.cached_keys, parse_cached_keys).unwrap_or(CACHED_KEYS),
             folder,
             public_url,
+            site: None,
+            mail: mail::parse(raw.mail, base, &mut check),
         },
         log: check.take(raw.log, parse_log).unwrap_or_else(|| crate::log::DEFAULT.into()),
         log_format: raw.log_format.unwrap_or_default(),
@@ -132,23 +137,28 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
     if check.wrongs.is_empty() { Ok(config) } else { Err(check.wrongs) }
 }
 
-struct Check<'a> {
+/// A file that is being checked, and what is wrong with it so far.
+pub(crate) struct Check<'a> {
     file: &'a Path,
     text: &'a str,
     wrongs: Vec<Wrong>,
 }
 
 impl Check<'_> {
-    fn take<T, U>(&mut self, value: Option<Spanned<T>>, read: impl FnOnce(T) -> Result<U, String>) -> Option<U> {
+    /// Reads a value that is there, or notes what is wrong with it.
+    pub(crate) fn take<T, U>(
+        &mut self,
+        value: Option<Spanned<T>>,
+        read: impl FnOnce(T) -> Result<U, String>,
+    ) -> Option<U> {
         let value = value?;
-        let line = line_of(self.text, value.span().start);
-        match read(value.into_inner()) {
-            Ok(value) => Some(value),
-            Err(message) => {
-                self.wrongs.push(Wrong { file: self.file.into(), line, message });
-                None
-            }
-        }
+        let span = value.span();
+        read(value.into_inner()).map_err(|message| self.wrong(span, message)).ok()
+    }
+
+    /// Notes what is wrong with what stands at `span`.
+    pub(crate) fn wrong(&mut self, span: Range<usize>, message: String) {
+        self.wrongs.push(Wrong { file: self.file.into(), line: line_of(self.text, span.start), message });
     }
 }
 

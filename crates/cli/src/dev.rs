@@ -90,12 +90,13 @@ struct Ready<'a> {
 
 /// Serves until it is told to stop.
 pub(crate) async fn run(global: &Global, dev: Dev) -> Result<Exit> {
-    log::start(log::QUIET, dev.log_format)?;
+    log::start(log::DEV, dev.log_format)?;
     let place = Place::dev(global.data_dir.clone().unwrap_or_else(|| DEV_FOLDER.into()));
     place.folder.create()?;
     let lock = place.folder.take_alone("it is the one to use, or name another folder with --data-dir").await?;
     let listening = running::listen(dev.listen).await?;
     let is_new = prepare(&place)?;
+    let place = Place { site: Some(listening.1.clone()), ..place };
     let local = Local::new(place.open(lock).await?);
     let credentials = if is_new { make(&place, &local).await? } else { read(&place.folder)? };
     let ready = |url: &str| {

@@ -24,6 +24,7 @@ pub(crate) fn screen(place: &Place, url: &str, credentials: &Credentials, colour
         ("API, with docs", format!("{url}/docs")),
         ("data", format!("{folder} (delete it to begin anew)")),
         ("credentials", place.folder.dev_credentials().display().to_string()),
+        ("mail", format!("{folder}/mail, a file for each letter")),
         ("operator key", operator_key.clone()),
         ("account", format!("{account_id} (Demo)")),
         ("user", format!("{} · {}", user.email, user.password)),

@@ -2,6 +2,7 @@
 
 mod files;
 mod machine;
+mod post;
 
 use anyhow::Result;
 use clap::Args;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::exit::Exit;
-use crate::folder::{self, Holder};
+use crate::folder::{self, Holder, Lock};
 use crate::options::{Format, Global};
 use crate::output;
 use crate::place::{Place, config_file, load_config};
@@ -23,15 +24,20 @@ use crate::say;
 /// What the help says beneath the options.
 pub(crate) const HELP: &str = "\
 It changes nothing, and does not open the database while a server runs. Exit code 1 where something is wrong; a warning is no \
-failure.
+failure. --mail-to sends a letter, and writes that into the audit log unless a server runs.
 
 Examples:
   keywright doctor --config /etc/keywright/keywright.toml
+  keywright doctor --mail-to you@example.com
   keywright doctor -o json | jq '.findings[] | select(.status != \"ok\")'";
 
 /// `doctor`
 #[derive(Args)]
-pub(crate) struct Doctor {}
+pub(crate) struct Doctor {
+    /// Send a test letter to this address
+    #[arg(long, value_name = "ADDRESS")]
+    mail_to: Option<String>,
+}
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -61,6 +67,10 @@ impl Findings {
         self.0.push(Finding { status: Status::Ok, check, detail: detail.into(), mend: None });
     }
 
+    fn is_ok(&self, check: &str) -> bool {
+        self.0.iter().any(|finding| finding.check == check && finding.status == Status::Ok)
+    }
+
     fn warn(&mut self, check: &'static str, detail: impl Into<String>, mend: impl Into<String>) {
         self.0.push(Finding { status: Status::Warning, check, detail: detail.into(), mend: Some(mend.into()) });
     }
@@ -71,7 +81,7 @@ impl Findings {
 }
 
 /// Looks at everything.
-pub(crate) async fn run(global: &Global, _: Doctor) -> Result<Exit> {
+pub(crate) async fn run(global: &Global, doctor: Doctor) -> Result<Exit> {
     let mut found = Findings::default();
     if let Some(place) = find_place(global, &mut found) {
         match place.load_policy() {
@@ -84,9 +94,8 @@ pub(crate) async fn run(global: &Global, _: Doctor) -> Result<Exit> {
         }
         files::check(&place, &mut found);
         machine::check(&place, &mut found);
-        if place.folder.0.is_dir() {
-            holder(&place, &mut found).await;
-        }
+        let held = if place.folder.0.is_dir() { holder(&place, &mut found).await } else { None };
+        post::check(&place, doctor.mail_to.as_deref(), held, &mut found).await;
     }
     show(global, &found)
 }
@@ -116,13 +125,13 @@ fn find_place(global: &Global, found: &mut Findings) -> Option<Place> {
     }
 }
 
-/// Who has the folder; where nobody does, the database is looked into.
-async fn holder(place: &Place, found: &mut Findings) {
+/// Who has the folder; where nobody does, the database is looked into. The lock, where the database is sound and ours.
+async fn holder(place: &Place, found: &mut Findings) -> Option<Lock> {
     match place.folder.take().await {
         Ok(Holder::Us(lock)) => {
             found.ok("server", "none runs on the folder");
             database(place, found).await;
-            drop(lock);
+            return found.is_ok("audit log").then_some(lock);
         }
         Ok(Holder::Server(note)) => {
             match tokio::net::TcpStream::connect(note.url.trim_start_matches("http://")).await {
@@ -145,6 +154,7 @@ async fn holder(place: &Place, found: &mut Findings) {
             found.wrong("lock", format!("{error:#}"), "see which process has the file `lock` open, as with fuser")
         }
     }
+    None
 }
 
 async fn database(place: &Place, found: &mut Findings) {
@@ -217,6 +227,7 @@ async fn sealed(place: &Place, db: &Db, found: &mut Findings) {
             Ok(_) => {
                 found.ok("master key", "opens the database");
                 audit(db, found).await;
+                post::queue(db, found).await;
             }
             Err(error) => found.wrong("master key", error.to_string(), MEND),
         },

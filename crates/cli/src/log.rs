@@ -11,6 +11,8 @@ use crate::say;
 pub(crate) const DEFAULT: &str = "info,sqlx=error";
 /// What a command that answers by itself logs.
 pub(crate) const QUIET: &str = "warn,sqlx=error";
+/// What `dev` logs: also where a letter was written, and the link in it.
+pub(crate) const DEV: &str = "warn,sqlx=error,keywright_app::mail=info";
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]

@@ -24,6 +24,7 @@ mod keys;
 mod list;
 mod lockouts;
 mod log;
+mod mail;
 mod openapi;
 mod options;
 mod output;

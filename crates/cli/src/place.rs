@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 use keywright_app::clock::Clock;
 use keywright_app::error::Error;
+use keywright_app::mail::Post;
 use keywright_app::{App, Keyring, Settings, Tasks};
 use keywright_core::policy::{Policy, PolicyError};
 use keywright_core::secret::MasterKey;
@@ -15,6 +16,7 @@ use keywright_store::Db;
 use crate::config::{self, Config, Wrong};
 use crate::exit::{Exit, fail};
 use crate::folder::{self, Folder, Lock};
+use crate::mail::Mail;
 use crate::options::Global;
 
 /// Stands above the configured database.
@@ -38,12 +40,16 @@ pub(crate) struct Place {
     pub(crate) cached_keys: usize,
     /// The public address, which tokens are issued by.
     pub(crate) public_url: Option<String>,
+    /// Where people find this server that has no public address.
+    pub(crate) site: Option<String>,
+    /// How letters go out.
+    pub(crate) mail: Mail,
 }
 
 impl std::fmt::Debug for Place {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { folder, master_key, policy, cached_keys, .. } = self;
-        write!(out, "{folder:?} {} {master_key:?} {policy:?} {cached_keys}", self.shown_database())
+        let Self { folder, master_key, policy, cached_keys, mail, .. } = self;
+        write!(out, "{folder:?} {} {master_key:?} {policy:?} {cached_keys} {mail:?}", self.shown_database())
     }
 }
 
@@ -74,8 +80,10 @@ impl Place {
             master_key: folder.0.join("master.key"),
             policy: PolicySource::BuiltIn,
             cached_keys: DEV_CACHED_KEYS,
+            mail: Mail::dev(&folder.0),
             folder,
             public_url: None,
+            site: None,
         }
     }
 
@@ -141,13 +149,18 @@ impl Place {
         errors.into_iter().map(|PolicyError { line, message }| Wrong { file: file.clone(), line, message }).collect()
     }
 
-    /// Opens everything for a command, which uses few keys.
+    /// Opens everything for a command, which uses few keys. One that sends no mail does without the mail server's password.
     pub(crate) async fn open_briefly(&self, lock: Lock) -> Result<House> {
-        Self { cached_keys: COMMAND_CACHED_KEYS, ..self.clone() }.open(lock).await
+        let place = Self { cached_keys: COMMAND_CACHED_KEYS, ..self.clone() };
+        place.open_with(lock, self.mail.post().unwrap_or(Post::None)).await
     }
 
     /// Opens everything.
     pub(crate) async fn open(&self, lock: Lock) -> Result<House> {
+        self.open_with(lock, self.mail.post()?).await
+    }
+
+    async fn open_with(&self, lock: Lock, post: Post) -> Result<House> {
         let policy = self.load_policy()?;
         let db = self.open_database().await?;
         let master = self.find_master_key(&db).await?;
@@ -156,7 +169,8 @@ impl Place {
             clock: Clock::System,
             cached_keys: self.cached_keys,
             issuer: self.public_url.clone(),
-            post: keywright_app::mail::Post::None,
+            site: self.public_url.clone().or_else(|| self.site.clone()),
+            post,
         };
         let (app, tasks) = App::start(db, &master, settings).await.map_err(|error| self.explain(&error))?;
         Ok(House { name: self.shown_database(), app, tasks, lock })

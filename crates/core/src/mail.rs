@@ -29,8 +29,8 @@ pub enum NotALetter {
     /// The subject is empty, too long, or has more than one line.
     #[error("the subject has to be one line of 1 to {LONGEST_SUBJECT} bytes")]
     Subject,
-    /// The text is empty or too long.
-    #[error("the text has to be 1 to {LONGEST_TEXT} bytes")]
+    /// The text is empty, too long, or has a control character other than `\n` and `\t`.
+    #[error("the text has to be 1 to {LONGEST_TEXT} bytes, with no control character but line breaks and tabs")]
     Text,
 }
 
@@ -54,7 +54,9 @@ impl Letter {
             return Err(NotALetter::Subject);
         }
         let text = Zeroizing::new(text);
-        if !fits(&text, LONGEST_TEXT) {
+        // A carriage return by itself ends a line for some servers and not for others: nobody writes one.
+        let is_strange = |char: char| char.is_control() && char != '\n' && char != '\t';
+        if !fits(&text, LONGEST_TEXT) || text.chars().any(is_strange) {
             return Err(NotALetter::Text);
         }
         Ok(Self { to, subject: subject.into(), text })
@@ -245,7 +247,7 @@ mod tests {
         for subject in ["s\nBcc: b@example.com", "s\r", "s\u{2028}t", "s\u{85}t", "", &"s".repeat(201)] {
             assert_eq!(letter("a@example.com", subject, "t").err(), Some(NotALetter::Subject), "{subject:?}");
         }
-        for text in [String::new(), "t".repeat(LONGEST_TEXT + 1)] {
+        for text in [String::new(), "t".repeat(LONGEST_TEXT + 1), "a\r.\r\nMAIL FROM:<b>".into(), "a\0".into()] {
             assert_eq!(letter("a@example.com", "s", &text).err(), Some(NotALetter::Text));
         }
     }

@@ -62,10 +62,11 @@ fn outcome(server: &Server, done: Result<(), Error>, said: &'static str, form: F
         let page = Page { service: service(server), title: "Done", text: said.into(), form: None };
         return page.answer(StatusCode::OK);
     };
-    let wrong = match &error {
-        Error::Invalid(fields) => fields.iter().map(|wrong| wrong.reason.clone()).collect::<Vec<_>>().join("; "),
-        other => other.to_string(),
-    };
+    let mut wrong = error.to_string();
+    if let Error::Invalid(fields) = &error {
+        // There is one field to see: its name would be in the way.
+        wrong = fields.iter().map(|wrong| wrong.reason.clone()).collect::<Vec<_>>().join("; ");
+    }
     let status = Problem::from(error).status();
     let (title, text) = (form.button, String::new());
     Page { service: service(server), title, text, form: Some(Form { wrong, ..form }) }.answer(status)

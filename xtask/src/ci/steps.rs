@@ -94,12 +94,14 @@ pub(super) const STEPS: &[Step] = &[
 
 /// An independent reader of our tokens.
 const PYJWT: &str = "pyjwt[crypto]==2.15.1";
+/// A mail server that takes our letters.
+const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 
 /// A certified OpenID provider.
 const OIDC: &str = "crates/server/tests/support/oidc";
 
 fn test(ci: &Ci) -> Result<()> {
-    let environment = Environment::with(ci, &[PYJWT])?;
+    let environment = Environment::with(ci, &[PYJWT, AIOSMTPD])?;
     let python = environment.program("python");
     let oidc = Installed::of(ci, OIDC)?;
     let env = [

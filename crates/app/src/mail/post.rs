@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use keywright_core::id::MailId;
 use keywright_core::mail::{Letter, Relay, Tls};
 use keywright_core::time::Time;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls as Wire, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
@@ -27,8 +27,12 @@ use super::PATIENCE;
 
 /// The most that is kept of what a mail server said.
 const LONGEST_REASON: usize = 200;
+/// The longest line of a letter (RFC 5322, 2.1.1).
+const LONGEST_LINE: usize = 998;
 /// How long a server may take to answer when it is only asked whether it does.
 const PATIENCE_FOR_A_CHECK: Duration = Duration::from_secs(10);
+const PEM_BEGINS: &[u8] = b"-----BEGIN CERTIFICATE-----";
+const NO_CERTIFICATE: &str = "its certificate cannot be read: it has to be in PEM";
 
 /// Why a letter did not go out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,11 +109,15 @@ impl Post {
         authority: Option<&[u8]>,
         from: Sender,
     ) -> Result<Self, String> {
-        let tls = || {
+        let tls = || -> Result<TlsParameters, String> {
             let mut tls = TlsParameters::builder(relay.host.clone());
             if let Some(pem) = authority {
-                let certificate = Certificate::from_pem(pem);
-                tls = tls.add_root_certificate(certificate.map_err(|_| "its certificate cannot be read")?);
+                let certificate = Certificate::from_pem(pem).map_err(|_| NO_CERTIFICATE)?;
+                // The library takes a text without one for an empty list.
+                if !pem.windows(PEM_BEGINS.len()).any(|window| window == PEM_BEGINS) {
+                    return Err(NO_CERTIFICATE.into());
+                }
+                tls = tls.add_root_certificate(certificate);
             }
             tls.build().map_err(|error| said(&error))
         };
@@ -214,8 +222,21 @@ fn message(id: MailId, letter: &Letter, from: &Sender, at: Time) -> Result<Messa
         .message_id(Some(format!("<{id}@{}>", from.0.email.domain())))
         .raw_header(automatic)
         .header(ContentType::TEXT_PLAIN)
-        .body(letter.text().to_owned())
+        .body(body(letter.text()))
         .map_err(|_| broken("the text"))
+}
+
+/// Plain ASCII goes as it is, so that a link that is longer than a line of quoted-printable stays whole for whoever
+/// reads the letter with nothing but their eyes.
+fn body(text: &str) -> Body {
+    let is_plain = |line: &str| {
+        line.len() <= LONGEST_LINE && line.bytes().all(|byte| byte == b'\t' || byte == b' ' || byte.is_ascii_graphic())
+    };
+    if !text.lines().all(is_plain) {
+        return Body::new(text.to_owned());
+    }
+    let lines = text.lines().flat_map(|line| [line.as_bytes(), b"\r\n"]);
+    Body::dangerous_pre_encoded(lines.collect::<Vec<_>>().concat(), ContentTransferEncoding::SevenBit)
 }
 
 /// What a mail server's answer means for the letter. A refused password is a mistake of the configuration's: letters
@@ -258,4 +279,30 @@ fn write_private(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<PathBuf>
     std::fs::rename(&draft, &path)?;
     File::open(folder)?.sync_all()?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_link_stays_whole_and_what_is_not_plain_is_encoded() {
+        let link = format!("https://keys.example.com/reset?token={}", "a=".repeat(200));
+        let plain = body(&format!("Hello,\n\n.\n{link}"));
+        assert_eq!(plain.encoding(), ContentTransferEncoding::SevenBit);
+        assert_eq!(plain.into_vec(), format!("Hello,\r\n\r\n.\r\n{link}\r\n").into_bytes());
+        for text in ["Grüße", &"a".repeat(999)] {
+            assert_ne!(body(text).encoding(), ContentTransferEncoding::SevenBit, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_sender_is_one_address_and_no_more() {
+        for text in ["Keywright <no-reply@example.com>", "no-reply@localhost", "\"Keys, Inc.\" <a@b.example>"] {
+            assert!(text.parse::<Sender>().is_ok(), "{text}");
+        }
+        for text in ["Keywright", "", "a@b.example\r\nBcc: c@d.example", "<a@b.example>, <c@d.example>"] {
+            assert!(text.parse::<Sender>().is_err(), "{text}");
+        }
+    }
 }

@@ -39,6 +39,7 @@ pub(super) fn check(place: &Place, found: &mut Findings) {
         );
     }
     let mut secret = vec![place.master_key.clone(), place.next_master_key(), place.folder.dev_credentials()];
+    secret.extend(place.mail.password_file().map(Path::to_owned));
     if let Some(database) = place.database_file() {
         secret.extend(["", "-wal", "-shm"].map(|tail| beside(database, tail)));
     }

@@ -17,6 +17,7 @@ mod dev;
 mod doctor;
 mod import;
 mod life;
+mod mail;
 mod manners;
 mod people;
 mod rekey;

@@ -16,7 +16,6 @@ use keywright_app::clock::{Clock, rng};
 use keywright_app::core::policy::Policy;
 use keywright_app::core::secret::MasterKey;
 use keywright_app::core::time::{Span, Time};
-use keywright_app::mail::Post;
 use keywright_app::{App, Keyring, Settings, Tasks};
 use keywright_server::{LocalOperator, Options, router, serve};
 use keywright_store::testing::{Fresh, sqlite};
@@ -49,23 +48,12 @@ pub(crate) struct TestServer {
     door: Door,
     tasks: Tasks,
     master: MasterKey,
-    fresh: Fresh,
+    pub(crate) fresh: Fresh,
 }
 
 enum Door {
     Router(Router),
     Socket(SocketAddr),
-}
-
-/// Where letters go.
-fn folder(fresh: &Fresh) -> std::path::PathBuf {
-    let database = fresh.url.strip_prefix("sqlite:").map_or("/nowhere", |path| path);
-    std::path::Path::new(database).with_file_name("mail")
-}
-
-fn post(fresh: &Fresh) -> Post {
-    let from = "Keywright <no-reply@example.com>".parse().unwrap();
-    Post::Folder { path: folder(fresh), from, shows_links: false }
 }
 
 /// A key as its creation showed it.
@@ -134,30 +122,6 @@ impl TestServer {
         let path = self.fresh.url.strip_prefix("sqlite:").unwrap();
         let file = |end: &str| std::fs::read(format!("{path}{end}")).unwrap_or_default();
         [file(""), file("-wal")].concat()
-    }
-
-    /// Every letter that went out to an address so far, the oldest first.
-    pub(crate) async fn letters(&self, to: &str) -> Vec<String> {
-        // The server delivers by itself, too: wait until nobody is at it.
-        while self.app.deliver_mail().await.unwrap() > 0 || self.app.waiting_mail().await.unwrap().letters > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        }
-        let folder = folder(&self.fresh);
-        let files = std::fs::read_dir(folder).into_iter().flatten().map(|file| file.unwrap().path());
-        let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "eml")).collect();
-        files.sort();
-        let texts = files.iter().map(|path| std::fs::read_to_string(path).unwrap());
-        // Quoted-printable (RFC 2045, 6.7), as far as our letters need it.
-        let plain = texts.map(|text| text.replace("=\r\n", "").replace("=3D", "=").replace("\r\n", "\n"));
-        plain.filter(|text| text.contains(&format!("To: {to}\n"))).collect()
-    }
-
-    /// The token in the newest letter to an address.
-    pub(crate) async fn mailed(&self, to: &str) -> String {
-        let letters = self.letters(to).await;
-        let newest = letters.last().unwrap_or_else(|| panic!("no letter to {to}"));
-        let (_, token) = newest.split_once("token=").unwrap_or_else(|| panic!("no link in {newest}"));
-        token.split_whitespace().next().unwrap().to_owned()
     }
 
     /// Where it listens.
@@ -282,7 +246,14 @@ impl Running {
 
     async fn over(fresh: &Fresh, clock: Clock, master: MasterKey) -> Self {
         let policy = Policy::parse(Policy::DEV).unwrap();
-        let settings = Settings { policy, clock: clock.clone(), cached_keys: 10_000, issuer: None, post: post(fresh) };
+        let settings = Settings {
+            policy,
+            clock: clock.clone(),
+            cached_keys: 10_000,
+            issuer: None,
+            site: None,
+            post: crate::letters::post(fresh),
+        };
         let (app, tasks) = App::start(fresh.db.clone(), &master, settings).await.unwrap();
         Self { app, clock, tasks, master }
     }

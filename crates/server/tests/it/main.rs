@@ -10,6 +10,7 @@ mod external;
 mod harness;
 mod health;
 mod issuer;
+mod letters;
 mod lockouts;
 mod model;
 mod oidc_provider;
