@@ -237,21 +237,21 @@ async fn without_mail_nothing_is_queued_and_what_waits_keeps_waiting() {
 }
 
 #[tokio::test]
-async fn a_keyring_from_before_there_was_mail_is_given_a_key_also_where_it_is_rekeyed_first() {
+async fn a_keyring_from_before_there_was_a_vault_is_given_one_also_where_it_is_rekeyed_first() {
     use keywright_store::keyring::list_keyring;
     for rekeyed_first in [false, true] {
         let desk = Desk::new().await;
         let now = desk.clock.now();
         Keyring::open(&desk.fresh.db, &desk.master, now).await.unwrap();
-        desk.fresh.db.run_raw("delete from keyring where purpose in ('mail', 'token-signing')").await.unwrap();
+        desk.fresh.db.run_raw("delete from keyring where purpose in ('vault', 'token-signing')").await.unwrap();
         let master = MasterKey::generate(&mut clock::rng());
         if rekeyed_first {
             Keyring::rekey(&desk.fresh.db, &desk.master, &master, now).await.unwrap();
         }
         let desk = Desk { master: if rekeyed_first { master } else { desk.master }, ..desk };
         let (app, tasks) = desk.start_still(desk.folder_post()).await;
-        assert_eq!(audit(&desk.fresh.db, "keyring.add_mail_key").await.len(), 1);
-        assert_eq!(list_keyring(&desk.fresh.db).await.unwrap().iter().filter(|row| row.purpose == "mail").count(), 1);
+        assert_eq!(audit(&desk.fresh.db, "keyring.complete").await.len(), 1);
+        assert_eq!(list_keyring(&desk.fresh.db).await.unwrap().iter().filter(|row| row.purpose == "vault").count(), 1);
 
         // What waits is read under the next master key, too.
         change(&app, "ada@example.com", false).await.unwrap();
