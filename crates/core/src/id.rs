@@ -110,6 +110,10 @@ id! {
     IdentityId, "idn_"
 }
 id! {
+    /// An invitation's id, `inv_…`.
+    InvitationId, "inv_"
+}
+id! {
     /// A session's id, `ses_…`.
     SessionId, "ses_"
 }

@@ -18,6 +18,8 @@ pub struct Login {
     pub verify_link: Option<String>,
     /// Where a link that resets a password leads.
     pub reset_link: Option<String>,
+    /// Where the link leads that takes an invitation, likewise.
+    pub join_link: Option<String>,
     /// When guessing at one person's password or codes locks their logins.
     pub person_lockout: Rule,
     /// When guessing from one address locks it.
@@ -34,6 +36,7 @@ impl Default for Login {
             is_open: false,
             verify_link: None,
             reset_link: None,
+            join_link: None,
             person_lockout: rule(10),
             ip_lockout: rule(50),
         }

@@ -31,7 +31,7 @@ pub const DEFAULT_KIND: &str = "default";
 pub const OPERATOR_KIND: &str = "operator";
 /// What an operator's key can be permitted. A customer's own credential may hold these too; it then reaches its own
 /// account alone.
-pub const MANAGEMENT: [(&str, &str); 15] = [
+pub const MANAGEMENT: [(&str, &str); 17] = [
     ("accounts:read", "see accounts"),
     ("accounts:write", "make and change accounts"),
     ("audit:read", "read the audit log"),
@@ -42,6 +42,8 @@ pub const MANAGEMENT: [(&str, &str); 15] = [
     ("keys:write", "make, change, rotate and revoke keys"),
     ("lockouts:read", "see who is locked out after too many wrong keys"),
     ("lockouts:write", "lift a lockout"),
+    ("members:read", "see who belongs to an account, and who is invited"),
+    ("members:write", "invite people, change their role, take them out"),
     ("metrics:read", "scrape the server's metrics"),
     ("signing-keys:read", "see the keys tokens are signed with"),
     ("signing-keys:write", "have another key sign tokens"),
@@ -94,6 +96,8 @@ pub struct Kind {
     pub open_permissions: bool,
     /// What a service gives to this kind's keys, `{service}` standing for its name; `None` for what the service says.
     pub service_permissions: Option<Vec<String>>,
+    /// Whether its keys are a person's own: one ends with its person's membership, and never does more than they may.
+    pub personal: bool,
     /// How its keys are presented.
     pub header: HeaderRule,
     /// How long an old secret works after a rotation where the request does not say.

@@ -21,6 +21,8 @@ pub enum Purpose {
     VerifyEmail,
     /// Choosing another password.
     ResetPassword,
+    /// Belonging to an account.
+    Join,
     /// The public id of a secret key.
     KeyId,
 }
@@ -32,6 +34,7 @@ impl Purpose {
             Self::Challenge => "login challenge",
             Self::VerifyEmail => "verify email",
             Self::ResetPassword => "reset password",
+            Self::Join => "join account",
             Self::KeyId => "key id",
         }
     }

@@ -2,7 +2,8 @@
 //! and is bound to what it is about, so that it is void as soon as that has changed: a ticket for another password with the
 //! password it replaces, one for an address with the address.
 
-use crate::id::UserId;
+use crate::id::{InvitationId, UserId};
+use crate::member::INVITED_FOR;
 use crate::proof::{ProofKey, Purpose};
 use crate::secret::PlainKey;
 use crate::time::{Span, Time};
@@ -16,6 +17,8 @@ pub enum Good {
     VerifyEmail,
     /// Choosing another password. Bound to the present one's hash.
     ResetPassword,
+    /// Belonging to an account. Bound to what its invitation says.
+    Join,
 }
 
 impl Good {
@@ -26,6 +29,7 @@ impl Good {
             Self::LogIn => "kwc_",
             Self::VerifyEmail => "kwv_",
             Self::ResetPassword => "kwp_",
+            Self::Join => "kwi_",
         }
     }
 
@@ -36,6 +40,7 @@ impl Good {
             Self::LogIn => Span::minutes(5),
             Self::VerifyEmail => Span::days(3),
             Self::ResetPassword => Span::minutes(60),
+            Self::Join => INVITED_FOR,
         }
     }
 
@@ -44,6 +49,7 @@ impl Good {
             Self::LogIn => Purpose::Challenge,
             Self::VerifyEmail => Purpose::VerifyEmail,
             Self::ResetPassword => Purpose::ResetPassword,
+            Self::Join => Purpose::Join,
         }
     }
 }
@@ -53,8 +59,7 @@ impl Good {
 pub struct Ticket<'a> {
     /// What it is good for.
     pub good: Good,
-    /// Whose it is.
-    pub user: UserId,
+    about: u128,
     /// When it ends.
     pub expires_at: Time,
     proof: &'a str,
@@ -64,57 +69,70 @@ impl<'a> Ticket<'a> {
     /// Reads a ticket. `None` where it cannot be one of this sort.
     #[must_use]
     pub fn read(good: Good, text: &'a str) -> Option<Self> {
-        let (user, rest) = text.strip_prefix(good.prefix())?.split_once('_')?;
+        let (about, rest) = text.strip_prefix(good.prefix())?.split_once('_')?;
         let (seconds, proof) = rest.split_once('_')?;
-        let user = format!("{}{user}", UserId::PREFIX).parse().ok()?;
+        let about = format!("{}{about}", UserId::PREFIX).parse::<UserId>().ok()?.bits();
         let seconds: u32 = seconds.parse().ok()?;
         let expires_at = Time::from_millis(i64::from(seconds) * 1_000);
-        (text == spelled(good, user, seconds.into(), proof)).then_some(Self { good, user, expires_at, proof })
+        (text == spelled(good, about, seconds.into(), proof)).then_some(Self { good, expires_at, about, proof })
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn user(&self) -> UserId {
+        UserId::from_bits(self.about)
+    }
+
+    /// The invitation it is for, where it is for one.
+    #[must_use]
+    pub const fn invitation(&self) -> InvitationId {
+        InvitationId::from_bits(self.about)
     }
 
     /// Whether it was made here, for what it is bound to, and its time is not over.
     #[must_use]
     pub fn holds(&self, key: &ProofKey, bound: &str, now: Time) -> bool {
-        let (user, ends) = (self.user.bits().to_be_bytes(), self.expires_at.millis().to_be_bytes());
-        let parts = [user.as_slice(), &ends, bound.as_bytes()];
+        let (about, ends) = (self.about.to_be_bytes(), self.expires_at.millis().to_be_bytes());
+        let parts = [about.as_slice(), &ends, bound.as_bytes()];
         now < self.expires_at && key.is_proved(self.good.purpose(), &parts, self.proof)
     }
 }
 
-/// A ticket for a person, bound to what it is about, and when it ends.
+/// A ticket for a person, or for an invitation, by the bits of its id; bound to what it is about. And when it ends.
 #[must_use]
-pub fn ticket(key: &ProofKey, good: Good, user: UserId, bound: &str, now: Time) -> (PlainKey, Time) {
+pub fn ticket(key: &ProofKey, good: Good, about: u128, bound: &str, now: Time) -> (PlainKey, Time) {
     let seconds = now.after(good.lasts()).millis().div_euclid(1_000);
     let expires_at = Time::from_millis(seconds * 1_000);
     let ends = expires_at.millis().to_be_bytes();
-    let proof = key.prove(good.purpose(), &[&user.bits().to_be_bytes(), &ends, bound.as_bytes()]);
-    (PlainKey::new(spelled(good, user, seconds, &proof)), expires_at)
+    let proof = key.prove(good.purpose(), &[&about.to_be_bytes(), &ends, bound.as_bytes()]);
+    (PlainKey::new(spelled(good, about, seconds, &proof)), expires_at)
 }
 
-fn spelled(good: Good, user: UserId, seconds: i64, proof: &str) -> String {
-    let user = user.to_string();
-    format!("{}{}_{seconds}_{proof}", good.prefix(), user.strip_prefix(UserId::PREFIX).unwrap_or_default())
+/// What it is about is spelled as in an id, without the word before it.
+fn spelled(good: Good, about: u128, seconds: i64, proof: &str) -> String {
+    let id = UserId::from_bits(about).to_string();
+    format!("{}{}_{seconds}_{proof}", good.prefix(), id.strip_prefix(UserId::PREFIX).unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ALL: [Good; 3] = [Good::LogIn, Good::VerifyEmail, Good::ResetPassword];
+    const ALL: [Good; 4] = [Good::LogIn, Good::VerifyEmail, Good::ResetPassword, Good::Join];
 
     #[test]
     fn a_ticket_is_for_one_thing_one_person_and_what_it_is_bound_to() {
-        let (key, now, user) = (ProofKey::new(&[1; 32]), Time::from_millis(1_795_000_000_000), UserId::from_bits(9));
+        let (key, now, about) = (ProofKey::new(&[1; 32]), Time::from_millis(1_795_000_000_000), 9);
         for good in ALL {
-            let (text, ends) = ticket(&key, good, user, "bound", now);
+            let (text, ends) = ticket(&key, good, about, "bound", now);
             let text = text.reveal();
             assert_eq!(ends, now.after(good.lasts()));
             let shown = Ticket::read(good, text).unwrap();
-            assert_eq!(shown.user, user);
+            assert_eq!((shown.user(), shown.invitation()), (UserId::from_bits(9), InvitationId::from_bits(9)));
             assert!(shown.holds(&key, "bound", now));
             assert!(!shown.holds(&key, "another", now));
             assert!(!shown.holds(&key, "bound", ends));
-            assert!(!Ticket { user: UserId::from_bits(8), ..shown }.holds(&key, "bound", now));
+            assert!(!Ticket { about: 8, ..shown }.holds(&key, "bound", now));
             assert!(!Ticket { expires_at: ends.after(Span::days(1)), ..shown }.holds(&key, "bound", now));
             for other in ALL.into_iter().filter(|other| *other != good) {
                 assert!(Ticket::read(other, text).is_none());

@@ -33,8 +33,11 @@ pub(super) fn login(raw: &RawPolicy, check: &mut Check<'_>) -> Login {
     }
     login.idle = login.idle.min(login.session);
     login.is_open = said.open.unwrap_or(login.is_open);
-    let links =
-        [("verify", &said.verify_link, &mut login.verify_link), ("reset", &said.reset_link, &mut login.reset_link)];
+    let links = [
+        ("verify", &said.verify_link, &mut login.verify_link),
+        ("reset", &said.reset_link, &mut login.reset_link),
+        ("join", &said.join_link, &mut login.join_link),
+    ];
     for (name, said, to) in links {
         let Some(link) = said else { continue };
         let is_web = link.get_ref().starts_with("https://") || link.get_ref().starts_with("http://127.0.0.1");

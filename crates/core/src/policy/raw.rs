@@ -53,6 +53,7 @@ pub(super) struct RawLogin {
     pub(super) open: Option<bool>,
     pub(super) verify_link: Option<Spanned<String>>,
     pub(super) reset_link: Option<Spanned<String>>,
+    pub(super) join_link: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) lockout: RawLoginLockout,
 }
@@ -122,6 +123,8 @@ pub(super) struct RawKind {
     #[serde(default)]
     pub(super) open_permissions: bool,
     pub(super) service_permissions: Option<Names>,
+    #[serde(default)]
+    pub(super) personal: bool,
     #[serde(default = "strict_bearer")]
     pub(super) header: HeaderRule,
     #[serde(default)]

@@ -48,6 +48,7 @@ fn a_mistake_is_told_with_its_line_and_what_to_write() {
         (with("[login]\nlockout = { person = \"never\" }"), 5, "10 in 5m for 15m"),
         (with("[login]\npassword = \"8\""), 5, "password"),
         (with("[login]\nverify_link = \"https://example.com/\""), 5, "{token}"),
+        (with("[login]\njoin_link = \"https://example.com/\""), 5, "{token}"),
         (with("[login]\nreset_link = \"http://example.com/{token}\""), 5, "https"),
         (with("[tokens]\nalgorithm = \"none\""), 5, "EdDSA, ES256 or HS256"),
         (with("[tokens]\nexchanged = \"16m\""), 5, "15m"),
