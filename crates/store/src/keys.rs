@@ -70,6 +70,10 @@ statements! {
     /// The bounds are those of the index, in the words its engine knows them by.
     COUNT_KEYS_BY_PERSON = "select count(*), min(created_ms) from keys where created_by = $1 and created_ms > $2 \
         and kind = $3 and created_by >= 'user:' and created_by < 'user;'";
+    /// Of any account where `$3` names none.
+    LIST_KEYS_BY_PERSON = concat!("select ", key_columns!(), " from keys k where k.created_by = $1 and k.kind = $2 \
+        and k.revoked_ms is null and (cast($3 as text) is null or k.account = $3) \
+        and k.created_by >= 'user:' and k.created_by < 'user;' order by k.created_ms, k.id");
     /// Not a change of the key: its version stays.
     SET_DUE_TOLD = "update keys set due_told_ms = $2 where id = $1 and due_told_ms is null and revoked_ms is null";
     FIND_KEY = concat!("select ", key_columns!(), " from keys k where k.id = $1");
@@ -317,6 +321,20 @@ pub async fn count_keys_by_person(
     let counted =
         find(on, COUNT_KEYS_BY_PERSON, values![person, since, kind], |row| Ok((row.int()?, row.maybe_time()?)));
     Ok(counted.await?.unwrap_or_default())
+}
+
+/// A person's keys of a kind that are not revoked, oldest first: those a person, by their actor's name, has made.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn list_keys_by_person(
+    on: &impl Read,
+    person: &str,
+    kind: &str,
+    account: Option<AccountId>,
+) -> Result<Vec<Key>, StoreError> {
+    let account = account.map(|id| id.to_string());
+    list(on, LIST_KEYS_BY_PERSON, values![person, kind, account], key).await
 }
 
 /// Notes that a key was said to be due. `false` where it has been said before, or the key is revoked.

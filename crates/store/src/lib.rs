@@ -13,6 +13,7 @@ pub mod identities;
 pub mod keyring;
 pub mod keys;
 pub mod mail;
+pub mod members;
 mod migrations;
 mod read;
 pub mod registry;

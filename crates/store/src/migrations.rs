@@ -31,6 +31,7 @@ migrations! {
     7 "0007_identities",
     8 "0008_mail",
     9 "0009_pending_email",
+    10 "0010_invitations",
 }
 
 #[cfg(test)]

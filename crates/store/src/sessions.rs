@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use keywright_core::account::Standing;
-use keywright_core::id::{SessionId, UserId};
+use keywright_core::id::{AccountId, SessionId, UserId};
 use keywright_core::member::MemberRole;
 use keywright_core::session::{Method, Session};
 use keywright_core::time::Time;
@@ -23,6 +23,8 @@ statements! {
         where id = $1 and turn = $2 and ended_ms is null and expires_ms > $3";
     END_SESSION = "update sessions set ended_ms = $2 where id = $1 and ended_ms is null";
     END_OTHER_SESSIONS = "update sessions set ended_ms = $3 where user_id = $1 and id <> $2 and ended_ms is null \
+        and expires_ms > $3";
+    END_ACCOUNT_SESSIONS = "update sessions set ended_ms = $3 where user_id = $1 and account = $2 and ended_ms is null \
         and expires_ms > $3";
     FORGET_SESSIONS = "delete from sessions where ends_ms < $1";
     FIND_SESSION = "select id, user_id, account, created_by, created_ms, expires_ms, ends_ms, ended_ms, method, ip, \
@@ -118,6 +120,14 @@ pub async fn end_other_sessions(
 ) -> Result<u64, StoreError> {
     let but = but.map(|id| id.to_string()).unwrap_or_default();
     tx.write(END_OTHER_SESSIONS, values![user, but, now], Rows::Any).await
+}
+
+/// Ends all of a person's sessions in an account. Says how many held.
+///
+/// # Errors
+/// Unavailable.
+pub async fn end_account_sessions(tx: &mut Tx, user: UserId, account: AccountId, now: Time) -> Result<u64, StoreError> {
+    tx.write(END_ACCOUNT_SESSIONS, values![user, account, now], Rows::Any).await
 }
 
 /// Forgets sessions that were over for good before this.

@@ -95,6 +95,7 @@ pub fn statements() -> Vec<(&'static str, Sql)> {
         crate::keyring::STATEMENTS,
         crate::keys::STATEMENTS,
         crate::mail::STATEMENTS,
+        crate::members::STATEMENTS,
         crate::registry::STATEMENTS,
         crate::replays::STATEMENTS,
         crate::secrets::STATEMENTS,

@@ -1,10 +1,9 @@
-//! People, and which accounts they belong to.
+//! People.
 //!
 //! Every person has an address of their own in the table; where they have none, their id stands there.
 
 use keywright_core::account::User;
-use keywright_core::id::{AccountId, UserId};
-use keywright_core::member::MemberRole;
+use keywright_core::id::UserId;
 use keywright_core::time::Time;
 
 use crate::error::StoreError;
@@ -24,8 +23,6 @@ statements! {
     FIND_USER = "select id, email, email_verified_ms, totp_on_ms, disabled_ms, created_ms from users where id = $1";
     LIST_USERS = "select id, email, email_verified_ms, totp_on_ms, disabled_ms, created_ms from users \
         where id > $1 order by id limit $2";
-    LIST_MEMBERSHIPS = "select account, role from members where user_id = $1 order by account";
-    INSERT_MEMBER = "insert into members (account, user_id, role, created_ms) values ($1, $2, $3, $4)";
     /// Only over the password it was decided by.
     UPDATE_PASSWORD = "update users set password_hash = $3, password_ms = $4 where id = $1 and password_hash = $2";
     UPDATE_PENDING_EMAIL = "update users set pending_email = $2 where id = $1";
@@ -149,26 +146,4 @@ pub async fn find_user(on: &impl Read, id: UserId) -> Result<Option<User>, Store
 pub async fn list_users(on: &impl Read, after: Option<UserId>, limit: i64) -> Result<Vec<User>, StoreError> {
     let after = after.map(|id| id.to_string()).unwrap_or_default();
     list(on, LIST_USERS, values![after, limit], user).await
-}
-
-/// Lists the accounts a person belongs to, and as what.
-///
-/// # Errors
-/// Unavailable or corrupt.
-pub async fn list_memberships(on: &impl Read, user: UserId) -> Result<Vec<(AccountId, MemberRole)>, StoreError> {
-    list(on, LIST_MEMBERSHIPS, values![user], |row| Ok((row.parsed()?, row.named(MemberRole::from_name)?))).await
-}
-
-/// Makes a person a member of an account.
-///
-/// # Errors
-/// Conflict: they are one already, or one of the two is not there.
-pub async fn insert_member(
-    tx: &mut Tx,
-    account: AccountId,
-    user: UserId,
-    role: MemberRole,
-    now: Time,
-) -> Result<(), StoreError> {
-    tx.write(INSERT_MEMBER, values![account, user, role.name(), now], Rows::One).await.map(drop)
 }

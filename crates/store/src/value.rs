@@ -1,6 +1,6 @@
 //! What goes into a statement: one of three types, and a null has one too, for PostgreSQL wants to know.
 
-use keywright_core::id::{AccountId, IdentityId, KeyId, MailId, ServiceId, SessionId, SshKeyId, UserId};
+use keywright_core::id::{AccountId, IdentityId, InvitationId, KeyId, MailId, ServiceId, SessionId, SshKeyId, UserId};
 use keywright_core::secret::Digest;
 use keywright_core::time::Time;
 use serde::Serialize;
@@ -57,6 +57,7 @@ from! {
     AccountId => |value| Text(value.to_string());
     SessionId => |value| Text(value.to_string());
     IdentityId => |value| Text(value.to_string());
+    InvitationId => |value| Text(value.to_string());
     UserId => |value| Text(value.to_string());
     SshKeyId => |value| Text(value.to_string());
     ServiceId => |value| Text(value.to_string());

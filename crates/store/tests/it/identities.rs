@@ -8,8 +8,9 @@ use keywright_store::StoreError;
 use keywright_store::identities::{
     Place, delete_identity, find_identity, find_identity_of, find_places, insert_identity, list_identities,
 };
+use keywright_store::members::insert_member;
 use keywright_store::testing::Fresh;
-use keywright_store::users::{insert_member, insert_user, update_disabled};
+use keywright_store::users::{insert_user, update_disabled};
 
 use crate::on_both_engines;
 use crate::samples::{account_id, at, user, with_accounts};

@@ -11,6 +11,7 @@ mod identities;
 mod keyring;
 mod keys;
 mod mail;
+mod members;
 mod postgres_only;
 mod registry;
 mod replays;

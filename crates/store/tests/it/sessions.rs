@@ -5,12 +5,13 @@ use keywright_core::id::SessionId;
 use keywright_core::member::MemberRole;
 use keywright_core::session::{Method, Session};
 use keywright_store::StoreError;
+use keywright_store::members::{insert_member, list_memberships};
 use keywright_store::sessions::{
-    Access, end_other_sessions, end_session, find_access, find_session, forget_sessions, has_logged_in_from,
-    insert_session, list_sessions, take_turn,
+    Access, end_account_sessions, end_other_sessions, end_session, find_access, find_session, forget_sessions,
+    has_logged_in_from, insert_session, list_sessions, take_turn,
 };
 use keywright_store::testing::Fresh;
-use keywright_store::users::{insert_member, insert_user, list_memberships, list_users, update_disabled};
+use keywright_store::users::{insert_user, list_users, update_disabled};
 
 use crate::on_both_engines;
 use crate::samples::{account_id, at, user, with_accounts};
@@ -86,7 +87,9 @@ async fn all_other_sessions_end_together(fresh: &Fresh) {
     let mut tx = fresh.db.begin().await.unwrap();
     assert_eq!(end_other_sessions(&mut tx, user(1).id, Some(session(2).id), at(5)).await, Ok(2));
     assert_eq!(end_other_sessions(&mut tx, user(2).id, None, at(5)).await, Ok(0));
-    assert_eq!(end_other_sessions(&mut tx, user(1).id, None, at(6)).await, Ok(1));
+    assert_eq!(end_account_sessions(&mut tx, user(1).id, account_id(2), at(6)).await, Ok(0));
+    assert_eq!(end_account_sessions(&mut tx, user(1).id, account_id(1), at(6)).await, Ok(1));
+    assert_eq!(end_other_sessions(&mut tx, user(1).id, None, at(6)).await, Ok(0));
     assert_eq!(forget_sessions(&mut tx, at(1_000)).await, Ok(0));
     assert_eq!(forget_sessions(&mut tx, at(1_001)).await, Ok(3));
 }

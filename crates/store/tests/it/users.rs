@@ -3,10 +3,11 @@
 use keywright_core::account::User;
 use keywright_core::member::MemberRole;
 use keywright_store::StoreError;
+use keywright_store::members::insert_member;
 use keywright_store::testing::Fresh;
 use keywright_store::users::{
-    Credentials, find_credentials, find_credentials_by_email, find_pending_email, find_user, insert_member,
-    insert_user, list_users, update_email, update_password, update_pending_email,
+    Credentials, find_credentials, find_credentials_by_email, find_pending_email, find_user, insert_user, list_users,
+    update_email, update_password, update_pending_email,
 };
 
 use crate::on_both_engines;
