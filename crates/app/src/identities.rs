@@ -5,7 +5,7 @@ use keywright_core::audit::AuditEvent;
 use keywright_core::external::{Identity, Issuer, LinkedIdentity, is_subject};
 use keywright_core::id::{AccountId, IdentityId, UserId};
 use keywright_core::time::Time;
-use keywright_store::{Tx, accounts, identities, users};
+use keywright_store::{Tx, accounts, identities, members, users};
 use serde_json::json;
 
 use crate::caller::Caller;
@@ -110,7 +110,7 @@ impl App {
                 let (account, made) = home(tx, &identity, named, now).await?;
                 let user = newcomer(tx, &identity, now).await?;
                 users::insert_user(tx, &user, "").await?;
-                users::insert_member(tx, account, user.id, issuer.role, now).await?;
+                members::insert_member(tx, account, user.id, issuer.role, now).await?;
                 let linked = link(&issuer, identity, user.id, now);
                 identities::insert_identity(tx, &linked).await?;
                 let detail = json!({ "email": user.email, "role": issuer.role, "issuer": issuer.url });

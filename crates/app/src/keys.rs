@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::caller::{Caller, Reach};
 use crate::error::Error;
+use crate::personal::make_own;
 use crate::replay::Replay;
 use crate::widen::{must_not_widen, must_stay_in_environment};
 use crate::{App, clock, credits};
@@ -109,6 +110,7 @@ impl App {
                         Bound::Caller => must_not_widen(tx, &world.policy, &author, &key, None).await?,
                         Bound::Kind => must_stay_in_environment(tx, &world.policy, &author, &key).await?,
                     }
+                    make_own(tx, &world.policy, &kind, &author, &mut key).await?;
                     must_have_room(tx, &kind, &key, now).await?;
                     must_not_hurry(tx, &author, &kind, now).await?;
                     keys::insert_key(tx, &key).await?;

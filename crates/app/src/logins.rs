@@ -17,7 +17,7 @@ use keywright_core::ticket::{Good, Ticket, ticket};
 use keywright_core::time::Time;
 use keywright_core::totp::Code;
 use keywright_store::users::Credentials;
-use keywright_store::{Tx, accounts, sessions, users};
+use keywright_store::{Tx, accounts, members, sessions, users};
 use rand::Rng as _;
 use serde_json::json;
 
@@ -102,7 +102,7 @@ impl App {
             }
             (Some(_), None) => {
                 let (user, hash) = (credentials.user.id, &credentials.password_hash);
-                let (challenge, expires_at) = ticket(&self.keyring.proofs, Good::LogIn, user, hash, now);
+                let (challenge, expires_at) = ticket(&self.keyring.proofs, Good::LogIn, user.bits(), hash, now);
                 return Ok(LoggedIn::NeedsCode { challenge, expires_at });
             }
         };
@@ -188,7 +188,7 @@ impl App {
         let now = self.clock.now();
         let shown = Ticket::read(Good::LogIn, text);
         let found = match shown {
-            Some(shown) => users::find_credentials(&self.db, shown.user).await?,
+            Some(shown) => users::find_credentials(&self.db, shown.user()).await?,
             None => None,
         };
         let holds = |found: &Credentials| {
@@ -204,7 +204,7 @@ impl App {
     }
 
     async fn account_to_enter(&self, user: UserId, named: Option<AccountId>) -> Result<AccountId, Error> {
-        for (account, _) in users::list_memberships(&self.db, user).await? {
+        for (account, _) in members::list_memberships(&self.db, user).await? {
             let found = accounts::find_account(&self.db, account).await?;
             let is_active = found.is_some_and(|found| found.standing == Standing::Active);
             match named {

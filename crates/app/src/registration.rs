@@ -17,7 +17,7 @@ use keywright_core::ticket::{Good, Ticket, ticket};
 use keywright_core::time::{Span, Time};
 use keywright_core::totp::Code;
 use keywright_store::users::Credentials;
-use keywright_store::{StoreError, Tx, accounts, sessions, users};
+use keywright_store::{StoreError, Tx, accounts, members, sessions, users};
 use serde_json::json;
 
 use crate::caller::Caller;
@@ -32,7 +32,7 @@ use crate::{App, clock};
 /// Registrations and resets asked for from one address.
 const ASKED_PER_IP: u32 = 20;
 /// Letters one address is sent at the wish of people who have not shown who they are.
-const LETTERS_PER_ADDRESS: u32 = 5;
+pub(crate) const LETTERS_PER_ADDRESS: u32 = 5;
 const WINDOW: Span = Span::minutes(60);
 
 impl App {
@@ -77,7 +77,7 @@ impl App {
                 }
                 users::insert_user(tx, &user, &hash).await?;
                 accounts::insert_account(tx, &account).await?;
-                users::insert_member(tx, account.id, user.id, MemberRole::Owner, now).await?;
+                members::insert_member(tx, account.id, user.id, MemberRole::Owner, now).await?;
                 if may_write {
                     outbox.put(tx, &verify).await?;
                 }
@@ -97,8 +97,8 @@ impl App {
     pub async fn verify_email(&self, token: &str, place: Place) -> Result<(), Error> {
         let now = self.clock.now();
         let shown = self.presented(Good::VerifyEmail, token, &place, now).await?;
-        let user = users::find_user(&self.db, shown.user).await?.ok_or_else(over)?;
-        let pending = users::find_pending_email(&self.db, shown.user).await?;
+        let user = users::find_user(&self.db, shown.user()).await?.ok_or_else(over)?;
+        let pending = users::find_pending_email(&self.db, shown.user()).await?;
         let candidates = pending.clone().into_iter().chain(user.email.clone());
         let proved = candidates.into_iter().find(|email| shown.holds(&self.keyring.proofs, email, now));
         let Some(proved) = proved else { return Err(self.no_ticket(&place, now)) };
@@ -203,7 +203,7 @@ impl App {
         let found = users::find_credentials_by_email(&self.db, email).await?;
         let Some(found) = found.filter(|found| found.user.disabled_at.is_none()) else { return Ok(()) };
         let user = found.user.id;
-        let (token, _) = ticket(&self.keyring.proofs, Good::ResetPassword, user, &bound(&found), now);
+        let (token, _) = ticket(&self.keyring.proofs, Good::ResetPassword, user.bits(), &bound(&found), now);
         let link = self.link(Good::ResetPassword, token.reveal())?;
         let letter = self.letter(email, "Choose another password", RESET, Some(&link))?;
         self.write(Author::person(user, place.request_id), move |tx| {
@@ -224,7 +224,7 @@ impl App {
     pub async fn reset_password(&self, token: &str, next: &str, code: Option<&str>, place: Place) -> Result<(), Error> {
         let now = self.clock.now();
         let shown = self.presented(Good::ResetPassword, token, &place, now).await?;
-        let found = users::find_credentials(&self.db, shown.user)
+        let found = users::find_credentials(&self.db, shown.user())
             .await?
             .filter(|found| found.user.disabled_at.is_none() && shown.holds(&self.keyring.proofs, &bound(found), now));
         let Some(found) = found else { return Err(self.no_ticket(&place, now)) };
@@ -264,19 +264,25 @@ impl App {
     }
 
     /// Reads a ticket; what is none counts as a guess.
-    async fn presented<'t>(&self, good: Good, token: &'t str, place: &Place, now: Time) -> Result<Ticket<'t>, Error> {
+    pub(crate) async fn presented<'t>(
+        &self,
+        good: Good,
+        token: &'t str,
+        place: &Place,
+        now: Time,
+    ) -> Result<Ticket<'t>, Error> {
         if let Some(wait) = self.login_locked_for(None, place.ip, now).await? {
             return Err(Error::Limited(wait));
         }
         Ticket::read(good, token).ok_or_else(|| self.no_ticket(place, now))
     }
 
-    fn no_ticket(&self, place: &Place, now: Time) -> Error {
+    pub(crate) fn no_ticket(&self, place: &Place, now: Time) -> Error {
         self.count_login(None, place.ip, now).map_or_else(over, Error::Limited)
     }
 
     /// Counts what somebody asks for without a credential.
-    fn ask(&self, what: &str, ip: Option<std::net::IpAddr>, most: u32, now: Time) -> Result<(), Error> {
+    pub(crate) fn ask(&self, what: &str, ip: Option<std::net::IpAddr>, most: u32, now: Time) -> Result<(), Error> {
         let limit = RateLimit { name: what.into(), limit: most, window: WINDOW };
         self.issued.take(what, ip, &limit, now)
     }
@@ -287,17 +293,18 @@ impl App {
     }
 
     fn verification(&self, user: &User, now: Time) -> Result<Letter, Error> {
-        let (token, _) = ticket(&self.keyring.proofs, Good::VerifyEmail, user.id, user.address(), now);
+        let (token, _) = ticket(&self.keyring.proofs, Good::VerifyEmail, user.id.bits(), user.address(), now);
         let link = self.link(Good::VerifyEmail, token.reveal())?;
         self.letter(user.address(), "Confirm your address", VERIFY, Some(&link))
     }
 
     /// Where a ticket is taken to: what the policy says, or a page of ours at the public address (security.md 47).
-    fn link(&self, good: Good, token: &str) -> Result<String, Error> {
+    pub(crate) fn link(&self, good: Good, token: &str) -> Result<String, Error> {
         let login = &self.world().policy.login;
         let (template, page) = match good {
             Good::VerifyEmail => (&login.verify_link, "verify-email"),
             Good::ResetPassword | Good::LogIn => (&login.reset_link, "reset-password"),
+            Good::Join => (&login.join_link, "join"),
         };
         match (template, &self.site) {
             (Some(template), _) => Ok(template.replace("{token}", token)),
@@ -308,7 +315,7 @@ impl App {
         }
     }
 
-    fn letter(&self, to: &str, subject: &str, text: &str, link: Option<&str>) -> Result<Letter, Error> {
+    pub(crate) fn letter(&self, to: &str, subject: &str, text: &str, link: Option<&str>) -> Result<Letter, Error> {
         let name = &self.world().policy.login.name;
         let link = link.map(|link| format!("\n{link}\n")).unwrap_or_default();
         let text = format!("{}{link}\n-- \n{name}\n", text.replace("{name}", name));
@@ -341,7 +348,7 @@ fn address(text: &str) -> Result<String, Error> {
     normal_email(text).ok_or_else(|| Error::invalid("email", "is no address, as in ann@example.com"))
 }
 
-fn over() -> Error {
+pub(crate) fn over() -> Error {
     Error::invalid("token", "is no such link, was used before, or is over: ask for another one")
 }
 
@@ -353,7 +360,7 @@ fn renamed(mut errors: Vec<keywright_core::draft::FieldError>) -> Error {
 
 /// Whoever owns an account speaks for its address, where the two are one.
 async fn verify_accounts(tx: &mut Tx, user: &User, email: &str, now: Time) -> Result<(), Error> {
-    for (id, role) in users::list_memberships(tx, user.id).await? {
+    for (id, role) in members::list_memberships(tx, user.id).await? {
         let Some(mut account) = accounts::find_account(tx, id).await? else { continue };
         let is_theirs = [Some(email), user.email.as_deref()].contains(&Some(account.profile.email.as_str()));
         if role != MemberRole::Owner || !is_theirs || account.profile.email.is_empty() {

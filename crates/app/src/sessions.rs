@@ -12,7 +12,7 @@ use keywright_core::id::{AccountId, SessionId, UserId};
 use keywright_core::session::{self, Method, Session, TOKEN_LIFE};
 use keywright_core::signing::Refused;
 use keywright_core::time::Span;
-use keywright_store::{sessions, users};
+use keywright_store::{members, sessions, users};
 use serde_json::json;
 
 use crate::App;
@@ -215,7 +215,7 @@ impl App {
 
     /// The account a person is to act in: the one they name, else the only one they belong to.
     async fn membership(&self, user: UserId, named: Option<AccountId>) -> Result<AccountId, Error> {
-        let memberships = users::list_memberships(&self.db, user).await?;
+        let memberships = members::list_memberships(&self.db, user).await?;
         match (named, memberships.as_slice()) {
             (Some(named), all) if all.iter().any(|(account, _)| *account == named) => Ok(named),
             (Some(_), _) => Err(Error::invalid("account_id", "is no account this person belongs to")),

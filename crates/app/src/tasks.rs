@@ -112,6 +112,9 @@ async fn flush(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             if let Err(error) = app.forget_sessions().await {
                 tracing::warn!(%error, "sessions that are over could not be forgotten");
             }
+            if let Err(error) = app.forget_invitations().await {
+                tracing::warn!(%error, "invitations that are over could not be forgotten");
+            }
             if let Err(error) = app.forget_replays().await {
                 tracing::warn!(%error, "old Idempotency-Keys could not be forgotten");
             }

@@ -1,16 +1,19 @@
 //! Use cases on people: made and shut out by operators; their own password.
 
+use std::sync::Arc;
+
 use keywright_core::account::{User, normal_email};
 use keywright_core::audit::AuditEvent;
 use keywright_core::id::{AccountId, UserId};
 use keywright_core::member::MemberRole;
 use keywright_core::password::Password;
-use keywright_store::{StoreError, accounts, factors, sessions, users};
+use keywright_store::{StoreError, accounts, factors, members, sessions, users};
 use serde_json::json;
 
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::logins::Place;
+use crate::personal::end_personal_keys;
 use crate::{App, clock};
 
 /// A person and the accounts they belong to.
@@ -59,7 +62,7 @@ impl App {
                     StoreError::Conflict => Error::Conflict("there is a person with this email already".into()),
                     other @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => other.into(),
                 })?;
-                users::insert_member(tx, account, user.id, role, now).await?;
+                members::insert_member(tx, account, user.id, role, now).await?;
                 let detail = json!({ "email": user.email, "role": role });
                 let target = user.id.to_string();
                 let event = AuditEvent { action: "user.create", target, account: Some(account), detail };
@@ -104,23 +107,28 @@ impl App {
         Ok(people)
     }
 
-    /// Shuts a person out of everything, on their next request, or lets them in again.
+    /// Shuts a person out of everything, on their next request, or lets them in again. Keys that were their own, of kinds the
+    /// policy calls personal, are revoked with it.
     ///
     /// # Errors
     /// The caller is no operator, or there is no such person.
     pub async fn set_user_disabled(&self, caller: &Caller, id: UserId, disabled: bool) -> Result<Person, Error> {
         caller.must_be_operator()?;
         caller.must(&self.world().policy.catalog, "users:write")?;
-        let now = self.clock.now();
+        let (now, world) = (self.clock.now(), Arc::clone(self.world()));
         let user = self
-            .write(caller, move |tx| {
+            .write_all(caller, move |tx| {
                 Box::pin(async move {
                     let user = users::find_user(tx, id).await?.ok_or(Error::NotFound("user"))?;
                     let since = disabled.then(|| user.disabled_at.unwrap_or(now));
                     users::update_disabled(tx, id, since).await?;
+                    let ended = match disabled {
+                        true => end_personal_keys(tx, &world.policy, None, id, None, now).await?,
+                        false => Vec::new(),
+                    };
                     let action = if disabled { "user.disable" } else { "user.enable" };
                     let event = AuditEvent { action, target: id.to_string(), account: None, detail: json!({}) };
-                    Ok((User { disabled_at: since, ..user }, event))
+                    Ok((User { disabled_at: since, ..user }, [event].into_iter().chain(ended).collect()))
                 })
             })
             .await?;
@@ -199,7 +207,7 @@ impl App {
     }
 
     async fn person(&self, user: User) -> Result<Person, Error> {
-        let memberships = users::list_memberships(&self.db, user.id).await?;
+        let memberships = members::list_memberships(&self.db, user.id).await?;
         Ok(Person { user, memberships })
     }
 }

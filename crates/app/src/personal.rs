@@ -1,0 +1,70 @@
+//! Keys that are a person's own, of the kinds the policy calls personal: whose they are, and when they end.
+//!
+//! What must stay true: such a key does no more than its person may do in its account, at any time. So it is revoked in the
+//! transaction that takes the person out, shuts them out, or gives them a role that permits less; and none is made for
+//! somebody who has just been taken out.
+
+use keywright_core::audit::{Actor, AuditEvent};
+use keywright_core::id::{AccountId, UserId};
+use keywright_core::key::Key;
+use keywright_core::permission::Grant;
+use keywright_core::policy::{Kind, Policy};
+use keywright_core::time::Time;
+use keywright_store::{Tx, keys, members};
+use serde_json::json;
+
+use crate::caller::{Caller, Reach};
+use crate::error::Error;
+use crate::keys::event;
+
+/// Makes a new key its person's: whoever asks, or the one whose own key asks.
+pub(crate) async fn make_own(
+    tx: &Tx,
+    policy: &Policy,
+    kind: &Kind,
+    caller: &Caller,
+    key: &mut Key,
+) -> Result<(), Error> {
+    if !kind.personal || caller.reach == Reach::Everything {
+        return Ok(());
+    }
+    match &caller.actor {
+        // They may have been taken out since they were recognised.
+        Actor::User(user) => {
+            let member = members::find_member(tx, key.account, *user).await?;
+            member.filter(|member| member.disabled_at.is_none()).map(drop).ok_or(Error::Unauthenticated)
+        }
+        Actor::Key(id) => {
+            let asking = keys::find_key(tx, *id).await?.filter(|asking| asking.revoked_at.is_none());
+            let asking = asking.ok_or(Error::Unauthenticated)?;
+            if policy.kind(&asking.kind).is_some_and(|(_, kind)| kind.personal) {
+                key.created_by = asking.created_by;
+            }
+            Ok(())
+        }
+        Actor::Local | Actor::System => Ok(()),
+    }
+}
+
+/// Revokes a person's own keys: in one account or in all; where a grant is given, those that may do more.
+pub(crate) async fn end_personal_keys(
+    tx: &mut Tx,
+    policy: &Policy,
+    account: Option<AccountId>,
+    user: UserId,
+    beyond: Option<&Grant>,
+    now: Time,
+) -> Result<Vec<AuditEvent>, Error> {
+    let person = Actor::User(user).name();
+    let mut events = Vec::new();
+    for kind in policy.kinds().iter().filter(|kind| kind.personal) {
+        let held = keys::list_keys_by_person(tx, &person, &kind.name, account).await?;
+        let ends = |key: &Key| beyond.is_none_or(|grant| !grant.contains(&policy.grant(key)));
+        for mut key in held.into_iter().filter(ends) {
+            key.revoke(now);
+            keys::update_key(tx, &key).await?;
+            events.push(event("key.revoke", &key, json!({ "status": key.status(now), "because_of": person })));
+        }
+    }
+    Ok(events)
+}
