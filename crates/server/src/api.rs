@@ -9,6 +9,7 @@ pub(crate) mod keys;
 pub(crate) mod lifecycle;
 pub(crate) mod lockouts;
 pub(crate) mod logins;
+pub(crate) mod members;
 pub(crate) mod own;
 pub(crate) mod page;
 pub(crate) mod registration;

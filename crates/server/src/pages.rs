@@ -33,10 +33,20 @@ struct Form {
     action: &'static str,
     token: String,
     button: &'static str,
-    /// Whether another password is chosen in it.
-    has_password: bool,
+    /// What is chosen in it.
+    password: Password,
     /// What was wrong with what was sent.
     wrong: String,
+}
+
+/// Whether a form has a password in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Password {
+    No,
+    /// Another one takes the place of the present one: that takes a code where the second factor is on.
+    Another,
+    /// Of somebody new, who may have one already.
+    First,
 }
 
 impl Page {
@@ -78,7 +88,13 @@ fn token(query: Option<&str>) -> String {
 }
 
 fn verification(token: String) -> Form {
-    Form { action: "/verify-email", token, button: "Confirm your address", has_password: false, wrong: String::new() }
+    Form {
+        action: "/verify-email",
+        token,
+        button: "Confirm your address",
+        password: Password::No,
+        wrong: String::new(),
+    }
 }
 
 fn reset(token: String) -> Form {
@@ -86,7 +102,7 @@ fn reset(token: String) -> Form {
         action: "/reset-password",
         token,
         button: "Choose another password",
-        has_password: true,
+        password: Password::Another,
         wrong: String::new(),
     }
 }
@@ -135,6 +151,33 @@ pub(crate) async fn password_reset(
     let code = Some(code.as_str()).filter(|code| !code.is_empty());
     let done = server.app.reset_password(&token, &password, code, place).await;
     outcome(&server, done, "You have another password. Log in with it.", reset(token))
+}
+
+fn joining(token: String) -> Form {
+    Form { action: "/join", token, button: "Join", password: Password::First, wrong: String::new() }
+}
+
+/// `GET /join`
+pub(crate) async fn join(State(server): State<Server>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let form = joining(token(query.as_deref()));
+    let text = "Are you new here? Then choose a password: fifteen characters or more, a few words that do not belong together \
+                do. If you have an account, leave it empty and keep the one you have."
+        .into();
+    Page { service: service(&server), title: "You are invited", text, form: Some(form) }.answer(StatusCode::OK)
+}
+
+/// `POST /join`
+pub(crate) async fn joined(
+    State(server): State<Server>,
+    Origin(place): Origin,
+    request: Request,
+) -> Result<Response, Problem> {
+    let sent: BTreeMap<String, String> = form(request).await?;
+    let field = |name: &str| sent.get(name).cloned().unwrap_or_default();
+    let (token, password) = (field("token"), field("new_password"));
+    let password = Some(password.as_str()).filter(|password| !password.is_empty());
+    let done = server.app.accept_invitation(&token, password, place).await.map(drop);
+    outcome(&server, done, "You belong to the account now. Log in to it.", joining(token))
 }
 
 /// `GET /page.css`

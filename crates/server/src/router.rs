@@ -15,8 +15,8 @@ use http::{HeaderValue, Method};
 use keywright_app::App;
 
 use crate::api::{
-    accounts, audit, factors, identities, import, keys, lifecycle, lockouts, logins, own, registration, registry,
-    tokens, users, verify,
+    accounts, audit, factors, identities, import, keys, lifecycle, lockouts, logins, members, own, registration,
+    registry, tokens, users, verify,
 };
 use crate::compat::wavis::user_keys;
 use crate::compat::wayscloud::{account, dashboard};
@@ -116,6 +116,14 @@ routes! {
         GET    "/v1/accounts/{id}/services", Permission("accounts:read") => registry::list;
         PATCH  "/v1/accounts/{id}/services/{service_id}", Operator("accounts:write") => registry::update;
         DELETE "/v1/accounts/{id}/services/{service_id}", Operator("accounts:write") => registry::delete;
+        GET    "/v1/accounts/{id}/members", Permission("members:read") => members::list;
+        POST   "/v1/accounts/{id}/members", Operator("users:write") => members::add;
+        PATCH  "/v1/accounts/{id}/members/{user_id}", Permission("members:write") => members::set_role;
+        DELETE "/v1/accounts/{id}/members/{user_id}", Permission("members:write") => members::remove;
+        POST   "/v1/accounts/{id}/leave", Session              => members::leave;
+        POST   "/v1/accounts/{id}/invitations", Permission("members:write") => members::invite;
+        GET    "/v1/accounts/{id}/invitations", Permission("members:read") => members::list_invitations;
+        DELETE "/v1/accounts/{id}/invitations/{invitation_id}", Permission("members:write") => members::withdraw;
         GET    "/v1/audit",             Permission("audit:read")  => audit::list;
         POST   "/v1/audit/verify",      Operator("audit:read")    => audit::verify;
         GET    "/v1/lockouts",          Operator("lockouts:read")  => lockouts::list;
@@ -151,6 +159,8 @@ routes! {
         POST   "/verify-email",         Nothing                   => pages::verified_email;
         GET    "/reset-password",       Nothing                   => pages::reset_password;
         POST   "/reset-password",       Nothing                   => pages::password_reset;
+        GET    "/join",                 Nothing                   => pages::join;
+        POST   "/join",                 Nothing                   => pages::joined;
         GET    "/page.css",             Nothing                   => pages::style;
     }
 
@@ -179,6 +189,7 @@ routes! {
         POST   "/v1/auth/email",        Session                   => registration::change_email;
         POST   "/v1/auth/password/forgot", Nothing                => registration::forgot_password;
         POST   "/v1/auth/password/reset", Nothing                 => registration::reset_password;
+        POST   "/v1/auth/invitations/accept", Nothing             => members::accept;
         POST   "/v1/auth/logout",       Session                   => logins::log_out;
         GET    "/v1/auth/me",           Session                   => logins::me;
         POST   "/v1/auth/password",     Session                   => logins::change_password;

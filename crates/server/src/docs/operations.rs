@@ -3,6 +3,7 @@
 mod accounts;
 mod cloudheed;
 mod logins;
+mod members;
 mod people;
 mod wavis;
 mod wayscloud;
@@ -58,14 +59,15 @@ pub(super) const CLOUDHEED: &str = "Cloudheed";
 /// The group of WAVIS's own paths.
 const WAVIS: &str = "WAVIS";
 /// Groups in the order they are shown.
-pub(super) const GROUPS: [(&str, &str); 14] = [
+pub(super) const GROUPS: [(&str, &str); 15] = [
     ("Verification", "What your services ask on every request of theirs."),
     ("Keys", "Make keys, see them, change them."),
     ("A key's life", "Rotate, switch off, revoke."),
     ("Own key", "What a key may do with itself."),
     ("Accounts", "The customers that own keys."),
     ("Logging in", "Passwords, second factors, how a session goes on, and tokens."),
-    ("People", "Who belongs to accounts, and their sessions."),
+    ("People", "People, and their sessions."),
+    ("Members", "Who belongs to an account, as what, and who is asked to."),
     ("Audit", "What was changed, by whom."),
     ("Lockouts", "Who is locked out after too many wrong keys."),
     (
@@ -94,6 +96,7 @@ pub(super) fn operations() -> impl Iterator<Item = &'static Operation> {
         .chain(accounts::OPERATIONS)
         .chain(logins::OPERATIONS)
         .chain(people::OPERATIONS)
+        .chain(members::OPERATIONS)
         .chain(wayscloud::OPERATIONS)
         .chain(cloudheed::OPERATIONS)
         .chain(wavis::OPERATIONS)

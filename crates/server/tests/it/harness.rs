@@ -30,6 +30,8 @@ use crate::described;
 pub(crate) const NOW: &str = "2026-11-21T09:00:00.000Z";
 /// An id of the right form that nothing has.
 pub(crate) const NO_KEY: &str = "key_01arz3ndektsv4rrffq69g5fav";
+/// The same for people.
+pub(crate) const NO_USER: &str = "usr_01arz3ndektsv4rrffq69g5fav";
 /// The same for accounts.
 pub(crate) const NO_ACCOUNT: &str = "acc_01arz3ndektsv4rrffq69g5fav";
 
@@ -251,7 +253,7 @@ impl Running {
             clock: clock.clone(),
             cached_keys: 10_000,
             issuer: None,
-            site: None,
+            site: Some("https://keys.example.com".into()),
             post: crate::letters::post(fresh),
         };
         let (app, tasks) = App::start(fresh.db.clone(), &master, settings).await.unwrap();

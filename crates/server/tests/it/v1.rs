@@ -6,6 +6,7 @@ mod customers;
 mod introspect;
 mod keys;
 mod logins;
+mod members;
 mod registration;
 mod registry;
 mod revoke;

@@ -43,7 +43,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "disableUser",
         group: "People",
         summary: "Shut a person out",
-        about: "Their sessions are refused from the next request on, and come back when they are let in again.",
+        about: "Their sessions are refused from the next request on, and come back when they are let in again. Keys of their own \
+                (kinds the policy calls `personal`) are revoked.",
         answers: &[ok("The person.", "User")],
         conflicts: true,
         ..PLAIN

@@ -188,7 +188,8 @@ async fn another_address_is_ones_own_once_its_link_is_followed() {
     change("bob@example.com", PASSWORD).await.is(202);
     assert_eq!(server.letters("bob@example.com").await.len(), of_bob);
     change("ann@example.org", PASSWORD).await.is(202);
-    assert!(server.letters("ann@example.com").await.last().unwrap().contains("become ann@example.org"));
+    let told = server.letters("ann@example.com").await;
+    assert!(told.iter().any(|letter| letter.contains("become ann@example.org")), "{told:?}");
     token(&server, "ann@example.com").await;
     let mailed = server.mailed("ann@example.org").await;
     ask(&server, "email/verify", json!({ "token": mailed })).await.is(204);
