@@ -25,6 +25,7 @@ mod list;
 mod lockouts;
 mod log;
 mod mail;
+mod members;
 mod openapi;
 mod options;
 mod output;
@@ -85,6 +86,9 @@ enum Command {
     /// Make people, and begin, list and end their sessions
     #[command(subcommand)]
     Users(users::Command),
+    /// See who belongs to an account, change it, and invite people
+    #[command(subcommand)]
+    Members(members::Command),
     /// See who is locked out after too many wrong keys, and let them try again
     #[command(subcommand)]
     Lockouts(lockouts::Command),
@@ -164,6 +168,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Keys(command) => keys::run(&global, command).await,
         Command::Accounts(command) => accounts::run(&global, command).await,
         Command::Users(command) => users::run(&global, command).await,
+        Command::Members(command) => members::run(&global, command).await,
         Command::Lockouts(command) => lockouts::run(&global, command).await,
         Command::SigningKeys(command) => signing_keys::run(&global, command).await,
         Command::Services(command) => registry::run(&global, command).await,

@@ -23,6 +23,7 @@ fn people(desk: &Desk) {
     let held = desk.json(&["users", "sessions", "ann@example.com"]);
     assert_eq!(held["data"].as_array().map(Vec::len), Some(1));
 
+    members(desk, &account, text(&ann, "id"));
     assert_eq!(desk.json(&["users", "disable", "ann@example.com"])["status"], "disabled");
     assert_eq!(desk.json(&["users", "enable", "ann@example.com"])["status"], "active");
     assert_eq!(desk.run(&["users", "reset-2fa", "ann@example.com"]).code, 1, "none is on");
@@ -36,6 +37,34 @@ fn people(desk: &Desk) {
 
     assert_eq!(desk.json(&["lockouts", "list"])["data"], Value::Array(Vec::new()));
     assert_eq!(desk.run(&["lockouts", "lift", "lock_00000000000000000000000000"]).code, 3);
+}
+
+fn members(desk: &Desk, account: &str, ann: &str) {
+    let other = desk.json(&["accounts", "create", "Other Ltd"]);
+    let bob = desk.json(&["users", "create", "bob@example.com", "--account", text(&other, "id"), "--role", "owner"]);
+    let bob = text(&bob, "id");
+    assert_eq!(desk.json(&["members", "add", account, bob, "--role", "viewer"])["role"], "viewer");
+    assert_eq!(desk.json(&["members", "set-role", account, bob, "--role", "admin"])["role"], "admin");
+    let listed = desk.json(&["members", "list", account]);
+    let mut roles: Vec<&str> = listed["data"].as_array().unwrap().iter().map(|row| text(row, "role")).collect();
+    roles.sort_unstable();
+    assert_eq!(roles, ["admin", "owner"]);
+    assert_eq!(desk.run(&["members", "set-role", account, bob, "--role", "king"]).code, 2);
+    let last = desk.run(&["members", "remove", account, ann, "--yes"]);
+    assert!(last.code == 1 && last.stderr.contains("last owner"), "{last:?}");
+    assert_eq!(desk.run(&["members", "remove", account, bob, "--yes"]).code, 0);
+    assert_eq!(desk.json(&["members", "list", account])["data"].as_array().map(Vec::len), Some(1));
+    // Straight on the folder nobody knows where links would lead, and says so.
+    let invited = desk.run(&["members", "invite", account, "eve@example.com", "--role", "viewer", "-o", "json"]);
+    if invited.code == 0 {
+        let invited: Value = serde_json::from_str(&invited.stdout).unwrap();
+        let listed = desk.json(&["members", "invitations", account]);
+        assert_eq!(listed["data"][0]["id"], invited["id"]);
+        assert_eq!(desk.run(&["members", "withdraw", account, text(&invited, "id")]).code, 0);
+    } else {
+        assert!(invited.stderr.contains("public_url"), "{invited:?}");
+    }
+    assert_eq!(desk.json(&["members", "invitations", account])["data"], json!([]));
 }
 
 #[test]
