@@ -144,10 +144,15 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 /// A request with a JSON body.
 pub(crate) fn post(path: &str, credential: &str, body: &serde_json::Value) -> Vec<u8> {
+    post_with(path, &format!("authorization: Bearer {credential}"), body)
+}
+
+/// A request with a JSON body and this header.
+pub(crate) fn post_with(path: &str, header: &str, body: &serde_json::Value) -> Vec<u8> {
     let body = body.to_string();
     let length = body.len();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: keywright.example\r\nauthorization: Bearer {credential}\r\n\
+        "POST {path} HTTP/1.1\r\nhost: keywright.example\r\n{header}\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     format!("{head}{body}").into_bytes()

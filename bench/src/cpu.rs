@@ -64,8 +64,20 @@ pub fn resident_bytes() -> io::Result<u64> {
 /// # Errors
 /// The process is gone, or the kernel does not say.
 pub fn resident_bytes_of(pid: u32) -> io::Result<u64> {
+    memory_of(pid, "VmRSS:")
+}
+
+/// The most memory that process `pid` has had in use so far, in bytes.
+///
+/// # Errors
+/// The process is gone, or the kernel does not say.
+pub fn peak_bytes_of(pid: u32) -> io::Result<u64> {
+    memory_of(pid, "VmHWM:")
+}
+
+fn memory_of(pid: u32, what: &str) -> io::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(what));
     let kib = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok());
     kib.map(|kib| kib * 1_024).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

@@ -6,6 +6,7 @@ mod client;
 mod create;
 mod house;
 mod http;
+mod logins;
 mod report;
 mod server;
 mod start;
@@ -26,8 +27,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Part = fn(&Scale, &mut Table, &mut Figures) -> Result<()>;
 
 /// Everything that can be measured by name.
-const PARTS: &[(&str, Part)] =
-    &[("verify", verify::run), ("http", http::run), ("create", create::run), ("start", start::run)];
+const PARTS: &[(&str, Part)] = &[
+    ("verify", verify::run),
+    ("http", http::run),
+    ("create", create::run),
+    ("start", start::run),
+    ("logins", logins::run),
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

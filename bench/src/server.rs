@@ -1,9 +1,10 @@
 //! Servers in processes of their own, each on the server's core.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use ::http::header::{CONTENT_LENGTH, DATE};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
@@ -15,7 +16,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use keywright_bench::cpu::pinned;
-use tokio::net::TcpListener;
 
 /// The server's core; the client has the other.
 const CORE: usize = 0;
@@ -41,6 +41,28 @@ impl Server {
         let url = said.get("url").and_then(serde_json::Value::as_str).context("keywright says no url")?;
         let address = url.trim_start_matches("http://").parse()?;
         Ok(Self { child, address, ready })
+    }
+
+    /// `keywright serve` on a new folder, by this configuration and with these lines beneath the policy that `init`
+    /// writes, on every core. What it is ready with is the first operator key.
+    pub(crate) fn configured(folder: &Path, config: &str, policy: &str) -> Result<Self> {
+        let init = Command::new(keywright()?).args(["init", "--dir"]).arg(folder).stderr(Stdio::null()).output()?;
+        ensure!(init.status.success(), "`keywright init` failed");
+        let (file, policies) = (folder.join("keywright.toml"), folder.join("policy.toml"));
+        std::fs::write(&file, config)?;
+        let before = std::fs::read_to_string(&policies)?;
+        std::fs::write(policies, format!("{before}\n{policy}"))?;
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let mut command = Command::new(keywright()?);
+        command.arg("serve").args(["--listen", &address.to_string(), "--config"]).arg(file);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        let ready = String::from_utf8(init.stdout)?.trim().to_owned();
+        let mut server = Self { child, address, ready };
+        while TcpStream::connect(address).is_err() {
+            ensure!(server.child.try_wait()?.is_none(), "the server ended before it was ready");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(server)
     }
 
     /// A bare hyper server that gives one answer to everything: this head and this body.
@@ -93,7 +115,7 @@ pub(crate) fn serve_bare() -> Result<()> {
     let body = Bytes::copy_from_slice(body);
     // The same runtime, allocator and socket options as the product's.
     tokio::runtime::Runtime::new()?.block_on(async {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         writeln!(std::io::stdout().lock(), "{}", listener.local_addr()?)?;
         loop {
             let (stream, _) = listener.accept().await?;

@@ -21,6 +21,8 @@ enum Source {
     Binary(&'static [&'static str]),
     /// The names of the contract's tests.
     Contract,
+    /// What tests say they show.
+    Security,
 }
 
 /// Every generated file.
@@ -29,6 +31,7 @@ const PAGES: &[Page] = &[
     Page { path: "docs/reference/config.md", from: Source::Binary(&["docs", "config"]) },
     Page { path: "docs/reference/errors.md", from: Source::Binary(&["docs", "errors"]) },
     Page { path: "docs/reference/contract.md", from: Source::Contract },
+    Page { path: "docs/reference/security.md", from: Source::Security },
     Page { path: "docs/reference/openapi.json", from: Source::Binary(&["openapi"]) },
 ];
 
@@ -73,6 +76,7 @@ fn generate(root: &Path, page: &Page) -> Result<Vec<u8>> {
     let args = match page.from {
         Source::Binary(args) => args,
         Source::Contract => return crate::contract::page(root).map(String::into_bytes),
+        Source::Security => return crate::security::page(root).map(String::into_bytes),
     };
     let output = crate::cargo(root)
         .args(["run", "--quiet", "-p", "keywright", "--"])

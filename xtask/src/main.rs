@@ -13,6 +13,7 @@ mod ci;
 mod contract;
 mod docs;
 mod print;
+mod security;
 mod tidy;
 
 use std::path::{Path, PathBuf};

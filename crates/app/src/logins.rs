@@ -121,6 +121,13 @@ impl App {
         Ok(LoggedIn::In(Box::new(begun)))
     }
 
+    /// How many passwords were hashed since the start, to be stored or compared: each costs 19 MiB and tens of
+    /// milliseconds.
+    #[must_use]
+    pub fn password_hashes(&self) -> u64 {
+        self.hasher.count()
+    }
+
     async fn begin_login(
         &self,
         credentials: &Credentials,

@@ -3,6 +3,7 @@
 //! What must stay true (security.md 18): however many log in at once, so many hashes are made at a time and so many wait;
 //! more are told to come back. The threads stand behind everything else, so that verifying keys goes on beside them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 
@@ -33,7 +34,11 @@ enum Job {
 }
 
 /// The threads that hash.
-pub(crate) struct Hasher(SyncSender<Job>);
+pub(crate) struct Hasher {
+    queue: SyncSender<Job>,
+    /// Hashes begun since the start.
+    count: Arc<AtomicU64>,
+}
 
 impl Hasher {
     pub(crate) fn start() -> Self {
@@ -41,14 +46,20 @@ impl Hasher {
         let queue = Arc::new(Mutex::new(queue));
         // Half of the processors: the other half is for what cannot wait.
         let threads = std::thread::available_parallelism().map_or(1, |count| (count.get() / 2).max(1));
+        let count = Arc::new(AtomicU64::new(0));
         for _ in 0..threads {
-            let queue = Arc::clone(&queue);
-            let begun = std::thread::Builder::new().name("passwords".into()).spawn(move || work(&queue));
+            let (queue, count) = (Arc::clone(&queue), Arc::clone(&count));
+            let begun = std::thread::Builder::new().name("passwords".into()).spawn(move || work(&queue, &count));
             if let Err(error) = begun {
                 tracing::error!(%error, "a thread for passwords could not be started");
             }
         }
-        Self(sender)
+        Self { queue: sender, count }
+    }
+
+    /// How many passwords were hashed, to be stored or compared.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Hashes a password for storage, as a PHC string.
@@ -73,7 +84,7 @@ impl Hasher {
     }
 
     fn send(&self, job: Job) -> Result<(), Error> {
-        self.0.try_send(job).map_err(|error| match error {
+        self.queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => Error::Unavailable("too many log in at once: try again in a moment".into()),
             TrySendError::Disconnected(_) => gone(),
         })
@@ -89,7 +100,7 @@ fn gone() -> Error {
     Error::Internal("the threads for passwords are gone".into())
 }
 
-fn work(queue: &Mutex<Receiver<Job>>) {
+fn work(queue: &Mutex<Receiver<Job>>, count: &AtomicU64) {
     // Where it is refused they are only served earlier than they should be.
     if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
         tracing::debug!(%error, "the threads for passwords keep their priority");
@@ -98,8 +109,14 @@ fn work(queue: &Mutex<Receiver<Job>>) {
         let next = lock(queue).recv();
         // Whoever has gone away needs no answer.
         match next {
-            Ok(Job::Hash(password, done)) if !done.is_closed() => drop(done.send(hash(&password))),
-            Ok(Job::Check(password, of, done)) if !done.is_closed() => drop(done.send(is(&password, &of))),
+            Ok(Job::Hash(password, done)) if !done.is_closed() => {
+                count.fetch_add(1, Ordering::Relaxed);
+                drop(done.send(hash(&password)));
+            }
+            Ok(Job::Check(password, of, done)) if !done.is_closed() => {
+                count.fetch_add(1, Ordering::Relaxed);
+                let _ = done.send(is(&password, &of));
+            }
             Ok(Job::Hash(..) | Job::Check(..)) => {}
             Err(_) => return,
         }
@@ -138,6 +155,7 @@ mod tests {
         assert_ne!(hash, hasher.hash(given("plum tractor ode")).await.unwrap(), "each has a salt of its own");
     }
 
+    /// security.md 18
     #[test]
     fn what_waits_is_bounded() {
         let hasher = Hasher::start();

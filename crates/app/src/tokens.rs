@@ -8,7 +8,7 @@ use std::sync::Arc;
 use keywright_core::account::Standing;
 use keywright_core::audit::AuditEvent;
 use keywright_core::exchange::Exchanged;
-use keywright_core::id::{AccountId, KeyId};
+use keywright_core::id::AccountId;
 use keywright_core::key::Status;
 use keywright_core::permission::check_pattern;
 use keywright_core::session::Claims;
@@ -193,7 +193,7 @@ impl App {
         caller.must(&self.world().policy.catalog, "keys:verify")?;
         let (keys, now) = (self.checking_keys(self.clock.now()), self.clock.now());
         let holding = if let Ok(claims) = read::<Exchanged>(token, &keys, &self.issuer, None, now) {
-            self.holds(claims.sub, now).await?.then(|| Holding {
+            self.holds(&claims, now).await?.then(|| Holding {
                 scope: Some(claims.scope),
                 subject: claims.sub.to_string(),
                 account: claims.account_id,
@@ -219,10 +219,12 @@ impl App {
         Ok(holding.filter(|holding| caller.reaches(holding.account)))
     }
 
-    /// Whether a key, and its account, still work.
-    async fn holds(&self, id: KeyId, now: Time) -> Result<bool, Error> {
-        let Some(key) = keys::find_key(&self.db, id).await? else { return Ok(false) };
+    /// Whether the key a token was had for, and its account, still work.
+    async fn holds(&self, claims: &Exchanged, now: Time) -> Result<bool, Error> {
+        let Some(key) = keys::find_key(&self.db, claims.sub).await? else { return Ok(false) };
+        let is_meant = (key.id, key.account) == (claims.client_id, claims.account_id);
         let account = accounts::find_account(&self.db, key.account).await?;
-        Ok(key.status(now) == Status::Active && account.is_some_and(|account| account.standing == Standing::Active))
+        let is_open = account.is_some_and(|account| account.standing == Standing::Active);
+        Ok(is_meant && is_open && key.status(now) == Status::Active)
     }
 }

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, KeyId};
 use crate::signing::Timed;
+use crate::time::Span;
+
+/// The longest one lives.
+pub const LONGEST: Span = Span::minutes(15);
 
 /// What a token says that was had for a key (RFC 9068, 2.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +36,8 @@ pub struct Exchanged {
 }
 
 impl Timed for Exchanged {
+    const LONGEST: Span = LONGEST;
+
     fn times(&self) -> (i64, i64) {
         (self.iat, self.exp)
     }

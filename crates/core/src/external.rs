@@ -13,7 +13,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
-use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::account::normal_email;
@@ -290,20 +291,49 @@ pub enum Refused {
 }
 
 /// The parts of a token, decoded and not yet believed.
-struct Parts<'t> {
-    head: Map<String, Value>,
+pub(crate) struct Parts<'t> {
+    pub(crate) head: Map<String, Value>,
     claims: Map<String, Value>,
     message: &'t str,
     signature: &'t str,
 }
 
 impl<'t> Parts<'t> {
-    fn read(token: &'t [u8]) -> Option<Self> {
+    pub(crate) fn read(token: &'t [u8]) -> Option<Self> {
         let token = str::from_utf8(token).ok().filter(|token| token.len() <= LONGEST_TOKEN)?;
         let (message, signature) = token.rsplit_once('.')?;
         let (head, claims) = message.split_once('.')?;
         let object = |part: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok();
-        Some(Self { head: object(head)?, claims: object(claims)?, message, signature })
+        let (Members(head), Members(claims)) = (object(head)?, object(claims)?);
+        Some(Self { head, claims, message, signature })
+    }
+}
+
+/// An object that names nothing twice: of two values readers of the same token would believe different ones (RFC 7515,
+/// 4; RFC 7519, 4).
+struct Members(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Members;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Members, A::Error> {
+                let mut members = Map::new();
+                while let Some((name, value)) = all.next_entry()? {
+                    if members.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a name stands there twice"));
+                    }
+                }
+                Ok(Members(members))
+            }
+        }
+        from.deserialize_map(Each)
     }
 }
 

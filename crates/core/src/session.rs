@@ -127,6 +127,8 @@ impl Claims {
 }
 
 impl Timed for Claims {
+    const LONGEST: Span = TOKEN_LIFE;
+
     fn times(&self) -> (i64, i64) {
         (self.iat, self.exp)
     }

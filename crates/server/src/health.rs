@@ -90,6 +90,9 @@ pub(crate) async fn metrics(State(server): State<Server>, who: Who) -> Result<Re
     let mut registry = Registry::with_prefix("keywright");
     registry.register("verifications", "Verifications since the start, by outcome", verifications);
     registry.register("http_requests", "Requests answered, by method and status", server.metrics.requests.clone());
+    let hashes = Counter::<u64>::default();
+    hashes.inc_by(server.app.password_hashes());
+    registry.register("password_hashes", "Passwords hashed since the start, to be stored or compared", hashes);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| Problem::new("INTERNAL", "the metrics could not be written"))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

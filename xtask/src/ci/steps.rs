@@ -94,6 +94,8 @@ pub(super) const STEPS: &[Step] = &[
 
 /// An independent reader of our tokens.
 const PYJWT: &str = "pyjwt[crypto]==2.15.1";
+/// An authenticator.
+const PYOTP: &str = "pyotp==2.12.0";
 /// A mail server that takes our letters.
 const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 
@@ -101,7 +103,7 @@ const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 const OIDC: &str = "crates/server/tests/support/oidc";
 
 fn test(ci: &Ci) -> Result<()> {
-    let environment = Environment::with(ci, &[PYJWT, AIOSMTPD])?;
+    let environment = Environment::with(ci, &[PYJWT, PYOTP, AIOSMTPD])?;
     let python = environment.program("python");
     let oidc = Installed::of(ci, OIDC)?;
     let env = [

@@ -2,13 +2,12 @@
 
 use super::compile::{Check, MAX_NAME};
 use super::raw::RawPolicy;
+use crate::exchange::LONGEST as EXCHANGED;
 use crate::login::Login;
 use crate::session::TOKEN_LIFE;
 use crate::signing::Algorithm;
 use crate::time::Span;
 
-/// The longest a token lives that was had for a key.
-const EXCHANGED: Span = Span::minutes(15);
 /// The longest a login may last.
 const LONGEST_SESSION: Span = Span::days(400);
 

@@ -28,6 +28,7 @@ async fn raw(server: &TestServer, sql: &str) {
     server.app.db().run_raw(sql).await.unwrap();
 }
 
+/// security.md 13
 #[tokio::test]
 async fn an_identity_acts_as_its_person_with_the_role_they_have_at_that_moment() {
     let (server, issuer, account, user) = scene().await;
@@ -47,6 +48,7 @@ async fn an_identity_acts_as_its_person_with_the_role_they_have_at_that_moment()
     assert!(text(&refused, "detail").contains("belongs to no account"), "{refused}");
 }
 
+/// security.md 13
 #[tokio::test]
 async fn a_suspended_account_is_refused_on_the_very_next_request() {
     let (server, issuer, account, _) = scene().await;
@@ -86,6 +88,7 @@ async fn only_a_linked_identity_is_somebody_and_only_while_it_is_linked() {
     assert_eq!((&log["data"][0]["target"], &log["data"][0]["detail"]), (&linked["id"], &detail));
 }
 
+/// security.md 6
 #[tokio::test]
 async fn an_identity_is_one_persons() {
     let (server, _, account, _) = scene().await;
@@ -159,6 +162,7 @@ async fn makes_one_person(server: TestServer) {
     server.post("/v1/keys", &json!({})).by(&token).send().await.with(201);
 }
 
+/// security.md 6
 #[tokio::test]
 async fn an_address_never_says_who_somebody_is() {
     let (server, issuer) = (TestServer::start().await, Issuer::start(1).await);
@@ -206,6 +210,7 @@ async fn a_newcomer_joins_the_account_their_token_names_once_and_no_account_of_t
     assert_eq!(server.get("/v1/users").send().await.is(200)["data"].as_array().map(Vec::len), Some(1));
 }
 
+/// security.md 8
 #[tokio::test]
 async fn a_new_key_is_fetched_once_however_many_ask_and_made_up_ones_are_not_fetched_for() {
     let (server, issuer, ..) = scene().await;
@@ -278,6 +283,7 @@ async fn stale_keys_are_refreshed_beside_a_request_which_does_not_wait() {
     keys_by(&server, &token).await.problem(401, "UNAUTHENTICATED");
 }
 
+/// security.md 2
 #[tokio::test]
 async fn documents_that_are_not_the_issuers_own_bring_no_keys() {
     for mood in [
@@ -296,6 +302,7 @@ async fn documents_that_are_not_the_issuers_own_bring_no_keys() {
     keys_by(&server, &issuer.token("ann")).await.is(200);
 }
 
+/// security.md 3, 4, 7
 #[tokio::test]
 async fn a_token_is_held_to_the_rules_of_the_one_who_issued_it() {
     let (server, issuer, ..) = scene().await;

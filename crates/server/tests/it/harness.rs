@@ -126,6 +126,13 @@ impl TestServer {
         [file(""), file("-wal")].concat()
     }
 
+    /// The seed of its newest signing key for this purpose: what somebody has who stole its database and its master key.
+    pub(crate) async fn seed(&self, purpose: &str) -> Vec<u8> {
+        let rows = keywright_store::keyring::list_keyring(self.app.db()).await.unwrap();
+        let row = rows.iter().rfind(|row| row.purpose == purpose).unwrap();
+        self.master.open(&format!("keywright {purpose} {}", row.version), &row.sealed).unwrap().to_vec()
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         match self.door {

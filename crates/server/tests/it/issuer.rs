@@ -95,6 +95,11 @@ impl Issuer {
         self.book.lock().unwrap().keys = seeds.iter().copied().map(jwk).collect();
     }
 
+    /// From now on it publishes these keys and no others.
+    pub(crate) fn publishes_these(&self, keys: &[Value]) {
+        self.book.lock().unwrap().keys = keys.to_vec();
+    }
+
     pub(crate) fn caches(&self, cache_control: &'static str) {
         self.book.lock().unwrap().cache_control = cache_control;
     }

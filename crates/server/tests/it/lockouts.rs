@@ -20,6 +20,7 @@ async fn scene() -> (TestServer, String) {
     (server, key)
 }
 
+/// security.md 31
 #[tokio::test]
 async fn ten_guesses_at_a_key_lock_it_for_a_quarter_of_an_hour() {
     let (server, key) = scene().await;
@@ -70,6 +71,7 @@ async fn a_right_key_between_wrong_ones_is_no_guess_and_forgives_none() {
     assert_eq!(server.code(&key).await, "RATE_LIMITED");
 }
 
+/// security.md 30, 33
 #[tokio::test]
 async fn twenty_guesses_from_one_address_lock_it_out_in_every_spelling() {
     let (server, key) = scene().await;
@@ -88,6 +90,7 @@ async fn twenty_guesses_from_one_address_lock_it_out_in_every_spelling() {
     assert_eq!(verify(&key, "192.0.2.7").await["code"], "VALID");
 }
 
+/// security.md 28
 #[tokio::test]
 async fn guesses_count_together_on_whatever_path_they_come() {
     let (server, key) = scene().await;

@@ -87,6 +87,7 @@ async fn status(server: &TestServer, token: &str) -> u16 {
     server.get("/v1/keys").by(token).send().await.status
 }
 
+/// security.md 1, 7
 #[tokio::test]
 async fn a_certified_providers_tokens_are_taken_for_what_the_policy_says() {
     let Some(provider) = Provider::start() else { return };
@@ -114,6 +115,7 @@ async fn a_certified_providers_tokens_are_taken_for_what_the_policy_says() {
     assert_eq!(status(&server, &token).await, 401);
 }
 
+/// security.md 8
 #[tokio::test]
 async fn a_certified_provider_changes_its_keys_and_goes_down() {
     let Some(mut provider) = Provider::start() else { return };

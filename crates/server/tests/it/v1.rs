@@ -3,7 +3,9 @@
 mod accounts;
 mod audit;
 mod customers;
+mod hashing;
 mod introspect;
+mod kept;
 mod keys;
 mod logins;
 mod members;

@@ -84,6 +84,7 @@ async fn verifying_refuses_the_same_by_either_way_in() {
     assert_eq!(statuses, [401, 401, 403, 401, 401, 401, 401, 401, 415, 400, 400, 422, 413, 405]);
 }
 
+/// security.md 32
 #[tokio::test]
 async fn a_caller_from_outside_its_allow_list_is_nobody() {
     let server = TestServer::listening(Options::default()).await;
@@ -95,6 +96,7 @@ async fn a_caller_from_outside_its_allow_list_is_nobody() {
     forged.send().await.problem(401, "UNAUTHENTICATED");
 }
 
+/// security.md 32, 33
 #[tokio::test]
 async fn a_listed_proxy_is_believed() {
     let trusted = Options { trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], ..Options::default() };

@@ -46,6 +46,7 @@ pub(crate) async fn enrol(server: &TestServer, token: &str) -> (String, Vec<Stri
     (secret, codes.collect())
 }
 
+/// security.md 5
 #[tokio::test]
 async fn ch1_a_login_answers_with_tokens() {
     let (server, email, account) = scene().await;
@@ -65,6 +66,7 @@ async fn ch1_a_login_answers_with_tokens() {
     server.get("/v1/auth/me").by(&access).send().await.problem(401, "UNAUTHENTICATED");
 }
 
+/// security.md 9
 #[tokio::test]
 async fn ch2_a_refresh_token_is_good_once() {
     let (server, email, _) = scene().await;
@@ -109,6 +111,7 @@ async fn ch6_setting_up_answers_with_a_secret_any_authenticator_loads() {
     log_in(&server, &email).await;
 }
 
+/// security.md 26
 #[tokio::test]
 async fn ch7_a_code_turns_it_on_and_answers_with_codes_good_once_each() {
     let (server, email, _) = scene().await;
@@ -127,6 +130,7 @@ async fn ch7_a_code_turns_it_on_and_answers_with_codes_good_once_each() {
     assert_eq!((&me["user"]["second_factor"], &me["backup_codes_left"]), (&json!(true), &json!(7)));
 }
 
+/// security.md 21
 #[tokio::test]
 async fn ch8_a_login_without_a_code_says_so_and_ends_with_one_taken_once() {
     let (server, email, _) = scene().await;

@@ -60,6 +60,7 @@ async fn whether_there_is_such_a_person_shows_in_no_answer() {
     }
 }
 
+/// security.md 15, 49
 #[tokio::test]
 async fn an_address_is_one_persons_in_any_spelling_and_a_password_in_one() {
     let (server, email, _) = scene().await;
@@ -85,6 +86,7 @@ async fn what_a_login_lacks_is_named() {
     }
 }
 
+/// security.md 15, 17, 19
 #[tokio::test]
 async fn a_password_is_as_strong_as_it_must_be_when_it_is_chosen() {
     let (server, email, user) = scene().await;
@@ -175,6 +177,7 @@ async fn a_session_ends_when_it_is_not_used_and_however_much_it_is() {
     refresh(&server, &idle).await.problem(401, "SESSION_OVER");
 }
 
+/// security.md 9
 #[tokio::test]
 async fn made_up_refresh_tokens_are_refused_and_end_nothing() {
     let (server, email, _) = scene().await;
@@ -315,6 +318,7 @@ async fn a_factor_counts_once_shown_to_work_and_takes_password_and_code_to_turn_
     server.delete(&path).send().await.problem(409, "CONFLICT");
 }
 
+/// security.md 26
 #[tokio::test]
 async fn renewed_codes_replace_the_old_ones_and_an_operator_helps_whoever_lost_all() {
     let (server, email, user) = scene().await;
@@ -387,6 +391,7 @@ async fn guessing_locks_logins_and_leaves_the_person_their_own_place() {
     assert_eq!(from("192.0.2.1", PASSWORD).await, 200);
 }
 
+/// security.md 28
 #[tokio::test]
 async fn one_address_that_tries_many_people_is_locked() {
     let options = Options { trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], ..Options::default() };

@@ -33,6 +33,7 @@ async fn token(server: &TestServer, email: &str) -> String {
     text(&log_in(server, email, PASSWORD).await.is(200), "access_token")
 }
 
+/// security.md 47, 49
 #[tokio::test]
 async fn somebody_registers_and_shows_that_mail_arrives() {
     let server = open().await;
@@ -116,6 +117,7 @@ async fn letters_at_a_strangers_wish_are_few() {
     register(&server, "another@example.com").await.is(202);
 }
 
+/// security.md 19, 49
 #[tokio::test]
 async fn a_forgotten_password_is_replaced_by_mail_and_every_session_ends() {
     let server = open().await;
@@ -214,6 +216,7 @@ async fn tickets_are_over_in_their_time_and_made_up_ones_count_as_guesses() {
 }
 
 /// What links in mails lead to.
+/// security.md 46
 #[tokio::test]
 async fn pages_take_what_was_mailed_and_following_a_link_changes_nothing() {
     let server = open().await;

@@ -137,6 +137,7 @@ async fn a_token_dies_with_its_key_and_is_no_credential_here() {
     assert_eq!(introspect(&server, &token).await, json!({ "active": false }));
 }
 
+/// security.md 28
 #[tokio::test]
 async fn guessing_at_keys_here_locks_as_everywhere() {
     let server = TestServer::start().await;
@@ -179,6 +180,7 @@ async fn another_key_signs_and_nobody_is_logged_out() {
     assert_eq!(listed["data"][0], made);
 }
 
+/// security.md 1
 #[tokio::test]
 async fn the_policy_says_how_tokens_are_signed() {
     let server = TestServer::start().await;
