@@ -298,6 +298,12 @@ impl App {
         self.letter(user.address(), "Confirm your address", VERIFY, Some(&link))
     }
 
+    /// Where the outside reaches this server, as far as is known.
+    #[must_use]
+    pub fn site(&self) -> Option<&str> {
+        self.site.as_deref()
+    }
+
     /// Where a ticket is taken to: what the policy says, or a page of ours at the public address (security.md 47).
     pub(crate) fn link(&self, good: Good, token: &str) -> Result<String, Error> {
         let login = &self.world().policy.login;

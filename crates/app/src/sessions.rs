@@ -8,10 +8,14 @@ use std::sync::Arc;
 
 use keywright_core::account::Standing;
 use keywright_core::audit::{Actor, AuditEvent};
+use keywright_core::browser;
 use keywright_core::id::{AccountId, SessionId, UserId};
+use keywright_core::member::MemberRole;
+use keywright_core::secret::PlainKey;
 use keywright_core::session::{self, Method, Session, TOKEN_LIFE};
 use keywright_core::signing::Refused;
 use keywright_core::time::Span;
+use keywright_store::sessions::Access;
 use keywright_store::{members, sessions, users};
 use serde_json::json;
 
@@ -19,6 +23,7 @@ use crate::App;
 use crate::caller::{Caller, Reach};
 use crate::error::Error;
 use crate::logins::{Place, Tokens, event};
+use crate::usage::clean_agent;
 
 /// How long a session that is over for good is still known.
 const KEPT: Span = Span::days(30);
@@ -197,15 +202,56 @@ impl App {
             (session.user, session.account) == (claims.sub, claims.account_id) && session.is_live(now)
         };
         let access = access.filter(|access| is_meant(&access.session) && access.standing == Standing::Active);
-        let access = access.ok_or(Error::Unauthenticated)?;
-        Ok(Caller {
+        Ok(self.member(&access.ok_or(Error::Unauthenticated)?, request_id))
+    }
+
+    /// Whoever acts in a session.
+    fn member(&self, access: &Access, request_id: Option<String>) -> Caller {
+        Caller {
             actor: Actor::User(access.session.user),
             reach: Reach::Account(access.session.account),
-            grant: Arc::new(world.policy.member_grant(access.role)),
+            grant: Arc::new(self.world().policy.member_grant(access.role)),
             environment: None,
             session: Some(access.session.id),
             request_id,
-        })
+        }
+    }
+
+    /// Who a browser is, by what its cookie has; and what they are in their account.
+    ///
+    /// # Errors
+    /// It is none of ours, or its session is over.
+    pub async fn authenticate_browser(&self, cookie: &str, place: &Place) -> Result<(Caller, MemberRole), Error> {
+        self.lease.must_hold()?;
+        let now = self.clock.now();
+        if let Some(wait) = self.login_locked_for(None, place.ip, now).await? {
+            return Err(Error::Limited(wait));
+        }
+        let shown = browser::Shown::read(cookie).ok_or(Error::Unauthenticated)?;
+        let access = sessions::find_access(&self.db, shown.session).await?.ok_or(Error::Unauthenticated)?;
+        if !shown.is_proved(&self.keyring.proofs, &access.session) {
+            return Err(self.count_login(None, place.ip, now).map_or(Error::Unauthenticated, Error::Limited));
+        }
+        if !access.session.is_live(now) || access.standing != Standing::Active {
+            return Err(Error::Unauthenticated);
+        }
+        if let Some(expires_at) = access.session.prolonged(self.world().policy.login.idle, now) {
+            let used = Session {
+                expires_at,
+                ip: place.ip.or(access.session.ip),
+                user_agent: place.user_agent.as_deref().map(clean_agent).or_else(|| access.session.user_agent.clone()),
+                ..access.session.clone()
+            };
+            self.meter(move |tx| Box::pin(async move { Ok(sessions::touch_session(tx, &used, now).await.map(drop)?) }))
+                .await?;
+        }
+        Ok((self.member(&access, place.request_id.clone()), access.role))
+    }
+
+    /// What the browser is given that a session was begun in.
+    #[must_use]
+    pub fn browser_cookie(&self, session: &Session) -> PlainKey {
+        browser::cookie(&self.keyring.proofs, session)
     }
 
     pub(crate) async fn find_user(&self, id: Option<UserId>) -> Result<UserId, Error> {

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod browser;
 pub mod credits;
 pub mod draft;
 pub mod exchange;

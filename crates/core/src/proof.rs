@@ -21,6 +21,8 @@ pub enum Purpose {
     VerifyEmail,
     /// Choosing another password.
     ResetPassword,
+    /// Being the browser a session was begun in.
+    Browser,
     /// Belonging to an account.
     Join,
     /// The public id of a secret key.
@@ -34,6 +36,7 @@ impl Purpose {
             Self::Challenge => "login challenge",
             Self::VerifyEmail => "verify email",
             Self::ResetPassword => "reset password",
+            Self::Browser => "browser",
             Self::Join => "join account",
             Self::KeyId => "key id",
         }

@@ -21,6 +21,8 @@ statements! {
     /// One statement: of any number that show the same turn, one takes the next.
     TAKE_TURN = "update sessions set turn = turn + 1, refreshed_ms = $3, expires_ms = $4, ip = $5, user_agent = $6 \
         where id = $1 and turn = $2 and ended_ms is null and expires_ms > $3";
+    TOUCH_SESSION = "update sessions set refreshed_ms = $2, expires_ms = $3, ip = $4, user_agent = $5 \
+        where id = $1 and ended_ms is null and expires_ms > $2";
     END_SESSION = "update sessions set ended_ms = $2 where id = $1 and ended_ms is null";
     END_OTHER_SESSIONS = "update sessions set ended_ms = $3 where user_id = $1 and id <> $2 and ended_ms is null \
         and expires_ms > $3";
@@ -106,6 +108,16 @@ pub async fn take_turn(tx: &mut Tx, session: &Session, now: Time) -> Result<bool
     let ip = ip.map(|ip| ip.to_string());
     let values = values![*id, turn - 1, now, *expires_at, ip, user_agent.as_deref()];
     Ok(tx.write(TAKE_TURN, values, Rows::AtMostOne).await? == 1)
+}
+
+/// Writes down that a session is used: when, until when it holds, from where and with what. `false` where it is over.
+///
+/// # Errors
+/// Unavailable.
+pub async fn touch_session(tx: &mut Tx, session: &Session, now: Time) -> Result<bool, StoreError> {
+    let Session { id, expires_at, ip, user_agent, .. } = session;
+    let ip = ip.map(|ip| ip.to_string());
+    Ok(tx.write(TOUCH_SESSION, values![*id, now, *expires_at, ip, user_agent.as_deref()], Rows::AtMostOne).await? == 1)
 }
 
 /// Ends all of a person's sessions but this one, where one is named. Says how many held.

@@ -8,7 +8,7 @@ use keywright_store::StoreError;
 use keywright_store::members::{insert_member, list_memberships};
 use keywright_store::sessions::{
     Access, end_account_sessions, end_other_sessions, end_session, find_access, find_session, forget_sessions,
-    has_logged_in_from, insert_session, list_sessions, take_turn,
+    has_logged_in_from, insert_session, list_sessions, take_turn, touch_session,
 };
 use keywright_store::testing::Fresh;
 use keywright_store::users::{insert_user, list_users, update_disabled};
@@ -19,6 +19,7 @@ use crate::samples::{account_id, at, user, with_accounts};
 on_both_engines! {
     a_session_is_ended_once,
     a_turn_is_taken_once,
+    a_session_that_is_used_goes_on,
     all_other_sessions_end_together,
     an_address_is_known_by_a_login,
     access_needs_a_membership_and_a_person_who_is_let_in,
@@ -80,6 +81,17 @@ async fn a_turn_is_taken_once(fresh: &Fresh) {
     assert_eq!(take_turn(&mut tx, &later, at(150)).await, Ok(false), "it is over");
     end_session(&mut tx, next.id, at(60)).await.unwrap();
     assert_eq!(take_turn(&mut tx, &later, at(60)).await, Ok(false), "it was ended");
+}
+
+async fn a_session_that_is_used_goes_on(fresh: &Fresh) {
+    with_sessions(fresh, 1).await;
+    let used = Session { expires_at: at(500), refreshed_at: Some(at(50)), ip: None, ..session(1) };
+    let mut tx = fresh.db.begin().await.unwrap();
+    assert_eq!(touch_session(&mut tx, &used, at(50)).await, Ok(true));
+    assert_eq!(find_session(&tx, used.id).await, Ok(Some(used.clone())));
+    assert_eq!(touch_session(&mut tx, &used, at(500)).await, Ok(false), "it is over");
+    end_session(&mut tx, used.id, at(60)).await.unwrap();
+    assert_eq!(touch_session(&mut tx, &used, at(70)).await, Ok(false), "it was ended");
 }
 
 async fn all_other_sessions_end_together(fresh: &Fresh) {
