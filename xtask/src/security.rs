@@ -74,7 +74,7 @@ const ROWS: &[(&str, &[Row])] = &[
     (
         "Web",
         &[
-            Row(45, "cookies, and where a request with one comes from", Some("no page has a cookie yet")),
+            Row(45, "cookies of this host alone, and where a request with one comes from", None),
             Row(46, "a strict content policy; `nosniff`; `no-store` where a secret is shown", None),
             Row(47, "links in letters lead where the operator said", None),
             Row(48, "whether there is such a person shows in no body, status or time", None),

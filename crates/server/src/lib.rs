@@ -4,6 +4,7 @@
 
 mod api;
 mod compat;
+mod dashboard;
 mod docs;
 mod extract;
 mod health;

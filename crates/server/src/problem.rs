@@ -13,10 +13,10 @@ use keywright_core::time::Span;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::compat;
 use crate::request_id::{self, RequestId};
 use crate::router::Dialect;
 use crate::scrub::scrub;
+use crate::{compat, dashboard};
 
 /// Every code a problem can have, with its status and its title. They are stable.
 pub(crate) const CODES: [(&str, StatusCode, &str); 21] = [
@@ -117,6 +117,9 @@ impl Problem {
             Dialect::Native | Dialect::Cloudheed => ("application/problem+json", document(told, request_id)),
             Dialect::Wavis => ("application/json", compat::wavis::error(&told)),
             Dialect::Wayscloud => ("application/json", compat::wayscloud::error(&told)),
+            Dialect::Dashboard => {
+                ("text/html; charset=utf-8", dashboard::wrong(told.title, &told.detail, &request_id.0).into_bytes())
+            }
         };
         let mut answer = http::Response::new(body.into());
         *answer.status_mut() = status;

@@ -19,12 +19,12 @@ use crate::api::{
     registry, tokens, users, verify,
 };
 use crate::compat::wavis::user_keys;
-use crate::compat::wayscloud::{account, dashboard};
+use crate::compat::wayscloud::{account, dashboard as service_keys};
 use crate::compat::{cloudheed, wavis};
 use crate::extract::{Context, LocalOperator, Who, read};
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
-use crate::{Options, Server, docs, health, pages};
+use crate::{Options, Server, dashboard, docs, health, pages};
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub enum Needs {
     Key,
     /// A person's session.
     Session,
+    /// A person's session, shown by a browser.
+    Browser,
     /// This permission.
     Permission(&'static str),
     /// This permission, and to be an operator.
@@ -52,6 +54,8 @@ pub enum Dialect {
     Wavis,
     /// Cloudheed documents statuses and no body: RFC 9457.
     Cloudheed,
+    /// A page.
+    Dashboard,
 }
 
 /// A row of the table.
@@ -87,7 +91,7 @@ macro_rules! routes {
     };
 }
 
-use Needs::{Key, Nothing, Operator, Permission, Session};
+use Needs::{Browser, Key, Nothing, Operator, Permission, Session};
 
 routes! {
     Native {
@@ -174,10 +178,10 @@ routes! {
         POST   "/v1/account/ssh-keys",         Permission("ssh_keys:write") => account::create_ssh_key;
         DELETE "/v1/account/ssh-keys/{id}",    Permission("ssh_keys:write") => account::delete_ssh_key;
         GET    "/v1/account/services",         Permission("services:read")  => account::list_services;
-        POST   "/api/v1/dashboard/api-keys",             Permission("keys:write") => dashboard::create;
-        GET    "/api/v1/dashboard/api-keys",             Permission("keys:read")  => dashboard::list;
-        DELETE "/api/v1/dashboard/api-keys/{id}",        Permission("keys:write") => dashboard::revoke;
-        POST   "/api/v1/dashboard/api-keys/{id}/rotate", Permission("keys:write") => dashboard::rotate;
+        POST   "/api/v1/dashboard/api-keys",             Permission("keys:write") => service_keys::create;
+        GET    "/api/v1/dashboard/api-keys",             Permission("keys:read")  => service_keys::list;
+        DELETE "/api/v1/dashboard/api-keys/{id}",        Permission("keys:write") => service_keys::revoke;
+        POST   "/api/v1/dashboard/api-keys/{id}/rotate", Permission("keys:write") => service_keys::rotate;
     }
 
     Cloudheed {
@@ -214,6 +218,46 @@ routes! {
         GET    "/api/v1/usage",               Permission("usage:read")    => wavis::usage;
         GET    "/api/v1/billing",             Permission("billing:read")  => wavis::billing;
         GET    "/api/v1/invoices",            Permission("invoices:read") => wavis::invoices;
+    }
+
+    Dashboard {
+        GET    "/",                           Nothing => dashboard::home;
+        GET    "/dashboard",                  Nothing => dashboard::home;
+        GET    "/dashboard/style.css",        Nothing => dashboard::style;
+        GET    "/dashboard/script.js",        Nothing => dashboard::script;
+        GET    "/dashboard/login",            Nothing => dashboard::login;
+        POST   "/dashboard/login",            Nothing => dashboard::log_in;
+        GET    "/dashboard/register",         Nothing => dashboard::ask_register;
+        POST   "/dashboard/register",         Nothing => dashboard::register;
+        GET    "/dashboard/forgot",           Nothing => dashboard::ask_forgot;
+        POST   "/dashboard/forgot",           Nothing => dashboard::forgot;
+        POST   "/dashboard/logout",           Nothing => dashboard::log_out;
+        GET    "/dashboard/keys",             Browser => dashboard::list;
+        POST   "/dashboard/keys",             Browser => dashboard::create;
+        GET    "/dashboard/keys/new",         Browser => dashboard::new;
+        GET    "/dashboard/keys/{id}",        Browser => dashboard::show;
+        GET    "/dashboard/keys/{id}/rotate", Browser => dashboard::ask_rotate;
+        POST   "/dashboard/keys/{id}/rotate", Browser => dashboard::rotate;
+        POST   "/dashboard/keys/{id}/grace",  Browser => dashboard::set_grace;
+        POST   "/dashboard/keys/{id}/enable", Browser => dashboard::enable;
+        POST   "/dashboard/keys/{id}/disable", Browser => dashboard::disable;
+        GET    "/dashboard/keys/{id}/revoke", Browser => dashboard::ask_revoke;
+        POST   "/dashboard/keys/{id}/revoke", Browser => dashboard::revoke;
+        GET    "/dashboard/members",          Browser => dashboard::list_members;
+        POST   "/dashboard/members/invite",   Browser => dashboard::invite;
+        POST   "/dashboard/members/{id}/role", Browser => dashboard::set_role;
+        POST   "/dashboard/members/{id}/remove", Browser => dashboard::remove_member;
+        POST   "/dashboard/invitations/{id}/withdraw", Browser => dashboard::withdraw;
+        GET    "/dashboard/sessions",         Browser => dashboard::list_sessions;
+        POST   "/dashboard/sessions/end-others", Browser => dashboard::end_others;
+        POST   "/dashboard/sessions/{id}/end", Browser => dashboard::end_session;
+        GET    "/dashboard/security",         Browser => dashboard::security;
+        POST   "/dashboard/security/password", Browser => dashboard::change_password;
+        POST   "/dashboard/security/2fa/setup", Browser => dashboard::set_up_factor;
+        GET    "/dashboard/security/2fa/qr.svg", Browser => dashboard::picture;
+        POST   "/dashboard/security/2fa/start", Browser => dashboard::start_factor;
+        POST   "/dashboard/security/2fa/codes", Browser => dashboard::renew_codes;
+        POST   "/dashboard/security/2fa/disable", Browser => dashboard::stop_factor;
     }
 }
 

@@ -119,6 +119,7 @@ pub(super) fn needed(needs: Needs) -> String {
     match needs {
         Needs::Nothing => String::new(),
         Needs::Key => "\n\nAny key that works.".into(),
+        Needs::Browser => "\n\nFor people: a session, shown by a browser.".into(),
         Needs::Session => "\n\nFor people: a session's access token.".into(),
         Needs::Permission(permission) => format!("\n\nNeeds the permission `{permission}`."),
         Needs::Operator(permission) => format!("\n\nFor operators. Needs the permission `{permission}`."),
@@ -128,8 +129,9 @@ pub(super) fn needed(needs: Needs) -> String {
 /// Whether an `Idempotency-Key` makes it safe to repeat.
 fn is_repeatable(operation: &Operation) -> bool {
     let is_native = Route::dialect_at(operation.path) == Dialect::Native;
-    // An address is taken once by itself; a session is begun anew each time.
-    let is_about_people = operation.path.starts_with("/v1/users");
+    // An address is taken once by itself, and so is a membership; a session is begun anew each time, and so is an invitation.
+    let path = operation.path;
+    let is_about_people = path.starts_with("/v1/users") || path.ends_with("/members") || path.ends_with("/invitations");
     is_native && !is_about_people && operation.answers.iter().any(|answer| answer.status == 201)
 }
 
@@ -215,7 +217,7 @@ fn reference(schema: &str) -> Value {
 /// An error's name among the responses: each dialect has its own body for it.
 fn response_name(code: &str, dialect: Dialect) -> String {
     match dialect {
-        Dialect::Native | Dialect::Cloudheed => code.to_owned(),
+        Dialect::Native | Dialect::Cloudheed | Dialect::Dashboard => code.to_owned(),
         Dialect::Wavis => format!("WAVIS_{code}"),
         Dialect::Wayscloud => format!("WAYSCLOUD_{code}"),
     }

@@ -7,5 +7,6 @@ mod external;
 mod printed;
 mod wa;
 mod wc;
+mod wc_dashboard;
 mod wv;
 mod wv_user;

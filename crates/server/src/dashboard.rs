@@ -1,0 +1,170 @@
+//! The dashboard: where people live with their keys. Pages are made here and complete without a script; every handler calls
+//! the same functions of the app as the API does.
+//!
+//! What must stay true (security.md 45, 46, 50): the session travels in a `__Host-` cookie and nowhere else; what changes
+//! something comes from a page of ours; nothing of a page is kept by a cache; a redirect leads to a path of ours.
+
+mod cookie;
+mod create;
+mod entrance;
+mod keys;
+mod life;
+mod login;
+mod look;
+mod members;
+mod security;
+mod sessions;
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use keywright_app::caller::Caller;
+use keywright_app::error::Error;
+use keywright_core::account::Account;
+use keywright_core::member::MemberRole;
+
+use crate::Server;
+use crate::extract::Origin;
+use crate::problem::Problem;
+
+pub(crate) use self::cookie::{Form, is_ours};
+pub(crate) use self::create::{create, new};
+pub(crate) use self::entrance::{ask_forgot, ask_register, forgot, register};
+pub(crate) use self::keys::{list, show};
+pub(crate) use self::life::{ask_revoke, ask_rotate, disable, enable, revoke, rotate, set_grace};
+pub(crate) use self::login::{log_in, log_out, login};
+pub(crate) use self::members::{invite, list as list_members, remove as remove_member, set_role, withdraw};
+pub(crate) use self::security::{
+    change_password, picture, renew_codes, set_up as set_up_factor, show as security, start as start_factor,
+    stop as stop_factor,
+};
+pub(crate) use self::sessions::{end as end_session, end_others, list as list_sessions};
+
+/// Where people begin.
+pub(crate) const HOME: &str = "/dashboard/keys";
+
+const STYLE: &str = include_str!("../templates/dashboard/style.css");
+const SCRIPT: &str = include_str!("../templates/dashboard/script.js");
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Somebody who is logged in, in one of their accounts.
+pub(crate) struct Visitor {
+    caller: Caller,
+    role: MemberRole,
+    email: String,
+    account: Account,
+}
+
+impl FromRequestParts<Server> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Response> {
+        match visitor(parts, server).await {
+            Ok(visitor) => Ok(visitor),
+            // What was typed is not lost: the form is still in the history once they have logged in.
+            Err(Error::Unauthenticated) => {
+                let path = parts.uri.path_and_query().map_or(HOME, |path| path.as_str());
+                let next = if parts.method == http::Method::GET { path } else { HOME };
+                Err(see(&format!("/dashboard/login?{}", query(&[("next", next)]))))
+            }
+            Err(other) => Err(Problem::from(other).into_response()),
+        }
+    }
+}
+
+async fn visitor(parts: &mut Parts, server: &Server) -> Result<Visitor, Error> {
+    let shown = cookie::read(&parts.headers).ok_or(Error::Unauthenticated)?.to_owned();
+    let Ok(Origin(place)) = Origin::from_request_parts(parts, server).await else { return Err(Error::Unauthenticated) };
+    let (caller, role) = server.app.authenticate_browser(&shown, &place).await?;
+    let (person, _) = server.app.get_self(&caller).await?;
+    let account = server.app.get_own_account(&caller).await?;
+    Ok(Visitor { caller, role, email: person.user.email.unwrap_or_else(|| person.user.id.to_string()), account })
+}
+
+/// What is around every page.
+struct Frame {
+    service: String,
+    account: String,
+    email: String,
+    /// The entry of the navigation that is open.
+    section: &'static str,
+    /// What has just been done.
+    notice: &'static str,
+}
+
+impl Visitor {
+    fn frame(&self, server: &Server, section: &'static str, notice: &'static str) -> Frame {
+        Frame {
+            service: service(server),
+            account: self.account.name.clone(),
+            email: self.email.clone(),
+            section,
+            notice,
+        }
+    }
+
+    /// Whether the person may do this in their account.
+    fn may(&self, server: &Server, permission: &str) -> bool {
+        self.caller.must(&server.app.world().policy.catalog, permission).is_ok()
+    }
+}
+
+fn service(server: &Server) -> String {
+    server.app.world().policy.login.name.clone()
+}
+
+/// A page as an answer.
+fn page(status: StatusCode, template: &impl Template) -> Result<Response, Problem> {
+    let html = template.render().map_err(|_| Problem::new("INTERNAL", "the page could not be written"))?;
+    Ok((status, HEADERS, html).into_response())
+}
+
+const HEADERS: [(http::HeaderName, &str); 4] = [
+    (CONTENT_TYPE, "text/html; charset=utf-8"),
+    (CONTENT_SECURITY_POLICY, POLICY),
+    // A form's origin is checked, and a browser that is told to send no referrer says `null`.
+    (REFERRER_POLICY, "same-origin"),
+    (CACHE_CONTROL, "no-store"),
+];
+
+/// Sends the browser to a path of ours.
+fn see(path: &str) -> Response {
+    let to = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static(HOME));
+    (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
+}
+
+fn query(pairs: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/error.html")]
+struct Wrong<'a> {
+    title: &'a str,
+    detail: &'a str,
+    request_id: &'a str,
+}
+
+/// A problem as a page of its own.
+pub(crate) fn wrong(title: &str, detail: &str, request_id: &str) -> String {
+    Wrong { title, detail, request_id }.render().unwrap_or_else(|_| title.to_owned())
+}
+
+/// `GET /` and `GET /dashboard`
+pub(crate) async fn home() -> Response {
+    see(HOME)
+}
+
+/// `GET /dashboard/style.css`
+pub(crate) async fn style() -> Response {
+    ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "max-age=3600")], STYLE).into_response()
+}
+
+/// `GET /dashboard/script.js`
+pub(crate) async fn script() -> Response {
+    ([(CONTENT_TYPE, "text/javascript; charset=utf-8"), (CACHE_CONTROL, "max-age=3600")], SCRIPT).into_response()
+}

@@ -1,0 +1,224 @@
+//! Making a key, and showing it once (contract rows WC3 to WC7).
+
+use std::collections::BTreeSet;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use http::StatusCode;
+use keywright_app::error::Error;
+use keywright_app::replay::Replay;
+use keywright_core::draft::{Draft, says_nothing};
+use keywright_core::ip::IpAllowlist;
+use keywright_core::key::Key;
+use keywright_core::policy::{HeaderRule, Kind};
+use keywright_core::time::Span;
+
+use super::keys::kinds;
+use super::look::Mistakes;
+use super::{Form, Frame, Visitor, page};
+use crate::Server;
+use crate::problem::Problem;
+
+/// The fields of the form that something can be wrong with.
+const FIELDS: [&str; 8] =
+    ["name", "description", "services", "permissions", "role", "environment", "ip_allowlist", "expires_in"];
+
+/// What was typed.
+#[derive(Default)]
+struct Typed {
+    name: String,
+    description: String,
+    environment: String,
+    role: String,
+    services: BTreeSet<String>,
+    permissions: BTreeSet<String>,
+    more_permissions: String,
+    addresses: String,
+    expires: String,
+    days: String,
+}
+
+impl Typed {
+    fn read(form: &Form) -> Self {
+        Self {
+            name: form.text("name").trim().to_owned(),
+            description: form.text("description").trim().to_owned(),
+            environment: form.text("environment").to_owned(),
+            role: form.text("role").to_owned(),
+            services: form.all("services").into_iter().collect(),
+            permissions: form.all("permissions").into_iter().collect(),
+            more_permissions: form.text("more_permissions").to_owned(),
+            addresses: form.text("ip_allowlist").to_owned(),
+            expires: form.text("expires").to_owned(),
+            days: form.text("days").trim().to_owned(),
+        }
+    }
+
+    fn draft(&self, mistakes: &mut Mistakes) -> Draft {
+        if self.name.is_empty() {
+            mistakes.add("name", "is required: say what the key is for, as in Nightly backup");
+        }
+        let typed = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let more = self.more_permissions.split([' ', ',', '\n']).filter(|word| !word.is_empty()).map(str::to_owned);
+        Draft {
+            name: self.name.clone(),
+            description: self.description.clone(),
+            environment: typed(&self.environment),
+            role: typed(&self.role),
+            services: self.services.iter().cloned().collect(),
+            permissions: self.permissions.iter().cloned().chain(more).collect(),
+            ip_allowlist: addresses(&self.addresses).unwrap_or_else(|reason| {
+                mistakes.add("ip_allowlist", &reason);
+                IpAllowlist::everywhere()
+            }),
+            expires_in: self.expires_in(mistakes),
+            ..Draft::default()
+        }
+    }
+
+    fn expires_in(&self, mistakes: &mut Mistakes) -> Option<Span> {
+        match self.expires.as_str() {
+            "never" => None,
+            "custom" => match self.days.parse::<i64>() {
+                Ok(days) if (1..=3_650).contains(&days) => Some(Span::days(days)),
+                _ => {
+                    mistakes.add("expires_in", "is a number of days, from 1 to 3650");
+                    None
+                }
+            },
+            days => days.parse().ok().filter(|days| [7, 30, 90].contains(days)).map(Span::days),
+        }
+    }
+}
+
+/// Entries as people paste them: one a line, or with commas or spaces between.
+pub(super) fn addresses(text: &str) -> Result<IpAllowlist, String> {
+    IpAllowlist::from_entries(text.split([',', ' ', '\n', ';']).filter(|entry| !entry.trim().is_empty()))
+}
+
+/// A kind to choose.
+struct Choice {
+    name: String,
+    about: String,
+    is_chosen: bool,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/new_key.html")]
+struct Asked {
+    frame: Frame,
+    choices: Vec<Choice>,
+    kind: Kind,
+    typed: Typed,
+    mistakes: Mistakes,
+    /// Sent along, so that the same form sent twice makes one key.
+    once: String,
+}
+
+impl Asked {
+    fn new(server: &Server, visitor: &Visitor, kind: &Kind, typed: Typed) -> Self {
+        let choice = |other: &Kind| Choice {
+            name: other.name.clone(),
+            about: other.about.clone(),
+            is_chosen: other.name == kind.name,
+        };
+        Self {
+            frame: visitor.frame(server, "keys", ""),
+            choices: kinds(server).map(choice).collect(),
+            kind: kind.clone(),
+            typed,
+            mistakes: Mistakes::default(),
+            once: visitor.caller.request_id.clone().unwrap_or_default(),
+        }
+    }
+}
+
+fn chosen<'s>(server: &'s Server, name: &str) -> Result<&'s Kind, Problem> {
+    let named = kinds(server).find(|kind| kind.name == name);
+    named.or_else(|| kinds(server).next()).ok_or_else(Problem::not_found)
+}
+
+/// `GET /dashboard/keys/new`
+pub(crate) async fn new(
+    State(server): State<Server>,
+    visitor: Visitor,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Problem> {
+    visitor.caller.must(&server.app.world().policy.catalog, "keys:write")?;
+    let asked = form_urlencoded::parse(text.as_deref().unwrap_or_default().as_bytes()).find(|(name, _)| name == "kind");
+    let kind = chosen(&server, &asked.map(|(_, kind)| kind.into_owned()).unwrap_or_default())?;
+    let typed = Typed { expires: "90".into(), ..Typed::default() };
+    page(StatusCode::OK, &Asked::new(&server, &visitor, kind, typed))
+}
+
+/// A key with its plaintext, this once.
+#[derive(Template)]
+#[template(path = "dashboard/new_secret.html")]
+pub(super) struct Shown {
+    pub(super) frame: Frame,
+    pub(super) title: &'static str,
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) key: String,
+    pub(super) variable: &'static str,
+    pub(super) snippet: String,
+    /// When the secret before it stops working; empty where there is none.
+    pub(super) old_ends: String,
+    pub(super) warning: &'static str,
+}
+
+/// `POST /dashboard/keys`
+pub(crate) async fn create(State(server): State<Server>, visitor: Visitor, form: Form) -> Result<Response, Problem> {
+    let typed = Typed::read(&form);
+    let kind = chosen(&server, form.text("kind"))?.clone();
+    let mut mistakes = Mistakes::default();
+    let draft = typed.draft(&mut mistakes);
+    let mut status = StatusCode::UNPROCESSABLE_ENTITY;
+    if mistakes.are_none() {
+        let once =
+            form.typed("once").map(|once| Replay::new(&visitor.caller, once, "/dashboard/keys", once.as_bytes()));
+        match server.app.create_key(&visitor.caller, None, Some(&kind.name), draft, once.transpose()?).await {
+            Ok(made) => return shown(&server, &visitor, made.key, made.plain.as_ref().map(|plain| plain.reveal())),
+            Err(error @ (Error::Invalid(_) | Error::Conflict(_) | Error::Forbidden(_))) => {
+                mistakes = Mistakes::new(&error, &FIELDS);
+                status = Problem::from(error).status();
+            }
+            Err(other) => return Err(other.into()),
+        }
+    }
+    page(status, &Asked { mistakes, once: form.text("once").into(), ..Asked::new(&server, &visitor, &kind, typed) })
+}
+
+fn shown(server: &Server, visitor: &Visitor, key: Key, plain: Option<&str>) -> Result<Response, Problem> {
+    // The same form was sent before: its key is there, and its secret was shown then.
+    let Some(plain) = plain else { return Ok(super::see(&format!("/dashboard/keys/{}", key.id))) };
+    let warning = if says_nothing(&key.name) {
+        "The name says little. In a year somebody will ask what this key is for: a name like “Nightly backup” answers them."
+    } else {
+        ""
+    };
+    let shown = Shown {
+        frame: visitor.frame(server, "keys", ""),
+        title: "Your new key",
+        id: key.id.to_string(),
+        name: key.name.clone(),
+        key: plain.to_owned(),
+        variable: "API_KEY",
+        snippet: snippet(server, &key, plain),
+        old_ends: String::new(),
+        warning,
+    };
+    page(StatusCode::CREATED, &shown)
+}
+
+/// A command that works with a key, in the header its kind asks for.
+pub(super) fn snippet(server: &Server, key: &Key, plain: &str) -> String {
+    let rule = server.app.world().policy.kind(&key.kind).map(|(_, kind)| kind.header);
+    let header = match rule {
+        Some(HeaderRule::XApiKey) => format!("X-API-Key: {plain}"),
+        Some(HeaderRule::Bearer | HeaderRule::BearerOrBare) | None => format!("Authorization: Bearer {plain}"),
+    };
+    let url = server.app.site().unwrap_or("http://127.0.0.1:8700").trim_end_matches('/');
+    format!("curl {url}/v1/keys/self \\\n  -H '{header}'")
+}

@@ -1,0 +1,183 @@
+//! A person's own password and second factor.
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use keywright_app::error::Error;
+use keywright_core::totp::qr_svg;
+use zeroize::Zeroizing;
+
+use super::look::Mistakes;
+use super::{Form, Frame, Visitor, page, see};
+use crate::Server;
+use crate::extract::Origin;
+use crate::problem::Problem;
+
+/// A second factor that is being set up.
+struct Pending {
+    /// The secret in groups of four, to be typed by hand.
+    secret: String,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/security.html")]
+struct Security {
+    frame: Frame,
+    email: String,
+    is_on: bool,
+    codes_left: i64,
+    pending: Option<Pending>,
+    /// What is wrong, in which of the page's forms.
+    wrong_in: &'static str,
+    mistakes: Mistakes,
+}
+
+const FIELDS: [&str; 3] = ["password", "new_password", "code"];
+
+async fn about(server: &Server, visitor: &Visitor, notice: &'static str) -> Result<Security, Error> {
+    let (person, codes_left) = server.app.get_self(&visitor.caller).await?;
+    let is_on = person.user.second_factor_at.is_some();
+    let pending = if is_on { None } else { server.app.pending_factor(&visitor.caller).await.ok() };
+    let grouped = |secret: &str| {
+        let letters: Vec<char> = secret.chars().collect();
+        letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join(" ")
+    };
+    Ok(Security {
+        frame: visitor.frame(server, "security", notice),
+        email: visitor.email.clone(),
+        is_on,
+        codes_left,
+        pending: pending.map(|pending| Pending { secret: grouped(&pending.secret) }),
+        wrong_in: "",
+        mistakes: Mistakes::default(),
+    })
+}
+
+/// `GET /dashboard/security`
+pub(crate) async fn show(
+    State(server): State<Server>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let notice = match query.as_deref() {
+        Some("done=password") => "You have another password. Every other session of yours has ended.",
+        Some("done=off") => "The second factor is off. A password alone lets somebody in now.",
+        _ => "",
+    };
+    page(StatusCode::OK, &about(&server, &visitor, notice).await?)
+}
+
+/// The page again, with what is wrong in one of its forms.
+async fn again(server: &Server, visitor: &Visitor, form: &'static str, error: Error) -> Result<Response, Problem> {
+    let beside = match error {
+        Error::LoginFailed => Some(("password", "is not your present password")),
+        Error::CodeWrong => Some(("code", "is wrong, or was used before: wait for the next one")),
+        Error::Invalid(_) | Error::Conflict(_) | Error::Limited(_) => None,
+        other @ (Error::Unauthenticated
+        | Error::SessionOver
+        | Error::NotFound(_)
+        | Error::LacksPermission(_)
+        | Error::Forbidden(_)
+        | Error::Unavailable(_)
+        | Error::Internal(_)) => return Err(other.into()),
+    };
+    let mistakes = match beside {
+        Some((field, reason)) => Mistakes::beside(field, reason),
+        None => Mistakes::new(&error, &FIELDS),
+    };
+    let status = Problem::from(error).status();
+    // Being wrong here ends no session, and is no reason to log in anew.
+    let status = if status == StatusCode::UNAUTHORIZED { StatusCode::UNPROCESSABLE_ENTITY } else { status };
+    page(status, &Security { wrong_in: form, mistakes, ..about(server, visitor, "").await? })
+}
+
+/// `POST /dashboard/security/password`
+pub(crate) async fn change_password(
+    State(server): State<Server>,
+    visitor: Visitor,
+    Origin(place): Origin,
+    form: Form,
+) -> Result<Response, Problem> {
+    let (present, next, code) = (form.text("password"), form.text("new_password"), form.typed("code"));
+    match server.app.change_password(&visitor.caller, present, code, next, &place).await {
+        Ok(()) => Ok(see("/dashboard/security?done=password")),
+        Err(error) => again(&server, &visitor, "password", error).await,
+    }
+}
+
+/// `POST /dashboard/security/2fa/setup`
+pub(crate) async fn set_up(State(server): State<Server>, visitor: Visitor, _form: Form) -> Result<Response, Problem> {
+    match server.app.set_up_factor(&visitor.caller).await {
+        Ok(_) => Ok(see("/dashboard/security#second-factor")),
+        Err(error) => again(&server, &visitor, "factor", error).await,
+    }
+}
+
+/// `GET /dashboard/security/2fa/qr.svg`
+pub(crate) async fn picture(State(server): State<Server>, visitor: Visitor) -> Result<Response, Problem> {
+    let enrolment = server.app.pending_factor(&visitor.caller).await?;
+    let picture = qr_svg(&enrolment.url).ok_or_else(|| Error::Internal("a picture could not be drawn".into()))?;
+    let headers = [
+        (CONTENT_TYPE, "image/svg+xml"),
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ];
+    Ok((headers, picture).into_response())
+}
+
+/// Codes on paper, this once.
+#[derive(Template)]
+#[template(path = "dashboard/codes.html")]
+struct Codes {
+    frame: Frame,
+    codes: Vec<Zeroizing<String>>,
+    /// The same as a file's text.
+    file: Zeroizing<String>,
+}
+
+fn shown(server: &Server, visitor: &Visitor, codes: Vec<Zeroizing<String>>) -> Result<Response, Problem> {
+    let lines: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let file = Zeroizing::new(lines.join("%0A"));
+    page(StatusCode::OK, &Codes { frame: visitor.frame(server, "security", ""), codes, file })
+}
+
+/// `POST /dashboard/security/2fa/start`
+pub(crate) async fn start(
+    State(server): State<Server>,
+    visitor: Visitor,
+    Origin(place): Origin,
+    form: Form,
+) -> Result<Response, Problem> {
+    match server.app.start_factor(&visitor.caller, form.text("code"), &place).await {
+        Ok(codes) => shown(&server, &visitor, codes),
+        Err(error) => again(&server, &visitor, "factor", error).await,
+    }
+}
+
+/// `POST /dashboard/security/2fa/codes`
+pub(crate) async fn renew_codes(
+    State(server): State<Server>,
+    visitor: Visitor,
+    Origin(place): Origin,
+    form: Form,
+) -> Result<Response, Problem> {
+    match server.app.renew_backup_codes(&visitor.caller, form.text("password"), form.typed("code"), &place).await {
+        Ok(codes) => shown(&server, &visitor, codes),
+        Err(error) => again(&server, &visitor, "codes", error).await,
+    }
+}
+
+/// `POST /dashboard/security/2fa/disable`
+pub(crate) async fn stop(
+    State(server): State<Server>,
+    visitor: Visitor,
+    Origin(place): Origin,
+    form: Form,
+) -> Result<Response, Problem> {
+    match server.app.stop_factor(&visitor.caller, form.text("password"), form.typed("code"), &place).await {
+        Ok(()) => Ok(see("/dashboard/security?done=off")),
+        Err(error) => again(&server, &visitor, "codes", error).await,
+    }
+}
