@@ -23,7 +23,7 @@ use crate::log::{self, LogFormat};
 use crate::options::Global;
 use crate::place::{DEV_FOLDER, Place};
 use crate::session::Local;
-use crate::{dev_screen, running, say};
+use crate::{demo, dev_screen, running, say};
 
 /// Where it listens.
 const LISTEN: &str = "127.0.0.1:8700";
@@ -107,7 +107,8 @@ pub(crate) async fn run(global: &Global, dev: Dev) -> Result<Exit> {
         }
         Ok(())
     };
-    running::run(&place, local.into_house(), listening, Options::default(), ready).await?;
+    let options = Options { upstreams: demo::start(&place.folder.0).await?, ..Options::default() };
+    running::run(&place, local.into_house(), listening, options, ready).await?;
     Ok(Exit::Done)
 }
 

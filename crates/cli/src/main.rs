@@ -11,6 +11,7 @@ mod check;
 mod completion;
 mod config;
 mod confirm;
+mod demo;
 mod dev;
 mod dev_screen;
 mod docs;

@@ -7,6 +7,7 @@ mod described;
 mod docs;
 mod engines;
 mod external;
+mod gateway;
 mod harness;
 mod health;
 mod issuer;
