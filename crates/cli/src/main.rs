@@ -11,7 +11,6 @@ mod check;
 mod completion;
 mod config;
 mod confirm;
-mod demo;
 mod dev;
 mod dev_screen;
 mod docs;

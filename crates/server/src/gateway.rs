@@ -34,14 +34,14 @@ pub(crate) struct Passed;
 
 /// A request that stops at the gate, and what its answer has besides.
 struct Stopped {
-    problem: Problem,
+    problem: Box<Problem>,
     headers: HeaderMap,
     shape: ErrorShape,
 }
 
 impl Stopped {
     fn new(problem: impl Into<Problem>, shape: ErrorShape) -> Self {
-        Self { problem: problem.into(), headers: HeaderMap::new(), shape }
+        Self { problem: Box::new(problem.into()), headers: HeaderMap::new(), shape }
     }
 
     fn answer(self, context: &Context) -> Response {

@@ -4,6 +4,7 @@
 
 mod api;
 mod compat;
+mod demo;
 mod docs;
 mod extract;
 mod framing;
@@ -24,6 +25,7 @@ use ipnet::IpNet;
 use keywright_app::App;
 use keywright_core::route::Address;
 
+pub use demo::demo_services;
 pub use docs::openapi_json;
 pub use extract::LocalOperator;
 pub use gateway::check_routes;

@@ -115,7 +115,7 @@ pub(super) async fn admit(
                 (Some(problem), _) => {
                     let is_about_limits = verdict.outcome == Outcome::RateLimited;
                     let headers = if is_about_limits { limits } else { HeaderMap::new() };
-                    Err(Stopped { problem, headers, shape: route.errors })
+                    Err(Stopped { problem: problem.into(), headers, shape: route.errors })
                 }
             }
         }

@@ -153,7 +153,7 @@ impl HttpBody for Upload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.hint.clone()
+        self.source.hint
     }
 }
 

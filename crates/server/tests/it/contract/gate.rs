@@ -228,6 +228,39 @@ async fn wc8_a_new_key_lists_the_buckets() {
 }
 
 #[tokio::test]
+async fn wc8_the_demos_storage_lists_its_buckets_and_keeps_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstreams = keywright_server::demo_services(folder.path()).await.unwrap();
+    let server = TestServer::listening(Options { upstreams, ..Options::default() }).await;
+    let key = service_key(&server, &["storage"]).await;
+    let buckets = server.get("/v1/storage/").by(&key).send().await.with(200);
+    assert!(buckets.text.contains("<Bucket><Name>my-bucket</Name>"), "{}", buckets.text);
+    assert_eq!(buckets.header("content-type"), Some("application/xml"));
+    let path = "/v1/storage/my-bucket/file.txt";
+    server.call("PUT", path).by(&key).body("kept").send().await.with(200);
+    assert_eq!(server.get(path).by(&key).send().await.with(200).text, "kept");
+    let listed = server.get("/v1/storage/my-bucket").by(&key).send().await.with(200);
+    assert!(listed.text.contains("<Key>file.txt</Key>") && listed.text.contains("<Size>4</Size>"), "{}", listed.text);
+    for (method, path, status, code) in [
+        ("GET", "/v1/storage/other-bucket", 404, "NoSuchBucket"),
+        ("PUT", "/v1/storage/other-bucket/a", 404, "NoSuchBucket"),
+        ("GET", "/v1/storage/my-bucket/none", 404, "NoSuchKey"),
+        ("PUT", "/v1/storage/my-bucket", 409, "BucketAlreadyOwnedByYou"),
+        ("PUT", "/v1/storage/A", 400, "InvalidBucketName"),
+        ("DELETE", "/v1/storage/my-bucket", 409, "BucketNotEmpty"),
+        ("POST", "/v1/storage/my-bucket/a?uploads", 501, "NotImplemented"),
+    ] {
+        let answer = server.call(method, path).by(&key).send().await.with(status);
+        assert!(answer.text.contains(&format!("<Code>{code}</Code>")), "{method} {path}: {}", answer.text);
+    }
+    // Without the path only the gate knows, nobody gets to it.
+    let address = keywright_server::demo_services(folder.path()).await.unwrap()["storage"][0].authority.clone();
+    let request = format!("GET /storage/ HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let answer = crate::gateway::all(ask(address.parse().unwrap(), &request).await).await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
+#[tokio::test]
 async fn wv3_an_eleventh_operation_is_a_402_and_status_reads_cost_nothing() {
     let (server, _, echo) = scene().await;
     let trial = async || {

@@ -74,12 +74,9 @@ impl Upstream {
     }
 
     /// Does as it is told with each connection.
-    pub(crate) async fn raw<F: Future<Output = ()> + Send>(
+    pub(crate) async fn raw<F: Future<Output = ()> + Send + 'static>(
         serve: impl Fn(TcpStream) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: 'static,
-    {
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
@@ -105,7 +102,7 @@ impl Upstream {
     /// The last it was asked.
     #[track_caller]
     pub(crate) fn last(&self) -> Seen {
-        self.seen().pop().expect("the upstream was asked nothing")
+        self.seen().pop().unwrap()
     }
 
     pub(crate) fn connections(&self) -> usize {

@@ -6,17 +6,17 @@ mod echo;
 mod storage;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use keywright_core::id::KeyId;
 use keywright_core::route::Address;
-use rand::Rng as _;
 use tokio::net::TcpListener;
 
 /// What the services know.
@@ -27,14 +27,18 @@ struct Demo {
     folder: PathBuf,
 }
 
-/// Starts the services, and says where each of them is.
-pub(crate) async fn start(folder: &Path) -> Result<BTreeMap<String, Vec<Address>>> {
+/// Starts the services, and says where each of them is. Buckets are kept in a folder of this one.
+///
+/// # Errors
+/// The folder cannot be made, or no port is free.
+pub async fn demo_services(folder: &Path) -> io::Result<BTreeMap<String, Vec<Address>>> {
     let folder = folder.join("storage");
-    storage::prepare(&folder).await.with_context(|| format!("{} cannot be made", folder.display()))?;
-    let mut rng = keywright_app::clock::rng();
-    let base = format!("/{:016x}{:016x}", rng.next_u64(), rng.next_u64());
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("the demo services cannot listen")?;
-    let authority = listener.local_addr().context("the demo services have no address")?.to_string();
+    storage::prepare(&folder).await?;
+    let clock = keywright_app::clock::Clock::System;
+    // Eighty random bits.
+    let base = format!("/{}", KeyId::new(clock.now(), &mut keywright_app::clock::rng()));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let authority = listener.local_addr()?.to_string();
     let at = |name: &str| {
         let address = Address { authority: authority.clone(), base: format!("{base}/{name}") };
         (name.to_owned(), vec![address])
