@@ -50,10 +50,15 @@ impl App {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn reload_policy(&self, text: &str) -> Result<(), Vec<PolicyError>> {
-        self.worlds.store(Policy::parse(text)?);
+        self.put_in_force(Policy::parse(text)?);
+        Ok(())
+    }
+
+    /// Puts a new policy in force.
+    pub fn put_in_force(&self, policy: Policy) {
+        self.worlds.store(policy);
         // What was numbered under the old policy means nothing under the new one.
         self.cache.evict_all();
-        Ok(())
     }
 
     /// The policy in force.

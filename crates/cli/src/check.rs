@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use clap::Subcommand;
-use keywright_core::policy::Policy;
 
 use crate::config::{self, Wrong};
 use crate::exit::Exit;
@@ -39,7 +38,7 @@ fn check(global: &Global) -> Result<Exit> {
     let checked = match found {
         Ok(place) => {
             let text = place.read_policy()?;
-            Policy::parse(&text).map_err(|errors| place.policy_wrongs(errors))
+            place.check_policy(&text)
         }
         Err(wrongs) => Err(wrongs),
     };

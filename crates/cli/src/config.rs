@@ -1,5 +1,6 @@
 //! `keywright.toml`: what a server is told besides its policy. `templates/keywright.toml` is its reference.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use ipnet::IpNet;
+use keywright_core::route::Address;
 use keywright_server::Options;
 use serde::Deserialize;
 use toml::Spanned;
@@ -53,6 +55,7 @@ struct Raw {
     log: Option<Spanned<String>>,
     log_format: Option<LogFormat>,
     mail: Option<Spanned<RawMail>>,
+    upstreams: BTreeMap<String, Spanned<toml::Value>>,
 }
 
 /// What is wrong in a file, and where.
@@ -108,6 +111,13 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
     let folder =
         Folder(data_dir.map_or_else(|| base.join(raw.data_dir.unwrap_or_else(|| "data".into())), Path::to_owned));
     let public_url = check.take(raw.public_url, parse_url);
+    let upstreams: BTreeMap<_, _> = raw
+        .upstreams
+        .into_iter()
+        .filter_map(|(name, value)| {
+            Some((name.clone(), check.take(Some(value), |value| parse_upstream(&name, &value))?))
+        })
+        .collect();
     let config = Config {
         listen: check.take(raw.listen, parse_listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8700))),
         options: Options {
@@ -117,6 +127,7 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
                 .filter_map(|text| check.take(Some(text), parse_net))
                 .collect(),
             public_url: public_url.clone(),
+            upstreams: upstreams.clone(),
         },
         place: Place {
             database: check
@@ -129,6 +140,7 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
             public_url,
             site: None,
             mail: mail::parse(raw.mail, base, &mut check),
+            upstreams,
         },
         log: check.take(raw.log, parse_log).unwrap_or_else(|| crate::log::DEFAULT.into()),
         log_format: raw.log_format.unwrap_or_default(),
@@ -195,6 +207,19 @@ fn parse_url(text: String) -> Result<String, String> {
         }
         _ => Err(format!("public_url: `{text}` is not the address of a server: write https://keys.example.com")),
     }
+}
+
+/// An address, or a list of them.
+fn parse_upstream(name: &str, value: &toml::Value) -> Result<Vec<Address>, String> {
+    let texts: Vec<&toml::Value> = value.as_array().map_or_else(|| vec![value], |all| all.iter().collect());
+    if !(1..=16).contains(&texts.len()) {
+        return Err(format!("upstreams.{name}: write one address, or a list of up to 16"));
+    }
+    let read = |value: &toml::Value| match value.as_str() {
+        Some(text) => text.parse().map_err(|reason| format!("upstreams.{name}: {reason}")),
+        None => Err(format!("upstreams.{name}: write an address, as in \"http://10.0.0.5:9000\"")),
+    };
+    texts.into_iter().map(read).collect()
 }
 
 fn parse_database(text: String, base: &Path) -> Result<String, String> {

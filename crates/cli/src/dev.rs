@@ -4,12 +4,14 @@
 //! anything is made until the credentials are kept, so a first start that dies half-way is begun anew by the next, and a
 //! folder that `dev` did not make is never touched.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use keywright_app::caller::Caller;
 use keywright_app::core::member::MemberRole;
+use keywright_app::core::route::Address;
 use keywright_server::Options;
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
@@ -107,8 +109,14 @@ pub(crate) async fn run(global: &Global, dev: Dev) -> Result<Exit> {
         }
         Ok(())
     };
-    running::run(&place, local.into_house(), listening, Options::default(), ready).await?;
+    let options = Options { upstreams: demo_services(&place).await?, ..Options::default() };
+    running::run(&place, local.into_house(), listening, options, ready).await?;
     Ok(Exit::Done)
+}
+
+/// Services for the gate to lead to.
+async fn demo_services(place: &Place) -> Result<BTreeMap<String, Vec<Address>>> {
+    keywright_server::demo_services(&place.folder.0).await.context("the demo services cannot be started")
 }
 
 /// The operator key that `dev` keeps in a folder.

@@ -22,6 +22,7 @@ pub(crate) fn screen(place: &Place, url: &str, credentials: &Credentials, colour
     };
     rows(&[
         ("API, with docs", format!("{url}/docs")),
+        ("gate", format!("{url}/v1/storage/, /v1/chat/completions and more, to demo services")),
         ("data", format!("{folder} (delete it to begin anew)")),
         ("credentials", place.folder.dev_credentials().display().to_string()),
         ("mail", format!("{folder}/mail, a file for each letter")),

@@ -1,6 +1,7 @@
 //! Where a Keywright lives: its data folder, database, master key and policy. What is opened here is opened under the
 //! folder's lock, by a server and by a command alike.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,9 @@ use keywright_app::error::Error;
 use keywright_app::mail::Post;
 use keywright_app::{App, Keyring, Settings, Tasks};
 use keywright_core::policy::{Policy, PolicyError};
+use keywright_core::route::Address;
 use keywright_core::secret::MasterKey;
+use keywright_server::{Options, check_routes};
 use keywright_store::Db;
 
 use crate::config::{self, Config, Wrong};
@@ -44,6 +47,8 @@ pub(crate) struct Place {
     pub(crate) site: Option<String>,
     /// How letters go out.
     pub(crate) mail: Mail,
+    /// Where the upstreams are that the policy's routes name.
+    pub(crate) upstreams: BTreeMap<String, Vec<Address>>,
 }
 
 impl std::fmt::Debug for Place {
@@ -84,6 +89,7 @@ impl Place {
             folder,
             public_url: None,
             site: None,
+            upstreams: BTreeMap::new(),
         }
     }
 
@@ -137,11 +143,24 @@ impl Place {
 
     /// Reads and checks the policy.
     pub(crate) fn load_policy(&self) -> Result<Policy> {
-        Policy::parse(&self.read_policy()?).map_err(|errors| config::refuse(&self.policy_wrongs(errors)))
+        self.check_policy(&self.read_policy()?).map_err(|wrongs| config::refuse(&wrongs))
+    }
+
+    /// Checks the text of a policy, and that its routes lead somewhere.
+    pub(crate) fn check_policy(&self, text: &str) -> Result<Policy, Vec<Wrong>> {
+        let policy = Policy::parse(text).map_err(|errors| self.policy_wrongs(errors))?;
+        let errors = match &self.policy {
+            // Its services are there only while `dev` runs.
+            PolicySource::BuiltIn => Vec::new(),
+            PolicySource::File(_) => {
+                check_routes(&policy, &Options { upstreams: self.upstreams.clone(), ..Options::default() })
+            }
+        };
+        if errors.is_empty() { Ok(policy) } else { Err(self.policy_wrongs(errors)) }
     }
 
     /// What is wrong with the policy, by file and line.
-    pub(crate) fn policy_wrongs(&self, errors: Vec<PolicyError>) -> Vec<Wrong> {
+    fn policy_wrongs(&self, errors: Vec<PolicyError>) -> Vec<Wrong> {
         let file = match &self.policy {
             PolicySource::BuiltIn => PathBuf::from("the built-in policy"),
             PolicySource::File(file) => file.clone(),

@@ -145,10 +145,13 @@ fn reload(place: &Place, app: &App) {
             return;
         }
     };
-    match app.reload_policy(&text) {
-        Ok(()) => tracing::info!("the policy was reloaded"),
-        Err(errors) => {
-            for wrong in place.policy_wrongs(errors) {
+    match place.check_policy(&text) {
+        Ok(policy) => {
+            app.put_in_force(policy);
+            tracing::info!("the policy was reloaded");
+        }
+        Err(wrongs) => {
+            for wrong in wrongs {
                 tracing::error!("{wrong}");
             }
             tracing::error!("the policy stays as it was: mend the file and send SIGHUP again");

@@ -26,6 +26,7 @@ pub mod policy;
 pub mod proof;
 pub mod refresh;
 pub mod registry;
+pub mod route;
 pub mod secret;
 pub mod session;
 pub mod signing;

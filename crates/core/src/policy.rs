@@ -7,6 +7,7 @@ mod compile;
 mod issuers;
 mod login;
 mod raw;
+mod routes;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::lockout::Rule;
 use crate::login::Login;
 use crate::member::MemberRole;
 use crate::permission::{Catalog, Grant};
+use crate::route::Route;
 use crate::signing::Algorithm;
 use crate::time::Span;
 
@@ -70,6 +72,7 @@ pub struct Policy {
     roles: BTreeMap<String, Vec<String>>,
     members: BTreeMap<MemberRole, Vec<String>>,
     issuers: Vec<Issuer>,
+    routes: Vec<Route>,
     /// By the first byte of a key: the kinds whose keys may begin with it.
     by_first_byte: Vec<Box<[u8]>>,
     open: Option<u8>,
@@ -253,6 +256,24 @@ impl Policy {
     #[must_use]
     pub fn issuer(&self, url: &str) -> Option<&Issuer> {
         self.issuers.iter().find(|issuer| issuer.url == url)
+    }
+
+    /// Every route of the gate.
+    #[must_use]
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// The routes a plain path of a host takes: those of the longest path. There are several where several kinds of
+    /// credential share it.
+    #[must_use]
+    pub fn routes_for(&self, host: &str, plain: &str) -> &[Route] {
+        let fits = |route: &Route| route.serves(host) && route.covers(plain);
+        let Some(first) = self.routes.iter().position(fits) else { return &[] };
+        let from = self.routes.get(first..).unwrap_or_default();
+        let alike =
+            |route: &&Route| from.first().is_some_and(|one| (&one.host, &one.path) == (&route.host, &route.path));
+        from.get(..from.iter().take_while(alike).count()).unwrap_or_default()
     }
 
     /// Everything a key is granted: by its role, its services and by name.

@@ -30,7 +30,7 @@ use crate::Server;
 use crate::extract::Origin;
 use crate::problem::Problem;
 
-pub(crate) use self::cookie::{Form, is_ours};
+pub(crate) use self::cookie::{Form, NAME as COOKIE, is_ours};
 pub(crate) use self::create::{create, new};
 pub(crate) use self::entrance::{ask_forgot, ask_register, forgot, register};
 pub(crate) use self::keys::{list, show};
@@ -48,7 +48,8 @@ pub(crate) const HOME: &str = "/dashboard/keys";
 
 const STYLE: &str = include_str!("../templates/dashboard/style.css");
 const SCRIPT: &str = include_str!("../templates/dashboard/script.js");
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+/// What a page may load, run and lead to.
+pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Somebody who is logged in, in one of their accounts.
@@ -154,7 +155,7 @@ pub(crate) fn wrong(title: &str, detail: &str, request_id: &str) -> String {
     Wrong { title, detail, request_id }.render().unwrap_or_else(|_| title.to_owned())
 }
 
-/// `GET /` and `GET /dashboard`
+/// `GET /dashboard`, and `GET /` where no route of the gate is for it
 pub(crate) async fn home() -> Response {
     see(HOME)
 }

@@ -87,19 +87,40 @@ pub(crate) async fn who(
         let caller = Caller { request_id, ..Caller::local(&world.policy.catalog) };
         return Ok(Who { caller, own: None });
     }
-    let (credential, shown) = credential(headers).ok_or(Error::Unauthenticated)?;
     let ip = address(headers, context.peer, &server.options);
-    if shown == Shown::Bearer && looks_like_a_token(credential) {
-        let caller = server.app.authenticate_token(credential, ip, request_id).await?;
-        return Ok(Who { caller, own: None });
-    }
-    if !is_shown_properly(&world.policy, credential, shown) {
-        return Err(Error::Unauthenticated.into());
-    }
+    let credential = match presented(headers, &world.policy)? {
+        Presented::Token(token) => {
+            let caller = server.app.authenticate_token(token, ip, request_id).await?;
+            return Ok(Who { caller, own: None });
+        }
+        Presented::Key(key) => key,
+    };
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
     let ask = Ask { ip, user_agent, ..Ask::default() };
     let (caller, own) = server.app.authenticate(credential, &ask, request_id).await?;
     Ok(Who { caller, own: Some(own) })
+}
+
+/// What a request shows.
+#[derive(Clone, Copy)]
+pub(crate) enum Presented<'a> {
+    /// A token of a person's.
+    Token(&'a [u8]),
+    /// A key, or what is meant to be one.
+    Key(&'a [u8]),
+}
+
+/// The one credential of a request, shown in the way its kind asks for.
+pub(crate) fn presented<'a>(headers: &'a HeaderMap, policy: &Policy) -> Result<Presented<'a>, Error> {
+    let (credential, shown) = credential(headers).ok_or(Error::Unauthenticated)?;
+    if shown == Shown::Bearer && looks_like_a_token(credential) {
+        return Ok(Presented::Token(credential));
+    }
+    if is_shown_properly(policy, credential, shown) {
+        Ok(Presented::Key(credential))
+    } else {
+        Err(Error::Unauthenticated)
+    }
 }
 
 /// How a credential was shown.
@@ -139,10 +160,9 @@ fn is_shown_properly(policy: &Policy, key: &[u8], shown: Shown) -> bool {
 }
 
 /// Where a request comes from: the other end of the connection, or what a listed proxy there says.
-fn address(headers: &HeaderMap, peer: Option<IpAddr>, options: &Options) -> Option<IpAddr> {
+pub(crate) fn address(headers: &HeaderMap, peer: Option<IpAddr>, options: &Options) -> Option<IpAddr> {
     let peer = peer?.to_canonical();
-    let is_trusted = |address: &IpAddr| options.trusted_proxies.iter().any(|proxy| proxy.contains(address));
-    if !is_trusted(&peer) {
+    if !is_trusted(peer, options) {
         return Some(peer);
     }
     // Each proxy appends whom it saw, so the list is read from its end; the first that is no proxy of ours made the call.
@@ -152,11 +172,17 @@ fn address(headers: &HeaderMap, peer: Option<IpAddr>, options: &Options) -> Opti
     for hop in hops.iter().rev() {
         let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
         last = address.to_canonical();
-        if !is_trusted(&last) {
+        if !is_trusted(last, options) {
             break;
         }
     }
     Some(last)
+}
+
+/// Whether an address is a listed proxy's.
+pub(crate) fn is_trusted(address: IpAddr, options: &Options) -> bool {
+    let address = address.to_canonical();
+    options.trusted_proxies.iter().any(|proxy| proxy.contains(&address))
 }
 
 /// Where a request comes from: its address, what it is made with, and its name in the audit log.

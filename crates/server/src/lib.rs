@@ -5,8 +5,11 @@
 mod api;
 mod compat;
 mod dashboard;
+mod demo;
 mod docs;
 mod extract;
+mod framing;
+mod gateway;
 mod health;
 mod idempotency;
 mod pages;
@@ -16,13 +19,17 @@ mod router;
 mod scrub;
 mod serve;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use keywright_app::App;
+use keywright_core::route::Address;
 
+pub use demo::demo_services;
 pub use docs::openapi_json;
 pub use extract::LocalOperator;
+pub use gateway::check_routes;
 pub use router::{Dialect, Needs, ROUTES, Route, router};
 pub use serve::serve;
 
@@ -43,6 +50,8 @@ pub struct Options {
     pub trusted_proxies: Vec<IpNet>,
     /// Where the outside reaches this server: what links are made of.
     pub public_url: Option<String>,
+    /// Where the upstreams are that the policy's routes name.
+    pub upstreams: BTreeMap<String, Vec<Address>>,
 }
 
 /// What every handler shares.
@@ -51,10 +60,11 @@ pub(crate) struct Server {
     app: Arc<App>,
     options: Arc<Options>,
     metrics: Arc<health::Metrics>,
+    gateway: Arc<gateway::Gateway>,
 }
 
 impl Server {
     fn new(app: Arc<App>, options: Options) -> Self {
-        Self { app, options: Arc::new(options), metrics: Arc::default() }
+        Self { app, options: Arc::new(options), metrics: Arc::default(), gateway: Arc::default() }
     }
 }

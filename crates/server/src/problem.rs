@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use keywright_app::error::Error;
 use keywright_core::draft::FieldError;
@@ -19,7 +19,8 @@ use crate::scrub::scrub;
 use crate::{compat, dashboard};
 
 /// Every code a problem can have, with its status and its title. They are stable.
-pub(crate) const CODES: [(&str, StatusCode, &str); 21] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 25] = [
+    ("BAD_REQUEST", StatusCode::BAD_REQUEST, "The request has two readings, or none"),
     ("INVALID_JSON", StatusCode::BAD_REQUEST, "The body is not JSON"),
     ("INVALID_REQUEST", StatusCode::BAD_REQUEST, "The exchange is not one, or its key does not work"),
     ("INVALID_SCOPE", StatusCode::BAD_REQUEST, "The scope is more than the key is permitted"),
@@ -30,6 +31,7 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 21] = [
     ("SECOND_FACTOR_REQUIRED", StatusCode::UNAUTHORIZED, "A code from the second factor is missing"),
     ("SECOND_FACTOR_WRONG", StatusCode::UNAUTHORIZED, "The code is wrong, or was used before"),
     ("SESSION_OVER", StatusCode::UNAUTHORIZED, "The session is over"),
+    ("CREDITS_EXHAUSTED", StatusCode::PAYMENT_REQUIRED, "The key's credits do not cover the cost"),
     ("FORBIDDEN", StatusCode::FORBIDDEN, "The credential is not permitted this"),
     ("NOT_FOUND", StatusCode::NOT_FOUND, "There is no such thing"),
     ("METHOD_NOT_ALLOWED", StatusCode::METHOD_NOT_ALLOWED, "The path does not take this method"),
@@ -40,7 +42,9 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 21] = [
     ("INVALID", StatusCode::UNPROCESSABLE_ENTITY, "Fields of the request are wrong"),
     ("RATE_LIMITED", StatusCode::TOO_MANY_REQUESTS, "Too many attempts"),
     ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR, "A fault of the server"),
+    ("UPSTREAM_UNREACHABLE", StatusCode::BAD_GATEWAY, "The service behind the gate is out of reach"),
     ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE, "A part of the service is out of reach"),
+    ("UPSTREAM_TIMED_OUT", StatusCode::GATEWAY_TIMEOUT, "The service behind the gate did not answer in time"),
 ];
 
 /// What went wrong with a request.
@@ -129,7 +133,9 @@ impl Problem {
         if let Ok(id) = HeaderValue::from_str(&request_id.0) {
             headers.insert(request_id::HEADER, id);
         }
-        if status == StatusCode::UNAUTHORIZED {
+        if dialect == Dialect::Dashboard {
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(dashboard::POLICY));
+        } else if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"keywright\""));
         }
         if let Some(wait) = self.retry_after {

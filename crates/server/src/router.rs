@@ -24,7 +24,7 @@ use crate::compat::{cloudheed, wavis};
 use crate::extract::{Context, LocalOperator, Who, read};
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
-use crate::{Options, Server, dashboard, docs, health, pages};
+use crate::{Options, Server, dashboard, docs, gateway, health, pages};
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +221,6 @@ routes! {
     }
 
     Dashboard {
-        GET    "/",                           Nothing => dashboard::home;
         GET    "/dashboard",                  Nothing => dashboard::home;
         GET    "/dashboard/style.css",        Nothing => dashboard::style;
         GET    "/dashboard/script.js",        Nothing => dashboard::script;
@@ -268,7 +267,7 @@ pub fn router(app: Arc<App>, options: Options) -> Router {
 
 pub(crate) fn routed(server: Server) -> Router {
     table()
-        .fallback(async || Problem::not_found())
+        .fallback(gateway::pass)
         .method_not_allowed_fallback(async || Problem::new("METHOD_NOT_ALLOWED", "see /docs for what this path takes"))
         .layer(middleware::from_fn_with_state(server.clone(), around))
         .with_state(server)
@@ -302,7 +301,12 @@ async fn around(State(server): State<Server>, mut request: Request, next: Next) 
         response = problem.answer(&id, Route::dialect_at(&route)).map(Into::into);
         response.headers_mut().extend(allowed.map(|allowed| (ALLOW, allowed)));
     }
-    finish(response.headers_mut(), &id);
+    if response.extensions().get::<gateway::Passed>().is_some() {
+        // Whether an upstream's answer may be kept is for the upstream to say.
+        name_request(response.headers_mut(), &id);
+    } else {
+        finish(response.headers_mut(), &id);
+    }
     server.metrics.count_request(method_name(&method), response.status());
     tracing::debug!(%method, route, status = response.status().as_u16(), request_id = id.0, "answered");
     response
@@ -310,11 +314,15 @@ async fn around(State(server): State<Server>, mut request: Request, next: Next) 
 
 /// Headers every answer has.
 pub(crate) fn finish(headers: &mut http::HeaderMap, id: &RequestId) {
+    name_request(headers, id);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+fn name_request(headers: &mut http::HeaderMap, id: &RequestId) {
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         headers.insert(request_id::HEADER, id);
     }
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// A method's name, for counting: made-up methods are one.

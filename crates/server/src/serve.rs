@@ -4,33 +4,36 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use keywright_app::App;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::api::verify;
 use crate::extract::{Context, MOST_BYTES, read, who};
+use crate::framing::Watched;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
-use crate::router::{Dialect, finish, routed};
+use crate::router::{Dialect, finish, method_name, routed};
 use crate::{Options, Server};
 
 /// Connections open at once; more wait to be accepted.
-const MOST_CONNECTIONS: usize = 10_000;
+const MOST_CONNECTIONS: u32 = 10_000;
 /// How long the head of a request may take to arrive, idle time between requests included.
 const HEAD_TIME: Duration = Duration::from_secs(60);
 /// How long calls under way may still take once the server is to stop.
@@ -53,9 +56,9 @@ pub async fn serve(
 ) -> io::Result<()> {
     let server = Server::new(app, options);
     let router = routed(server.clone());
-    let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(stop);
+    let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS as usize));
+    let (stop_all, stopping) = watch::channel(());
+    let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &connections) => accepted,
@@ -63,23 +66,36 @@ pub async fn serve(
         };
         let Some((stream, peer, place)) = accepted else { continue };
         // What every call of a connection needs, behind one count instead of one for each part.
-        let shared = Arc::new((server.clone(), router.clone()));
+        let (stream, is_broken) = Watched::new(stream);
+        let shared = Arc::new((server.clone(), router.clone(), is_broken));
         let service = service_fn(move |request| {
             let shared = Arc::clone(&shared);
-            async move { Ok::<_, std::convert::Infallible>(answer(&shared.0, &shared.1, peer, request).await) }
+            async move { Ok::<_, std::convert::Infallible>(answer(&shared, peer, request).await) }
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let mut stopping = stopping.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                // The call under way is answered, and no other is taken.
+                _ = stopping.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection broke off");
             }
             drop(place);
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
+    stop_all.send_replace(());
+    // Each connection has a place: once all places are free, all connections have ended.
+    if tokio::time::timeout(DRAIN_TIME, connections.acquire_many(MOST_CONNECTIONS)).await.is_err() {
         tracing::warn!("calls still under way after 30 seconds were cut off");
     }
     Ok(())
@@ -104,9 +120,15 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> Option<
     }
 }
 
-async fn answer(server: &Server, router: &Router, peer: SocketAddr, request: Request<Incoming>) -> Answer {
+/// What every call of a connection needs: the last says whether one was out of order.
+type Shared = (Server, Router, Arc<AtomicBool>);
+
+async fn answer((server, router, is_broken): &Shared, peer: SocketAddr, request: Request<Incoming>) -> Answer {
     let request_id = RequestId::of(request.headers());
     let context = Context { peer: Some(peer.ip()), request_id, is_local: false };
+    if is_broken.load(Ordering::Acquire) {
+        return refuse(server, &context, request.method());
+    }
     if request.method() == Method::POST && request.uri().path() == VERIFY {
         return verify_first(server, &context, request).await.map(|bytes| Either::Left(Full::new(bytes)));
     }
@@ -117,6 +139,16 @@ async fn answer(server: &Server, router: &Router, peer: SocketAddr, request: Req
         Ok(response) => response.map(Either::Right),
         Err(never) => match never {},
     }
+}
+
+/// The answer to a request whose end two readers could see in two places, and the end of its connection.
+fn refuse(server: &Server, context: &Context, method: &Method) -> Answer {
+    let detail = "the request has two readings: send one length or chunks, and end lines with CR and LF";
+    let mut response = Problem::new("BAD_REQUEST", detail).answer(&context.request_id, Dialect::Native);
+    finish(response.headers_mut(), &context.request_id);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    server.metrics.count_request(method_name(method), response.status());
+    response.map(|bytes| Either::Left(Full::new(bytes)))
 }
 
 async fn verify_first(server: &Server, context: &Context, request: Request<Incoming>) -> Response<Bytes> {

@@ -1,5 +1,7 @@
 //! `keywright dev`: the first thing anybody runs.
 
+use std::io::{Read as _, Write as _};
+
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Desk, mode, text};
@@ -119,4 +121,78 @@ fn what_stands_in_the_way_is_said() {
     dev(&desk, &[]).fails(1, "is gone");
     std::fs::remove_file(desk.path(".keywright/dev-credentials.json")).unwrap();
     dev(&desk, &[]).fails(1, "did not make");
+}
+
+#[test]
+fn the_gate_leads_to_real_storage_and_to_an_echo() {
+    let desk = Desk::new();
+    let (server, ready) = desk.dev();
+    let key = |name: &str| text(&ready["keys"], name).to_owned();
+    let call = |method: &str, path: &str, key: &str, body: &[u8]| {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", server.url))
+            .header("authorization", format!("Bearer {key}"))
+            .body(body)
+            .unwrap();
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true).build();
+        let mut answer = ureq::Agent::new_with_config(agent).run(request).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_vec().unwrap())
+    };
+    let storage = key("wayscloud_storage");
+    let (status, buckets) = call("GET", "/v1/storage/", &storage, b"");
+    let buckets = String::from_utf8(buckets).unwrap();
+    assert!(status == 200 && buckets.contains("<Bucket><Name>my-bucket</Name>"), "{status} {buckets}");
+
+    let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let path = "/v1/storage/my-bucket/folder/file%20one.bin";
+    assert_eq!(call("PUT", path, &storage, &bytes).0, 200);
+    assert_eq!(call("GET", path, &storage, b""), (200, bytes));
+    let listed = String::from_utf8(call("GET", "/v1/storage/my-bucket?list-type=2", &storage, b"").1).unwrap();
+    assert!(listed.contains("<Key>folder/file one.bin</Key>") && listed.contains("<Size>300000</Size>"), "{listed}");
+    assert_eq!(call("DELETE", path, &storage, b"").0, 204);
+    assert_eq!(call("GET", path, &storage, b"").0, 404);
+    assert_eq!(call("GET", "/v1/storage/", &key("wayscloud_llm"), b"").0, 403);
+    assert_eq!(call("GET", "/v1/storage/", "wayscloud_storage_abc123_wrong", b"").0, 401);
+
+    let asked = br#"{"model":"m","messages":[{"role":"user","content":"hello there"}],"stream":true}"#;
+    let (status, events) = call("POST", "/v1/chat/completions", &key("wayscloud_llm"), asked);
+    let events = String::from_utf8(events).unwrap();
+    assert!(
+        status == 200 && events.contains("\"content\":\"hello \"") && events.ends_with("data: [DONE]\n\n"),
+        "{events}"
+    );
+    let (status, seen) = call("GET", "/v1/databases?x=1", &key("cloudheed"), b"");
+    let seen: Value = serde_json::from_slice(&seen).unwrap();
+    assert_eq!((status, &seen["method"], &seen["query"]), (200, &json!("GET"), &json!("x=1")));
+    assert_eq!(
+        (&seen["headers"]["x-account-id"], &seen["headers"]["authorization"]),
+        (&ready["account_id"], &Value::Null)
+    );
+}
+
+#[test]
+fn a_large_upload_takes_no_memory() {
+    const SIZE: usize = 256 * 1_024 * 1_024;
+    let desk = Desk::new();
+    let (server, ready) = desk.dev();
+    let address = server.url.trim_start_matches("http://");
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let before = server.most_memory();
+    let key = text(&ready["keys"], "wayscloud_storage");
+    let head = format!(
+        "PUT /v1/storage/my-bucket/large HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\
+         content-length: {SIZE}\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let piece = vec![7; 1_024 * 1_024];
+    for _ in 0..SIZE / piece.len() {
+        stream.write_all(&piece).unwrap();
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let grown = server.most_memory() - before;
+    assert!(grown < 32 * 1_024, "grew by {grown} kB");
+    assert_eq!(std::fs::metadata(desk.path(".keywright/storage/my-bucket/large")).unwrap().len(), SIZE as u64);
 }

@@ -59,6 +59,40 @@ fn mistakes_are_told_by_file_and_line() {
 }
 
 #[test]
+fn a_route_is_put_in_force_by_a_reload_once_its_upstream_has_an_address() {
+    let (desk, _) = Desk::with_config();
+    let (config, policy) = (desk.path("keywright.toml"), desk.path("policy.toml"));
+    let plain = std::fs::read_to_string(&policy).unwrap();
+    let route = "\n[route.things]\npath = \"/things\"\nupstream = \"things\"\nmethods = { GET = [] }\n";
+    let line = plain.lines().count() + 4;
+    std::fs::write(&policy, format!("{plain}{route}")).unwrap();
+    for args in [&["config", "check"][..], &["serve"]] {
+        desk.run(args)
+            .fails(2, &format!("policy.toml:{line}: route.things: the configuration has no upstream `things`"));
+    }
+    std::fs::write(&config, "[upstreams]\nthings = [\"http://127.0.0.1:1\", \"things\"]\n").unwrap();
+    desk.run(&["config", "check"]).fails(2, "keywright.toml:2: upstreams.things: `things` is no upstream's address");
+    std::fs::write(&config, "[upstreams]\nthings = \"http://127.0.0.1:1\"\n").unwrap();
+    assert_eq!(desk.run(&["config", "check"]).code, 0);
+
+    std::fs::write(&policy, &plain).unwrap();
+    let server = desk.serve();
+    let status = |path: &str| match ureq::get(format!("{}{path}", server.url)).call() {
+        Err(ureq::Error::StatusCode(status)) => status,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(status("/things"), 404);
+    std::fs::write(&policy, format!("{plain}{route}")).unwrap();
+    server.signal(Signal::HUP);
+    until("the route is in force", || status("/things") == 401);
+    // One whose upstream has no address is not put in force.
+    std::fs::write(&policy, format!("{plain}{}", route.replace("\"things\"", "\"others\""))).unwrap();
+    server.signal(Signal::HUP);
+    until("the mistake is told", || desk.log("serve.log").contains("no upstream `others`"));
+    assert_eq!(status("/things"), 401);
+}
+
+#[test]
 fn a_good_policy_is_reloaded_and_a_bad_one_is_not() {
     let (mut desk, key) = Desk::with_config();
     let server = desk.serve();

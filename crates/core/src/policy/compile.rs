@@ -29,8 +29,12 @@ pub(super) struct Check<'a> {
 
 impl Check<'_> {
     pub(super) fn say(&mut self, at: &std::ops::Range<usize>, message: impl Into<String>) {
-        let before = self.text.get(..at.start).unwrap_or_default();
-        self.errors.push(PolicyError { line: before.matches('\n').count() + 1, message: message.into() });
+        self.errors.push(PolicyError { line: self.line(at), message: message.into() });
+    }
+
+    /// The line something is on, from 1.
+    pub(super) fn line(&self, at: &std::ops::Range<usize>) -> usize {
+        self.text.get(..at.start).unwrap_or_default().matches('\n').count() + 1
     }
 
     pub(super) fn take<T, V>(&mut self, at: &Spanned<V>, result: Result<T, String>) -> Option<T> {
@@ -68,6 +72,7 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
         roles,
         members,
         issuers,
+        routes: Vec::new(),
         by_first_byte: Vec::new(),
         open: None,
     };
@@ -80,6 +85,7 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
         policy.kinds.iter().flat_map(|kind| kind.environments.clone()).collect::<BTreeSet<_>>().into_iter().collect();
     check_together(&raw, &policy, &mut check);
     count_together(&raw, &mut policy, &mut check);
+    policy.routes = super::routes::routes(&raw, &policy, &mut check);
     index(&mut policy);
     if check.errors.is_empty() {
         return Ok(policy);

@@ -11,6 +11,7 @@ use crate::key::Refill;
 use crate::limit::{Rate, RateLimit};
 use crate::lockout::Rule;
 use crate::member::MemberRole;
+use crate::route::ErrorShape;
 use crate::time::Span;
 
 pub(super) type Named<T> = BTreeMap<Spanned<String>, T>;
@@ -31,6 +32,8 @@ pub(super) struct RawPolicy {
     pub(super) issuer: Named<RawIssuer>,
     #[serde(default)]
     pub(super) kind: Named<RawKind>,
+    #[serde(default)]
+    pub(super) route: Named<RawRoute>,
     #[serde(default)]
     pub(super) login: RawLogin,
     #[serde(default)]
@@ -179,4 +182,70 @@ pub(super) struct RawIssue {
 pub(super) struct RawLockout {
     pub(super) key: Option<Rule>,
     pub(super) ip: Option<Rule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRoute {
+    #[serde(default)]
+    pub(super) about: String,
+    pub(super) host: Option<Spanned<String>>,
+    pub(super) path: Spanned<String>,
+    #[serde(default)]
+    pub(super) strip: bool,
+    pub(super) upstream: Spanned<OneOrMore>,
+    pub(super) methods: Spanned<BTreeMap<Spanned<String>, Spanned<RawToll>>>,
+    pub(super) kinds: Option<Spanned<Names>>,
+    #[serde(default)]
+    pub(super) people: bool,
+    #[serde(default)]
+    pub(super) errors: ErrorShape,
+    #[serde(default)]
+    pub(super) timeout: RawTimeouts,
+    pub(super) body_limit: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) preflight: bool,
+    #[serde(default)]
+    pub(super) websocket: bool,
+    #[serde(default)]
+    pub(super) forward_credential: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTimeouts {
+    pub(super) connect: Option<Spanned<Span>>,
+    pub(super) header: Option<Spanned<Span>>,
+    pub(super) idle: Option<Spanned<Span>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a text or a list of texts")]
+pub(super) enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    pub(super) fn all(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::More(texts) => texts,
+        }
+    }
+}
+
+/// What a method asks for.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a permission, a list of which any will do, or { permissions = [...], cost = 1 }")]
+pub(super) enum RawToll {
+    Any(OneOrMore),
+    Toll(RawTollTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTollTable {
+    pub(super) permissions: OneOrMore,
+    pub(super) cost: Option<u32>,
 }

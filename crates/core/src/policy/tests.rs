@@ -199,3 +199,106 @@ fn services_have_aliases_and_kinds_may_say_what_a_service_gives() {
     assert_eq!(policy.service("llm-api"), Some("llm"));
     assert_eq!(policy.service("nope"), None);
 }
+
+/// A route with these lines besides those it needs; the first of them is at line 9.
+fn route(more: &str) -> String {
+    let needs = "[permission.\"a:read\"]\n[route.x]\npath = \"/x\"\nupstream = \"http://127.0.0.1:1\"\n";
+    with(&format!("{needs}methods = {{ GET = \"a:read\" }}\n{more}"))
+}
+
+#[test]
+fn a_mistake_in_a_route_is_told_with_its_line_and_what_to_write() {
+    let path = |path: &str| route("").replace("\"/x\"", &format!("\"{path}\""));
+    let upstream = |upstream: &str| route("").replace("\"http://127.0.0.1:1\"", upstream);
+    let methods = |methods: &str| route("").replace("{ GET = \"a:read\" }", methods);
+    let second = |more: &str| {
+        route(&format!("\n[route.y]\npath = \"/x\"\nupstream = \"y\"\nmethods = {{ GET = \"a:read\" }}\n{more}"))
+    };
+    for (text, line, says) in [
+        (route("colour = 1"), 9, "colour"),
+        (path("x"), 6, "plain letters"),
+        (path("/x/"), 6, "without a slash"),
+        (path("/x/{id}"), 6, "no patterns"),
+        (path("/x/../y"), 6, "plain letters"),
+        (path("/%78"), 6, "plain letters"),
+        (upstream("\"https://a\""), 7, "plain HTTP"),
+        (upstream("\"http://u:p@a\""), 7, "http://10.0.0.5:9000"),
+        (upstream("[]"), 7, "1 to 16"),
+        (upstream("[\"a\", \"a\"]"), 7, "twice"),
+        (upstream("\"A\""), 7, "lowercase"),
+        (upstream("3"), 7, "a text or a list"),
+        (methods("{}"), 8, "methods is empty"),
+        (methods("{ get = \"a:read\" }"), 8, "use GET"),
+        (methods("{ TRACE = \"a:read\" }"), 8, "use GET"),
+        (methods("{ GET = \"a:write\" }"), 8, "add [permission.\"a:write\"]"),
+        (methods("{ GET = [\"a:*\"] }"), 8, "a:*"),
+        (methods("{ GET = { permissions = [], cost = 9999999 } }"), 8, "1000000"),
+        (methods("{ GET = { cost = 1 } }"), 8, "a permission"),
+        (route("kinds = [\"nope\"]"), 9, "use operator, default"),
+        (route("kinds = []"), 9, "nobody could"),
+        (route("host = \"API.example.com\""), 9, "lowercase"),
+        (route("host = \"api.example.com:443\""), 9, "without a port"),
+        (route("errors = \"html\""), 9, "wayscloud"),
+        (route("timeout = { header = \"1ms\" }"), 9, "100ms"),
+        (route("timeout = { read = \"1s\" }"), 9, "read"),
+        (route("body_limit = \"10\""), 9, "10MB"),
+        (route("body_limit = \"99999999999GB\""), 9, "10MB"),
+        (second(""), 11, "route.x already"),
+        (second("kinds = [\"default\"]"), 11, "route.x already"),
+    ] {
+        let errors = errors(&text);
+        let found = errors.iter().any(|error| error.line == line && error.message.contains(says));
+        assert!(found, "{text}\nshould say `{says}` at line {line}, said {errors:?}");
+    }
+}
+
+#[test]
+fn a_route_is_strict_where_the_policy_is_silent() {
+    let policy = Policy::parse(&route("")).unwrap();
+    let [route] = policy.routes() else { panic!("one route") };
+    assert_eq!((route.kinds.as_slice(), route.body_limit, route.line), (["default".to_owned()].as_slice(), 1 << 30, 7));
+    assert!(!(route.people || route.strip || route.preflight || route.websocket || route.forward_credential));
+    assert_eq!((route.toll("GET").unwrap().cost, route.toll("HEAD"), route.toll("POST")), (1, route.toll("GET"), None));
+}
+
+#[test]
+fn the_longest_path_wins_and_a_host_of_its_own_before_that() {
+    let more = "[permission.\"a:read\"]\n".to_owned()
+        + &[("all", "/", ""), ("a", "/a", ""), ("ab", "/a/b", ""), ("hosted", "/a", "host = \"h.example\"\n")]
+            .map(|(name, path, more)| {
+                format!("[route.{name}]\npath = \"{path}\"\n{more}upstream = \"u\"\nmethods = {{ GET = \"a:read\" }}\n")
+            })
+            .concat();
+    let policy = Policy::parse(&with(&more)).unwrap();
+    for (host, plain, name) in [
+        ("", "/", "all"),
+        ("", "/ab", "all"),
+        ("", "/a", "a"),
+        ("", "/a/", "a"),
+        ("", "/a/bc", "a"),
+        ("", "/a/b", "ab"),
+        ("h.example", "/a/b", "hosted"),
+        ("h.example", "/b", "all"),
+        ("i.example", "/a/b/c", "ab"),
+    ] {
+        let found: Vec<&str> = policy.routes_for(host, plain).iter().map(|route| route.name.as_str()).collect();
+        assert_eq!(found, [name], "{host} {plain}");
+    }
+    let route = &policy.routes_for("", "/a/b")[0];
+    assert_eq!(
+        (route.beyond("/a/b/c"), route.beyond("/%61/b/c"), route.beyond("/a/b;v/c")),
+        (Some("/a/b/c"), None, None)
+    );
+}
+
+#[test]
+fn two_providers_share_a_path() {
+    let policy = Policy::parse(Policy::DEV).unwrap();
+    let names: Vec<&str> = policy.routes_for("", "/v1/databases/x").iter().map(|route| route.name.as_str()).collect();
+    assert_eq!(names, ["wayscloud-databases", "cloudheed-databases"]);
+    assert_eq!(
+        policy.routes_for("", "/v1/storage/b").first().and_then(|route| route.beyond("/v1/storage/b")),
+        Some("/b")
+    );
+    assert_eq!(policy.routes_for("", "/v1/storage").first().and_then(|route| route.beyond("/v1/storage")), Some("/"));
+}

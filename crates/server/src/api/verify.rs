@@ -248,7 +248,7 @@ pub(crate) async fn verify(
 }
 
 /// `RateLimit` and `RateLimit-Policy` (IETF draft): what the verified key has left, to be passed on to its bearer.
-fn limit_headers(headers: &mut HeaderMap, key: &Verified) {
+pub(crate) fn limit_headers(headers: &mut HeaderMap, key: &Verified) {
     let left = key.limits();
     let list = |items: Vec<String>| HeaderValue::from_str(&items.join(", ")).ok();
     let now =

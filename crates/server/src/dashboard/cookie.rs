@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::{Options, Server};
 
 /// `__Host-`: set by this host alone, over TLS or on the machine itself, for every path (RFC 6265bis, 4.1.3.2).
-const NAME: &str = "__Host-keywright";
+pub(crate) const NAME: &str = "__Host-keywright";
 
 /// The session a browser shows; none where it shows two.
 pub(super) fn read(headers: &HeaderMap) -> Option<&str> {

@@ -4,6 +4,7 @@ mod ac;
 mod ch;
 pub(crate) mod ch_people;
 mod external;
+mod gate;
 mod printed;
 mod wa;
 mod wc;

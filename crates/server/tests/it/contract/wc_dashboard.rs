@@ -14,7 +14,7 @@ async fn wc1_a_login_takes_email_password_and_then_the_second_factor_where_it_is
     let server = TestServer::start().await;
     let (email, user) = server.registered(&server.account().await, "owner").await;
     let mut browser = Browser::new(&server);
-    browser.get("/").await.leads_to("/dashboard/keys");
+    browser.get("/dashboard").await.leads_to("/dashboard/keys");
     browser.get("/dashboard/login").await.says(200, "name=\"email\"").says(200, "name=\"password\"");
     browser.log_in(&email, "wrong wrong wrong").await.says(401, "The email or the password is wrong.");
     browser.log_in(&email, PASSWORD).await.leads_to("/dashboard/keys");

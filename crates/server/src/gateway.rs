@@ -1,0 +1,172 @@
+//! The gate: requests for real services, let through where the policy's routes say so.
+//!
+//! It is asked for every path that is none of the server's own. A request is matched to a route by its path as any
+//! upstream would read it, its credential is verified as `POST /v1/keys/verify` does, with the same limits, credits and
+//! lockouts, and what goes on to the upstream says who asks. What must stay true: nothing a client sends can stand where
+//! the gate's own word is read, and a denial never reaches an upstream.
+
+mod admit;
+mod body;
+mod forward;
+mod headers;
+mod request;
+mod tunnel;
+mod upstreams;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::header::{ALLOW, CONNECTION};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use keywright_core::policy::{Policy, PolicyError};
+use keywright_core::route::{ErrorShape, Route, Upstream};
+
+use crate::extract::Context;
+use crate::problem::Problem;
+use crate::router::{Dialect, ROUTES};
+use crate::{Options, Server, dashboard};
+
+pub(crate) use upstreams::Gateway;
+
+/// Marks an answer as an upstream's: its headers are its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed;
+
+/// A request that stops at the gate, and what its answer has besides.
+struct Stopped {
+    problem: Box<Problem>,
+    headers: HeaderMap,
+    shape: ErrorShape,
+}
+
+impl Stopped {
+    fn new(problem: impl Into<Problem>, shape: ErrorShape) -> Self {
+        Self { problem: Box::new(problem.into()), headers: HeaderMap::new(), shape }
+    }
+
+    fn answer(self, context: &Context) -> Response {
+        let mut answer = self.problem.answer(&context.request_id, dialect(self.shape)).map(Body::from);
+        answer.headers_mut().extend(self.headers);
+        if answer.status() == StatusCode::BAD_REQUEST {
+            // Whoever sends what has two readings is not listened to any further.
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    }
+}
+
+fn dialect(shape: ErrorShape) -> Dialect {
+    match shape {
+        ErrorShape::Native => Dialect::Native,
+        ErrorShape::Wayscloud => Dialect::Wayscloud,
+        ErrorShape::Wavis => Dialect::Wavis,
+        ErrorShape::Cloudheed => Dialect::Cloudheed,
+    }
+}
+
+/// Every path that is none of the server's own.
+pub(crate) async fn pass(State(server): State<Server>, request: Request) -> Response {
+    let is_front = request.method() == Method::GET && request.uri().path() == "/";
+    let context = request.extensions().get::<Context>().cloned();
+    let Some(context) = context.filter(|_| !server.app.world().policy.routes().is_empty()) else {
+        return nowhere(is_front).await;
+    };
+    match through(&server, &context, request).await {
+        Ok(Some(mut response)) => {
+            response.extensions_mut().insert(Passed);
+            response
+        }
+        Ok(None) => nowhere(is_front).await,
+        Err(stopped) => stopped.answer(&context),
+    }
+}
+
+/// Where no route leads. Whoever comes in by the front finds people's pages.
+async fn nowhere(is_front: bool) -> Response {
+    if is_front { dashboard::home().await } else { Problem::not_found().into_response() }
+}
+
+/// The upstream's answer; none where no route is for such a path.
+async fn through(server: &Server, context: &Context, request: Request) -> Result<Option<Response>, Stopped> {
+    let world = server.app.world();
+    let (mut parts, body) = request.into_parts();
+    let target = request::read(&parts, context, &world.policy)?;
+    let Some(choice) = admit::choose(server, &world.policy, &parts, &target) else { return Ok(None) };
+    let route = choice.route;
+    let stopped = |problem: Problem| Stopped::new(problem, route.errors);
+    let Some(rest) = route.beyond(parts.uri.path()) else {
+        return Err(stopped(Problem::new("BAD_REQUEST", format!("write {} in plain letters", route.path))));
+    };
+    let path = match parts.uri.query() {
+        Some(query) => format!("{rest}?{query}"),
+        None => rest.to_owned(),
+    };
+    let guest = match choice.is_preflight {
+        true => admit::Guest::default(),
+        false => {
+            let Some(toll) = route.toll(parts.method.as_str()) else { return Err(not_allowed(route)) };
+            admit::admit(server, context, &parts.headers, route, toll).await?
+        }
+    };
+    if body::declared(&parts.headers).is_some_and(|length| length > route.body_limit) {
+        return Err(stopped(too_large(route)));
+    }
+    let wants_tunnel = route.websocket && tunnel::is_wanted(&parts);
+    let sent = headers::onward(server, context, &parts.headers, &target, route, &guest, wants_tunnel);
+    let mut response =
+        forward::forward(server, route, &parts.method, &path, sent, body, wants_tunnel).await.map_err(stopped)?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        tunnel::join(server, route, &mut parts, &mut response).map_err(stopped)?;
+    }
+    headers::back(response.headers_mut(), wants_tunnel);
+    response.headers_mut().extend(guest.limits);
+    let idle = body::wait(route.timeouts.idle);
+    Ok(Some(response.map(|body| Body::new(body::Download::new(body, idle)))))
+}
+
+fn not_allowed(route: &Route) -> Stopped {
+    let listed: Vec<&str> = route.methods.iter().map(|(method, _)| method.as_str()).collect();
+    let problem = Problem::new("METHOD_NOT_ALLOWED", format!("this path takes {}", listed.join(", ")));
+    let mut stopped = Stopped::new(problem, route.errors);
+    if let Ok(listed) = HeaderValue::from_str(&listed.join(", ")) {
+        stopped.headers.insert(ALLOW, listed);
+    }
+    stopped
+}
+
+fn too_large(route: &Route) -> Problem {
+    Problem::new("TOO_LARGE", format!("the body is at most {} bytes", route.body_limit))
+}
+
+/// What is wrong with a policy's routes that only this server can tell: upstreams it has no address of, and paths it
+/// answers itself.
+#[must_use]
+pub fn check_routes(policy: &Policy, options: &Options) -> Vec<PolicyError> {
+    let mut errors = Vec::new();
+    for route in policy.routes() {
+        for upstream in &route.upstreams {
+            let Upstream::Named(name) = upstream else { continue };
+            if !options.upstreams.contains_key(name) {
+                let message = format!(
+                    "route.{}: the configuration has no upstream `{name}`: add {name} = \"http://10.0.0.5:9000\" under \
+                     [upstreams] there, or write the address here",
+                    route.name
+                );
+                errors.push(PolicyError { line: route.line, message });
+            }
+        }
+        if let Some(own) = ROUTES.iter().find(|own| is_own(own.path, &route.path)) {
+            let message = format!(
+                "route.{}: the server answers {} itself, and nothing would pass here: choose another path",
+                route.name, own.path
+            );
+            errors.push(PolicyError { line: route.line, message });
+        }
+    }
+    errors
+}
+
+fn is_own(template: &str, path: &str) -> bool {
+    let (own, path): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
+    own.len() == path.len() && own.iter().zip(&path).all(|(own, part)| own.starts_with('{') || own == part)
+}

@@ -1,0 +1,176 @@
+//! Who passes: the route a credential takes, and whether it may.
+
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use keywright_app::App;
+use keywright_app::caller::{Caller, Reach};
+use keywright_app::error::Error;
+use keywright_app::verify::{Ask, Verdict, Verified, Want};
+use keywright_core::audit::Actor;
+use keywright_core::policy::Policy;
+use keywright_core::route::{Route, Toll};
+use keywright_core::time::Span;
+use keywright_core::verify::Outcome;
+
+use super::Stopped;
+use super::request::Target;
+use crate::Server;
+use crate::api::verify::limit_headers;
+use crate::extract::{Context, Presented, address, presented};
+use crate::problem::Problem;
+
+/// The route a request takes.
+pub(super) struct Choice<'p> {
+    pub(super) route: &'p Route,
+    /// A browser's question that passes without a credential.
+    pub(super) is_preflight: bool,
+}
+
+/// Who passes, as the upstream is told. Whatever is not known is empty.
+#[derive(Default)]
+pub(super) struct Guest {
+    pub(super) account: String,
+    pub(super) key: String,
+    pub(super) kind: String,
+    pub(super) environment: String,
+    pub(super) role: String,
+    pub(super) services: String,
+    pub(super) permissions: String,
+    pub(super) user: String,
+    pub(super) session: String,
+    /// What is left of the key's rate limits, for whoever asks.
+    pub(super) limits: HeaderMap,
+}
+
+/// Of several routes of one path, the one for the credential that is shown; without one, the first.
+pub(super) fn choose<'p>(server: &Server, policy: &'p Policy, parts: &Parts, target: &Target) -> Option<Choice<'p>> {
+    let group = policy.routes_for(&target.host, &target.plain);
+    if is_preflight(parts)
+        && let Some(route) = group.iter().find(|route| route.preflight)
+    {
+        return Some(Choice { route, is_preflight: true });
+    }
+    let meant = match presented(&parts.headers, &server.app.world().policy) {
+        Ok(Presented::Token(_)) => group.iter().find(|route| route.people),
+        Ok(Presented::Key(key)) => kind_of(policy, key).and_then(|kind| group.iter().find(|route| takes(route, kind))),
+        Err(_) => None,
+    };
+    meant.or(group.first()).map(|route| Choice { route, is_preflight: false })
+}
+
+/// A browser asks whether its page may ask (the Fetch standard, CORS-preflight fetch). It shows no credential.
+fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS
+        && parts.headers.contains_key(ORIGIN)
+        && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn kind_of<'p>(policy: &'p Policy, key: &[u8]) -> Option<&'p str> {
+    let (number, _) = policy.read(key, true)?;
+    policy.kind_at(number).map(|kind| kind.name.as_str())
+}
+
+fn takes(route: &Route, kind: &str) -> bool {
+    route.kinds.iter().any(|listed| listed == kind)
+}
+
+/// Whether a credential may pass, and as whom. This counts, spends and locks as any verification does.
+pub(super) async fn admit(
+    server: &Server,
+    context: &Context,
+    headers: &HeaderMap,
+    route: &Route,
+    toll: &Toll,
+) -> Result<Guest, Stopped> {
+    let stopped = |error: Error| Stopped::new(error, route.errors);
+    let world = server.app.world();
+    let ip = address(headers, context.peer, &server.options);
+    match presented(headers, &world.policy).map_err(stopped)? {
+        Presented::Token(token) => {
+            let caller = server.app.authenticate_token(token, ip, None).await.map_err(stopped)?;
+            let need = world.policy.catalog.any(toll.permissions.iter().map(String::as_str));
+            if !route.people || !(toll.permissions.is_empty() || caller.grant.meets(&need)) {
+                return Err(stopped(lacks(toll)));
+            }
+            Ok(person(&caller))
+        }
+        Presented::Key(key) => {
+            // Of no permission at all any one is never met: a key that may not pass is refused before it spends anything.
+            let want = match kind_of(&world.policy, key) {
+                Some(kind) if !takes(route, kind) => Want::Any(&[]),
+                _ if toll.permissions.is_empty() => Want::Nothing,
+                _ => Want::Any(&toll.permissions),
+            };
+            let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+            let ask = Ask { ip, user_agent, want, cost: toll.cost, ..Ask::default() };
+            let verdict = server.app.verify(key, &ask).await.map_err(stopped)?;
+            let mut limits = HeaderMap::new();
+            if let Some(known) = verdict.key.as_ref().filter(|known| !known.limits().is_empty()) {
+                limit_headers(&mut limits, known);
+            }
+            match (refusal(&verdict, toll), &verdict.key) {
+                (None, Some(known)) => Ok(Guest { limits, ..guest(&server.app, known) }),
+                (None, None) => Err(stopped(Error::Unauthenticated)),
+                (Some(problem), _) => {
+                    let is_about_limits = verdict.outcome == Outcome::RateLimited;
+                    let headers = if is_about_limits { limits } else { HeaderMap::new() };
+                    Err(Stopped { problem: problem.into(), headers, shape: route.errors })
+                }
+            }
+        }
+    }
+}
+
+fn lacks(toll: &Toll) -> Error {
+    Error::LacksPermission(toll.permissions.join(" or "))
+}
+
+/// Why a key does not pass. That it is known, but ended, suspended or far from home, is told to nobody.
+fn refusal(verdict: &Verdict, toll: &Toll) -> Option<Problem> {
+    match verdict.outcome {
+        Outcome::Valid => None,
+        Outcome::Malformed
+        | Outcome::NotFound
+        | Outcome::Revoked
+        | Outcome::Expired
+        | Outcome::Disabled
+        | Outcome::IpNotAllowed
+        | Outcome::WrongEnvironment
+        | Outcome::AccountSuspended => Some(Error::Unauthenticated.into()),
+        Outcome::InsufficientPermissions => Some(lacks(toll).into()),
+        Outcome::RateLimited => Some(Error::Limited(verdict.retry_after.unwrap_or(Span::seconds(1))).into()),
+        Outcome::CreditsExhausted => {
+            Some(Problem::new("CREDITS_EXHAUSTED", format!("this costs {}, which the key has not left", toll.cost)))
+        }
+    }
+}
+
+fn guest(app: &App, key: &Verified) -> Guest {
+    let environment = key.environment().and_then(|number| app.world().policy.environment_at(number));
+    let access = key.access(app);
+    let list = |names: Option<&[String]>| names.map(|names| names.join(" ")).unwrap_or_default();
+    Guest {
+        account: key.account(app).map(|id| id.to_string()).unwrap_or_default(),
+        key: key.record().id.to_string(),
+        kind: access.map(|access| access.kind.clone()).unwrap_or_default(),
+        environment: environment.unwrap_or_default().to_owned(),
+        role: access.and_then(|access| access.role.clone()).unwrap_or_default(),
+        services: list(access.map(|access| access.services.as_slice())),
+        permissions: list(access.map(|access| access.permissions.as_slice())),
+        ..Guest::default()
+    }
+}
+
+fn person(caller: &Caller) -> Guest {
+    let user = match caller.actor {
+        Actor::User(id) => id.to_string(),
+        Actor::Key(_) | Actor::Local | Actor::System => String::new(),
+    };
+    let account = match caller.reach {
+        Reach::Account(id) => id.to_string(),
+        Reach::Everything => String::new(),
+    };
+    let session = caller.session.map(|id| id.to_string()).unwrap_or_default();
+    Guest { account, user, session, ..Guest::default() }
+}

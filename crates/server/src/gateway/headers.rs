@@ -1,0 +1,195 @@
+//! What goes over: a request's headers on their way to the upstream, an answer's on their way back.
+//!
+//! What must stay true: what concerns one connection stays on it; whatever an upstream could take for the gate's word is
+//! removed in every spelling first, and then set, empty where there is nothing to say.
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use keywright_core::route::Route;
+
+use super::admit::Guest;
+use super::request::Target;
+use crate::extract::{Context, address, is_trusted};
+use crate::request_id;
+use crate::{Server, dashboard};
+
+/// Who asks, as an upstream reads it.
+const IDENTITY: [&str; 9] = [
+    "x-account-id",
+    "x-key-id",
+    "x-key-kind",
+    "x-key-environment",
+    "x-key-role",
+    "x-key-services",
+    "x-key-permissions",
+    "x-user-id",
+    "x-session-id",
+];
+
+/// What some upstream or other takes for a client's address, for another path or for another method than was asked about.
+const MISLEADING: [&str; 13] = [
+    "forwarded",
+    "proxy",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+];
+
+/// What concerns one connection (RFC 9110, 7.6.1).
+const HOP: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// A request's headers as the upstream sees them.
+pub(super) fn onward(
+    server: &Server,
+    context: &Context,
+    sent: &HeaderMap,
+    target: &Target,
+    route: &Route,
+    guest: &Guest,
+    wants_tunnel: bool,
+) -> HeaderMap {
+    let mut headers = sent.clone();
+    let takes_trailers = words(sent, &TE).any(|word| word.eq_ignore_ascii_case("trailers"));
+    strip_hops(&mut headers);
+    headers.remove(HOST);
+    // Bodies are asked for as they are needed, without a word on it beforehand.
+    headers.remove(EXPECT);
+    let unwanted: Vec<HeaderName> =
+        headers.keys().filter(|name| is_unwanted(name, route.forward_credential)).cloned().collect();
+    for name in unwanted {
+        headers.remove(name);
+    }
+    keep_our_cookie(&mut headers);
+    identify(&mut headers, guest);
+    say_whence(&mut headers, server, context, sent, target);
+    set(&mut headers, request_id::HEADER, &context.request_id.0);
+    if wants_tunnel {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    } else if takes_trailers {
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    headers
+}
+
+/// The dashboard may share its host with upstreams. Its session is none of theirs.
+fn keep_our_cookie(headers: &mut HeaderMap) {
+    let theirs = |line: &HeaderValue| {
+        let pairs = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let theirs: Vec<&[u8]> = pairs.filter(|pair| !is_ours(pair)).collect();
+        HeaderValue::from_bytes(&theirs.join(b"; ".as_slice())).ok().filter(|line| !line.is_empty())
+    };
+    let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().filter_map(theirs).collect();
+    headers.remove(COOKIE);
+    for line in lines {
+        headers.append(COOKIE, line);
+    }
+}
+
+/// Whether a cookie, as it is sent or set, has the name of ours.
+fn is_ours(cookie: &[u8]) -> bool {
+    cookie.split(|byte| *byte == b'=').next().is_some_and(|name| name.trim_ascii() == dashboard::COOKIE.as_bytes())
+}
+
+fn identify(headers: &mut HeaderMap, guest: &Guest) {
+    let Guest { account, key, kind, environment, role, services, permissions, user, session, limits: _ } = guest;
+    let values = [account, key, kind, environment, role, services, permissions, user, session];
+    for (name, value) in IDENTITY.into_iter().zip(values) {
+        set(headers, name, value);
+    }
+}
+
+/// Where a request comes from: what we saw ourselves, or what a listed proxy says it saw.
+fn say_whence(headers: &mut HeaderMap, server: &Server, context: &Context, sent: &HeaderMap, target: &Target) {
+    let from = address(sent, context.peer, &server.options);
+    let is_proxy = context.peer.is_some_and(|peer| is_trusted(peer, &server.options));
+    let said = |name: &str| {
+        let mut all = sent.get_all(name).iter();
+        let only = all.next().filter(|_| is_proxy && all.next().is_none());
+        only.and_then(|value| value.to_str().ok())
+    };
+    let scheme = said("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or("http");
+    let is_host = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    let host = said("x-forwarded-host").filter(is_host).unwrap_or(&target.authority);
+    set(headers, "x-forwarded-for", &from.map(|address| address.to_string()).unwrap_or_default());
+    set(headers, "x-forwarded-proto", scheme);
+    set(headers, "x-forwarded-host", host);
+}
+
+/// An answer's headers as the client sees them.
+pub(super) fn back(headers: &mut HeaderMap, is_tunnel: bool) {
+    let upgrade = headers.get(UPGRADE).cloned().filter(|_| is_tunnel);
+    strip_hops(headers);
+    // Nor does an upstream log anybody in to the dashboard.
+    let set: Vec<HeaderValue> =
+        headers.get_all(SET_COOKIE).iter().filter(|set| !is_ours(set.as_bytes())).cloned().collect();
+    headers.remove(SET_COOKIE);
+    for set in set {
+        headers.append(SET_COOKIE, set);
+    }
+    if let Some(upgrade) = upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, upgrade);
+    }
+}
+
+/// Trailers as the upstream sees them: none that could be taken for a header of ours.
+pub(super) fn trailers(trailers: &mut HeaderMap) {
+    let unwanted: Vec<HeaderName> = trailers
+        .keys()
+        .filter(|name| is_unwanted(name, false) || **name == HOST || HOP.contains(name))
+        .cloned()
+        .collect();
+    for name in unwanted {
+        trailers.remove(name);
+    }
+}
+
+fn strip_hops(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = words(headers, &CONNECTION).filter_map(|word| word.parse().ok()).collect();
+    for name in HOP.iter().chain(&named) {
+        headers.remove(name);
+    }
+}
+
+fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|word| !word.is_empty())
+}
+
+/// Whether a client's header must not reach an upstream. Some servers read `X_Key_Id` and `X.Key.Id` as `X-Key-Id`.
+fn is_unwanted(name: &HeaderName, credential_passes: bool) -> bool {
+    let alias: String =
+        name.as_str().chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
+    let is_credential = alias == AUTHORIZATION.as_str() || alias == "x-api-key";
+    if is_credential {
+        // Another spelling of it is none that was verified.
+        return !credential_passes || alias != name.as_str();
+    }
+    IDENTITY.contains(&alias.as_str()) || MISLEADING.contains(&alias.as_str()) || alias.starts_with("x-forwarded-")
+}
+
+fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    let value = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""));
+    headers.insert(HeaderName::from_static(name), value);
+}

@@ -1,0 +1,92 @@
+//! Upstreams: connections that are kept for the next request, and which of several is asked first.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use keywright_core::route::{Address, Route, Upstream};
+use keywright_core::time::{Span, Time};
+use tokio::sync::Semaphore;
+
+use super::body::{Upload, wait};
+use crate::Options;
+
+/// How long an upstream that could not be reached is asked last.
+const DOWN: Span = Span::seconds(5);
+/// How long a connection without work is kept.
+const KEPT: Duration = Duration::from_secs(30);
+/// Connections without work that are kept for one upstream.
+const MOST_KEPT: usize = 64;
+/// WebSockets open at once.
+const MOST_TUNNELS: usize = 10_000;
+
+pub(super) type Upstreams = Client<HttpConnector, Upload>;
+
+/// What the gate knows of its upstreams.
+pub(crate) struct Gateway {
+    /// By how long a connection may take to be made, in milliseconds.
+    clients: Mutex<BTreeMap<i64, Upstreams>>,
+    /// Until when an upstream is asked last.
+    down: Mutex<HashMap<Address, Time>>,
+    turn: AtomicUsize,
+    pub(super) tunnels: Arc<Semaphore>,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            clients: Mutex::default(),
+            down: Mutex::default(),
+            turn: AtomicUsize::new(0),
+            tunnels: Arc::new(Semaphore::new(MOST_TUNNELS)),
+        }
+    }
+}
+
+impl Gateway {
+    pub(super) fn client(&self, connect: Span) -> Upstreams {
+        lock(&self.clients).entry(connect.millis()).or_insert_with(|| make(connect)).clone()
+    }
+
+    /// A route's upstreams in the order they are asked: in turn, those that were out of reach a moment ago last.
+    pub(super) fn addresses(&self, route: &Route, options: &Options, now: Time) -> Vec<Address> {
+        let mut all: Vec<Address> = Vec::with_capacity(route.upstreams.len());
+        for upstream in &route.upstreams {
+            match upstream {
+                Upstream::At(address) => all.push(address.clone()),
+                Upstream::Named(name) => all.extend(options.upstreams.get(name).into_iter().flatten().cloned()),
+            }
+        }
+        if all.len() > 1 {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % all.len();
+            all.rotate_left(turn);
+            let down = lock(&self.down);
+            all.sort_by_key(|address| down.get(address).is_some_and(|until| *until > now));
+        }
+        all
+    }
+
+    /// An upstream could not be reached.
+    pub(super) fn note_down(&self, address: &Address, now: Time) {
+        let mut down = lock(&self.down);
+        down.retain(|_, until| *until > now);
+        down.insert(address.clone(), now.after(DOWN));
+    }
+}
+
+fn make(connect: Span) -> Upstreams {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(wait(connect)));
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEPT).pool_max_idle_per_host(MOST_KEPT);
+    builder.build(connector)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
