@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use keywright_core::id::{SessionId, UserId};
+use keywright_core::id::SessionId;
 use keywright_core::proof::ProofKey;
 use keywright_core::refresh::{self, SALT_BYTES, Shown};
 use keywright_core::ticket::{Good, Ticket, ticket};
@@ -18,9 +18,9 @@ const SALT: &[u8] = &[3; SALT_BYTES];
 static KEY: LazyLock<ProofKey> = LazyLock::new(|| ProofKey::new(&[7; 32]));
 static REFRESH: LazyLock<String> =
     LazyLock::new(|| refresh::token(&KEY, SessionId::from_bits(5), SALT, 12).reveal().to_owned());
-static TICKETS: LazyLock<[(Good, String); 3]> = LazyLock::new(|| {
-    [Good::LogIn, Good::VerifyEmail, Good::ResetPassword]
-        .map(|good| (good, ticket(&KEY, good, UserId::from_bits(6), "bound", NOW).0.reveal().to_owned()))
+static TICKETS: LazyLock<[(Good, String); 4]> = LazyLock::new(|| {
+    [Good::LogIn, Good::VerifyEmail, Good::ResetPassword, Good::Join]
+        .map(|good| (good, ticket(&KEY, good, 6, "bound", NOW).0.reveal().to_owned()))
 });
 
 fuzz_target!(|data: &[u8]| {
