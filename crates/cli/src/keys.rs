@@ -143,6 +143,9 @@ pub(crate) struct Filter {
     /// Whose shown part begins so
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
+    /// With this in their name or description
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
     #[command(flatten)]
     paging: Paging,
 }
@@ -284,7 +287,8 @@ async fn list(global: &Global, filter: Filter) -> Result<()> {
         .query("unused_since", filter.unused_since)
         .query("expiring_before", filter.expiring_before)
         .query("rotation_due", filter.rotation_due.then_some(true))
-        .query("prefix", filter.prefix);
+        .query("prefix", filter.prefix)
+        .query("search", filter.search);
     list::run(global, list, &filter.paging, &COLUMNS).await
 }
 

@@ -4,6 +4,8 @@
 //! What must stay true (security.md 45, 46, 50): the session travels in a `__Host-` cookie and nowhere else; what changes
 //! something comes from a page of ours; nothing of a page is kept by a cache; a redirect leads to a path of ours.
 
+mod account;
+mod audit;
 mod cookie;
 mod create;
 mod entrance;
@@ -30,6 +32,8 @@ use crate::Server;
 use crate::extract::Origin;
 use crate::problem::Problem;
 
+pub(crate) use self::account::{add_ssh_key, delete_ssh_key, list_services, list_ssh_keys};
+pub(crate) use self::audit::{export as export_audit, list as list_audit};
 pub(crate) use self::cookie::{Form, NAME as COOKIE, is_ours};
 pub(crate) use self::create::{create, new};
 pub(crate) use self::entrance::{ask_forgot, ask_register, forgot, register};
@@ -91,6 +95,8 @@ struct Frame {
     service: String,
     account: String,
     email: String,
+    /// What the navigation leads to, beside what everybody sees.
+    entries: Vec<(&'static str, &'static str)>,
     /// The entry of the navigation that is open.
     section: &'static str,
     /// What has just been done.
@@ -103,9 +109,21 @@ impl Visitor {
             service: service(server),
             account: self.account.name.clone(),
             email: self.email.clone(),
+            entries: self.entries(server),
             section,
             notice,
         }
+    }
+
+    /// Pages that are shown to whoever may see what is on them.
+    fn entries(&self, server: &Server) -> Vec<(&'static str, &'static str)> {
+        let all = [
+            ("members:read", "members", "Members"),
+            ("ssh_keys:read", "ssh-keys", "SSH Keys"),
+            ("services:read", "services", "Services"),
+            ("audit:read", "audit", "Audit"),
+        ];
+        all.into_iter().filter(|(needs, ..)| self.may(server, needs)).map(|(_, path, name)| (path, name)).collect()
     }
 
     /// Whether the person may do this in their account.

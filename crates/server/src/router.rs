@@ -247,6 +247,12 @@ routes! {
         POST   "/dashboard/members/{id}/role", Browser => dashboard::set_role;
         POST   "/dashboard/members/{id}/remove", Browser => dashboard::remove_member;
         POST   "/dashboard/invitations/{id}/withdraw", Browser => dashboard::withdraw;
+        GET    "/dashboard/ssh-keys",         Browser => dashboard::list_ssh_keys;
+        POST   "/dashboard/ssh-keys",         Browser => dashboard::add_ssh_key;
+        POST   "/dashboard/ssh-keys/{id}/delete", Browser => dashboard::delete_ssh_key;
+        GET    "/dashboard/services",         Browser => dashboard::list_services;
+        GET    "/dashboard/audit",            Browser => dashboard::list_audit;
+        GET    "/dashboard/audit.csv",        Browser => dashboard::export_audit;
         GET    "/dashboard/sessions",         Browser => dashboard::list_sessions;
         POST   "/dashboard/sessions/end-others", Browser => dashboard::end_others;
         POST   "/dashboard/sessions/{id}/end", Browser => dashboard::end_session;

@@ -26,10 +26,11 @@ macro_rules! key_columns {
 }
 pub(crate) use key_columns;
 
-/// What both lists end with. `$1` is the cursor, `$2` the account or, where all are listed, the one left out.
+/// What all lists end with. `$1` is the cursor, `$2` the account or, where all are listed, the one left out.
 macro_rules! filters {
-    () => {
-        "and (cast($3 as text) is null or k.kind = $3) \
+    ($order:literal) => {
+        concat!(
+            "and (cast($3 as text) is null or k.kind = $3) \
          and (cast($4 as text) is null or k.environment = $4) \
          and (cast($5 as text) is null or $5 = case \
             when k.revoked_ms is not null then 'revoked' \
@@ -39,7 +40,12 @@ macro_rules! filters {
          and (cast($8 as bigint) is null or k.expires_ms < $8) \
          and (cast($9 as bigint) is null or coalesce(k.rotated_ms, k.created_ms) < $9) \
          and (cast($10 as text) is null or substr(k.prefix, 1, length($10)) = $10) \
-         order by k.id limit $11"
+         and (cast($12 as text) is null or lower(k.name) like $12 escape '!' \
+            or lower(k.description) like $12 escape '!') \
+         order by ",
+            $order,
+            " limit $11"
+        )
     };
 }
 
@@ -77,9 +83,13 @@ statements! {
     /// Not a change of the key: its version stays.
     SET_DUE_TOLD = "update keys set due_told_ms = $2 where id = $1 and due_told_ms is null and revoked_ms is null";
     FIND_KEY = concat!("select ", key_columns!(), " from keys k where k.id = $1");
-    LIST_KEYS = concat!("select ", key_columns!(), " from keys k where k.id > $1 and k.account <> $2 ", filters!());
+    LIST_KEYS = concat!("select ", key_columns!(), " from keys k where k.id > $1 and k.account <> $2 ", filters!("k.id"));
     LIST_KEYS_OF_ACCOUNT =
-        concat!("select ", key_columns!(), " from keys k where k.id > $1 and k.account = $2 ", filters!());
+        concat!("select ", key_columns!(), " from keys k where k.id > $1 and k.account = $2 ", filters!("k.id"));
+    LIST_NEWEST_KEYS = concat!("select ", key_columns!(), " from keys k where k.id < $1 and k.account <> $2 ",
+        filters!("k.id desc"));
+    LIST_NEWEST_KEYS_OF_ACCOUNT = concat!("select ", key_columns!(), " from keys k where k.id < $1 and k.account = $2 ",
+        filters!("k.id desc"));
     /// Newest first, so that a list that is cut off has what works.
     LIST_UNREVOKED_KEYS = concat!(
         "select ", key_columns!(), " from keys k where k.account = $1 and k.kind = $2 and k.revoked_ms is null \
@@ -114,6 +124,10 @@ pub struct KeyFilter {
     pub issued_before: Option<Time>,
     /// Whose shown part begins so.
     pub prefix: Option<String>,
+    /// With this in their name or description, in small or large letters.
+    pub words: Option<String>,
+    /// Whether the newest come first.
+    pub newest_first: bool,
     /// After this key: the last one of the page before.
     pub after: Option<KeyId>,
     /// At most so many.
@@ -136,6 +150,8 @@ impl KeyFilter {
             expiring_before: None,
             issued_before: None,
             prefix: None,
+            words: None,
+            newest_first: false,
             after: None,
             limit,
             now,
@@ -144,13 +160,18 @@ impl KeyFilter {
 
     /// The statement and its parameters. One account's keys are found by its index, all keys by their own.
     fn query(&self) -> (Sql, Vec<Value>) {
-        let (sql, account) = match self.account {
-            Some(account) => (LIST_KEYS_OF_ACCOUNT, account.to_string()),
-            None if self.include_operator => (LIST_KEYS, String::new()),
-            None => (LIST_KEYS, AccountId::OPERATOR.to_string()),
+        let (sql, account) = match (self.account, self.newest_first) {
+            (Some(account), false) => (LIST_KEYS_OF_ACCOUNT, account.to_string()),
+            (Some(account), true) => (LIST_NEWEST_KEYS_OF_ACCOUNT, account.to_string()),
+            (None, newest_first) => {
+                let left_out = if self.include_operator { String::new() } else { AccountId::OPERATOR.to_string() };
+                (if newest_first { LIST_NEWEST_KEYS } else { LIST_KEYS }, left_out)
+            }
         };
+        // Every id sorts before the one, and after the other.
+        let from = if self.newest_first { "key_~" } else { "" };
         let values = values![
-            self.after.map(|id| id.to_string()).unwrap_or_default(),
+            self.after.map_or_else(|| from.to_owned(), |id| id.to_string()),
             account,
             self.kind.as_ref(),
             self.environment.as_ref(),
@@ -161,9 +182,23 @@ impl KeyFilter {
             self.issued_before,
             self.prefix.as_ref(),
             self.limit,
+            self.words.as_deref().map(containing),
         ];
         (sql, values)
     }
+}
+
+/// The pattern of texts that have this in them.
+fn containing(words: &str) -> String {
+    let mut pattern = String::from("%");
+    for char in words.to_ascii_lowercase().chars() {
+        if matches!(char, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(char);
+    }
+    pattern.push('%');
+    pattern
 }
 
 pub(crate) fn key(row: &mut Row) -> Result<Key, StoreError> {

@@ -58,6 +58,7 @@ struct ListQuery {
     expiring_before: Option<When>,
     rotation_due: Option<bool>,
     prefix: Option<String>,
+    search: Option<String>,
     cursor: Option<String>,
     limit: Option<u32>,
 }
@@ -82,6 +83,8 @@ pub(crate) async fn list(
         // A secret is due in the very moment it is old enough; the filter takes only what is older.
         issued_before: due.then(|| now.before(shortest_due(&world.policy)).after(Span::from_millis(1))),
         prefix: asked.prefix,
+        words: asked.search,
+        newest_first: false,
         include_operator: true,
         after: cursor(asked.cursor.as_deref())?,
         limit: i64::from(limit) + 1,

@@ -88,6 +88,8 @@ pub(crate) async fn list(
         kind: Some(asked.kind.clone()).filter(|kind| !kind.is_empty()),
         status: Status::from_name(&asked.status),
         prefix: shown_part(&server, &asked.find),
+        words: words(&server, &asked.find),
+        newest_first: true,
         after: asked.cursor.parse().ok(),
         ..KeyFilter::all(i64::try_from(ROWS + 1).unwrap_or(1), now)
     };
@@ -113,15 +115,20 @@ pub(crate) async fn list(
     page(StatusCode::OK, &list)
 }
 
-/// What keys are looked for by: a key that is pasted whole is found by the part of it that is shown everywhere.
+/// What keys are looked for by: a key that is pasted, whole or masked, is found by the part of it that is shown everywhere.
 fn shown_part(server: &Server, find: &str) -> Option<String> {
-    if find.is_empty() {
-        return None;
-    }
     let policy = &server.app.world().policy;
-    let shown = policy.read(find.as_bytes(), true).and_then(|(_, reading)| find.get(..reading.shown));
-    // A masked key can be pasted, too.
-    Some(shown.unwrap_or_else(|| find.split('…').next().unwrap_or_default()).to_owned())
+    if let Some((_, reading)) = policy.read(find.as_bytes(), true).filter(|_| !find.contains(' ')) {
+        return find.get(..reading.shown).map(str::to_owned);
+    }
+    let begins = |kind: &Kind| find.starts_with(kind.format.literal_prefix()) && !kind.format.is_open();
+    let is_key = policy.kinds().iter().any(begins);
+    is_key.then(|| find.split('…').next().unwrap_or_default().to_owned())
+}
+
+/// Anything else is looked for in names and descriptions.
+fn words(server: &Server, find: &str) -> Option<String> {
+    (!find.is_empty() && shown_part(server, find).is_none()).then(|| find.to_owned())
 }
 
 /// Kinds that people make keys of.

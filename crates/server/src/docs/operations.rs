@@ -222,6 +222,7 @@ const NATIVE: &[Operation] = &[
             param("expiring_before", "Keys that expire before then."),
             param("rotation_due", "`true` for active keys that are due for rotation."),
             param("prefix", "Keys whose shown part begins so."),
+            param("search", "Keys with this in their name or description, in small or large letters."),
             CURSOR,
             LIMIT,
         ],

@@ -96,7 +96,7 @@ async fn pages_run_nothing_foreign_stand_in_no_frame_and_are_kept_nowhere() {
     let (id, _) = browser.make(&[("kind", "default"), ("name", "Backup")]).await;
     for (method, path) in pages() {
         let path = path.replace("key_01arz3ndektsv4rrffq69g5fav", &id);
-        if method != "GET" || path.ends_with(".svg") {
+        if method != "GET" || path.ends_with(".svg") || path.ends_with(".csv") {
             continue;
         }
         let page = browser.get(&path).await.with(200);
@@ -231,9 +231,18 @@ async fn keys_are_found_by_what_is_pasted_and_by_how_they_stand() {
     let mut keys = Vec::new();
     for name in ["First", "Second"] {
         keys.push(browser.make(&[("kind", "default"), ("name", name)]).await);
+        server.wait("1s");
     }
     let first = browser.get(&format!("/dashboard/keys?find={}", keys[0].1)).await;
     assert!(first.says(200, ">First<").text.matches(">Second<").count() == 0, "{}", first.text);
+    for (find, fits) in
+        [("fir", [true, false]), ("SECOND", [false, true]), ("i", [true, false]), ("%25", [false, false])]
+    {
+        let page = browser.get(&format!("/dashboard/keys?find={find}")).await.with(200).text;
+        assert_eq!([page.contains(">First<"), page.contains(">Second<")], fits, "{find}");
+    }
+    let both = browser.get("/dashboard/keys").await.with(200).text;
+    assert!(both.find(">Second<") < both.find(">First<"), "the newest first");
     browser.post(&format!("/dashboard/keys/{}/disable", keys[1].0), &[]).await.with(303);
     let off = browser.get("/dashboard/keys?status=disabled").await;
     assert!(off.says(200, ">Second<").text.matches(">First<").count() == 0);

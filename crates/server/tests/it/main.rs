@@ -5,6 +5,7 @@
 mod browser;
 mod contract;
 mod dashboard;
+mod dashboard_account;
 mod described;
 mod docs;
 mod engines;

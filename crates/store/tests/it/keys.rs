@@ -146,6 +146,20 @@ async fn filters_leave_out_what_does_not_fit(fresh: &Fresh) {
     assert_eq!(listed(fresh, KeyFilter { expiring_before: Some(at(1_001)), ..all.clone() }).await, [1, 2, 3, 4, 5]);
     // Rotated at 12 but for key 6, made at 10.
     assert_eq!(listed(fresh, KeyFilter { issued_before: Some(at(12)), ..all.clone() }).await, [6]);
+    let newest = KeyFilter { newest_first: true, limit: 2, ..all.clone() };
+    assert_eq!(listed(fresh, newest.clone()).await, [6, 5]);
+    assert_eq!(listed(fresh, KeyFilter { after: Some(key_id(5)), ..newest.clone() }).await, [4, 3]);
+    let of_account = KeyFilter { account: Some(account_id(2)), ..newest };
+    assert_eq!(listed(fresh, of_account).await, [2]);
+    for (words, fits) in [("%", false), ("_", false), ("!", false), ("no such words", false)] {
+        let found = listed(fresh, KeyFilter { words: Some(words.into()), ..all.clone() }).await;
+        assert_eq!(!found.is_empty(), fits, "{words}");
+    }
+    let named = find_key(&fresh.db, key_id(1)).await.unwrap().unwrap().name;
+    for words in [named.to_uppercase(), named.to_lowercase(), named.chars().skip(1).collect()] {
+        let found = listed(fresh, KeyFilter { words: Some(words.clone()), ..all.clone() }).await;
+        assert!(found.contains(&1), "{words}: {found:?}");
+    }
     let two = KeyFilter { kind: Some("service".into()), issued_before: Some(at(12)), ..all };
     assert_eq!(listed(fresh, two).await, [6]);
 }

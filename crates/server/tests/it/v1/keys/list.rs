@@ -79,6 +79,8 @@ async fn filters_narrow_what_is_listed() {
         ("expiring_before=0s", vec!["brief"]),
         ("expiring_before=2026-11-22T00:00:00Z", vec![]),
         (&format!("prefix={prefix}"), vec!["plain"]),
+        ("search=TES", vec!["test"]),
+        ("search=%25", vec![]),
         ("kind=wavis&environment=live", vec![]),
     ] {
         assert_eq!(names(&server, &of(query)).await, listed, "{query}");

@@ -1,0 +1,167 @@
+//! What was changed in the account, by whom; and the same as a file.
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use keywright_app::error::Error;
+use keywright_core::audit::AuditRow;
+use keywright_store::audit::AuditFilter;
+
+use super::look::Moment;
+use super::{Frame, Visitor, page, query};
+use crate::Server;
+use crate::problem::Problem;
+
+/// Rows of a page.
+const ROWS: usize = 50;
+/// Rows that are read at a time for a file, and the most a file has.
+const BATCH: i64 = 500;
+const MOST: usize = 10_000;
+
+#[derive(Default)]
+struct Asked {
+    target: String,
+    action: String,
+    cursor: String,
+}
+
+impl Asked {
+    fn read(query: Option<&str>) -> Self {
+        let mut asked = Self::default();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match &*name {
+                "target" => asked.target = value.trim().to_owned(),
+                "action" => asked.action = value.trim().to_owned(),
+                "cursor" => asked.cursor = value.into_owned(),
+                _ => {}
+            }
+        }
+        asked
+    }
+
+    fn filter(&self, limit: i64) -> AuditFilter {
+        let typed = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        AuditFilter {
+            account: None,
+            target: typed(&self.target),
+            action: typed(&self.action),
+            actor: None,
+            before: self.cursor.parse().ok(),
+            limit,
+        }
+    }
+
+    fn is_filtered(&self) -> bool {
+        !self.target.is_empty() || !self.action.is_empty()
+    }
+}
+
+struct RowLook {
+    seq: i64,
+    at: Moment,
+    actor: String,
+    action: String,
+    target: String,
+    detail: String,
+    request_id: String,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/audit.html")]
+struct Log {
+    frame: Frame,
+    asked: Asked,
+    rows: Vec<RowLook>,
+    /// What the file is asked for with.
+    export: String,
+    /// The next page; empty on the last.
+    next: String,
+}
+
+/// `GET /dashboard/audit`
+pub(crate) async fn list(
+    State(server): State<Server>,
+    visitor: Visitor,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Problem> {
+    let asked = Asked::read(text.as_deref());
+    let now = server.app.now();
+    let filter = asked.filter(i64::try_from(ROWS + 1).unwrap_or(1));
+    let mut rows = server.app.list_audit(&visitor.caller, filter).await?;
+    let is_more = rows.len() > ROWS;
+    rows.truncate(ROWS);
+    let next = match rows.last() {
+        Some(last) if is_more => {
+            let cursor = last.seq.to_string();
+            query(&[("target", &asked.target), ("action", &asked.action), ("cursor", &cursor)])
+        }
+        _ => String::new(),
+    };
+    let own = visitor.caller.actor.name();
+    let look = |row: AuditRow| RowLook {
+        seq: row.seq,
+        at: Moment::new(row.at, now),
+        actor: if row.actor == own { "you".into() } else { row.actor },
+        action: row.action,
+        target: row.target,
+        detail: pretty(&row.detail),
+        request_id: row.request_id.unwrap_or_default(),
+    };
+    let log = Log {
+        frame: visitor.frame(&server, "audit", ""),
+        rows: rows.into_iter().map(look).collect(),
+        export: query(&[("target", &asked.target), ("action", &asked.action)]),
+        next,
+        asked,
+    };
+    page(StatusCode::OK, &log)
+}
+
+/// JSON with a line for each field.
+fn pretty(json: &str) -> String {
+    let value: Option<serde_json::Value> = serde_json::from_str(json).ok();
+    value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| json.to_owned())
+}
+
+/// `GET /dashboard/audit.csv`
+pub(crate) async fn export(
+    State(server): State<Server>,
+    visitor: Visitor,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Problem> {
+    let asked = Asked::read(text.as_deref());
+    let mut file = csv::Writer::from_writer(Vec::new());
+    let broken = |_| Problem::from(Error::Internal("a file could not be written".into()));
+    file.write_record(["seq", "at", "actor", "action", "target", "detail", "request_id"]).map_err(broken)?;
+    let (mut filter, mut count) = (asked.filter(BATCH), 0);
+    loop {
+        let rows = server.app.list_audit(&visitor.caller, filter.clone()).await?;
+        let Some(last) = rows.last() else { break };
+        filter.before = Some(last.seq);
+        count += rows.len();
+        let is_last = i64::try_from(rows.len()).is_ok_and(|rows| rows < BATCH);
+        for row in rows {
+            let request_id = row.request_id.unwrap_or_default();
+            let fields =
+                [row.seq.to_string(), row.at.to_string(), row.actor, row.action, row.target, row.detail, request_id];
+            file.write_record(fields.map(plain)).map_err(broken)?;
+        }
+        if is_last || count >= MOST {
+            break;
+        }
+    }
+    let bytes = file.into_inner().map_err(|_| Error::Internal("a file could not be written".into()))?;
+    let headers = [
+        (CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"audit.csv\""),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, bytes).into_response())
+}
+
+/// What no spreadsheet takes for a formula.
+fn plain(field: String) -> String {
+    if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{field}") } else { field }
+}
