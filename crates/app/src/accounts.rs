@@ -63,16 +63,6 @@ impl App {
         account.filter(|account| caller.reaches(account.id)).ok_or(Error::NotFound("account"))
     }
 
-    /// The account a person acts in: whoever belongs to it may know which it is.
-    ///
-    /// # Errors
-    /// The caller is none of its people.
-    pub async fn get_own_account(&self, caller: &Caller) -> Result<Account, Error> {
-        caller.person()?;
-        let own = caller.own_account()?;
-        accounts::find_account(&self.db, own).await?.ok_or(Error::NotFound("account"))
-    }
-
     /// The account the caller's credential belongs to.
     ///
     /// # Errors

@@ -210,7 +210,7 @@ impl App {
         found.ok_or_else(|| self.count_login(None, ip, now).map_or(Error::LoginFailed, Error::Limited))
     }
 
-    async fn account_to_enter(&self, user: UserId, named: Option<AccountId>) -> Result<AccountId, Error> {
+    pub(crate) async fn account_to_enter(&self, user: UserId, named: Option<AccountId>) -> Result<AccountId, Error> {
         for (account, _) in members::list_memberships(&self.db, user).await? {
             let found = accounts::find_account(&self.db, account).await?;
             let is_active = found.is_some_and(|found| found.standing == Standing::Active);

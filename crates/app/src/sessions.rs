@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use keywright_core::account::Standing;
+use keywright_core::account::{Account, Standing};
 use keywright_core::audit::{Actor, AuditEvent};
 use keywright_core::browser;
 use keywright_core::id::{AccountId, SessionId, UserId};
@@ -16,7 +16,7 @@ use keywright_core::session::{self, Method, Session, TOKEN_LIFE};
 use keywright_core::signing::Refused;
 use keywright_core::time::Span;
 use keywright_store::sessions::Access;
-use keywright_store::{members, sessions, users};
+use keywright_store::{accounts, members, sessions, users};
 use serde_json::json;
 
 use crate::App;
@@ -246,6 +246,47 @@ impl App {
                 .await?;
         }
         Ok((self.member(&access, place.request_id.clone()), access.role))
+    }
+
+    /// Goes over to another account of the person who asks: a session there takes the place of the one that is shown, and ends
+    /// when that one would have.
+    ///
+    /// # Errors
+    /// The caller shows no session, or does not belong to an active account of this id.
+    pub async fn switch_account(&self, caller: &Caller, account: AccountId, place: &Place) -> Result<Session, Error> {
+        let (user, shown) = (caller.person()?, caller.session.ok_or(Error::Unauthenticated)?);
+        let held = sessions::find_session(&self.db, shown).await?.ok_or(Error::Unauthenticated)?;
+        let account = self.account_to_enter(user, Some(account)).await?;
+        let now = self.clock.now();
+        let next = self.new_session(user, account, caller.actor.name(), held.method, place, now);
+        let next = Session { expires_at: next.expires_at.min(held.ends_at), ends_at: held.ends_at, ..next };
+        self.write_all(caller, move |tx| {
+            Box::pin(async move {
+                // They may have been taken out, or have logged out, in the meantime.
+                if members::find_member(tx, account, user).await?.is_none()
+                    || !sessions::end_session(tx, shown, now).await?
+                {
+                    return Err(Error::Unauthenticated);
+                }
+                sessions::insert_session(tx, &next).await?;
+                let events = vec![event("session.end", &held), event("session.switch", &next)];
+                Ok((next, events))
+            })
+        })
+        .await
+    }
+
+    /// The accounts the person who asks belongs to, by name.
+    ///
+    /// # Errors
+    /// The caller is no person.
+    pub async fn list_own_accounts(&self, caller: &Caller) -> Result<Vec<Account>, Error> {
+        let mut own = Vec::new();
+        for (id, _) in members::list_memberships(&self.db, caller.person()?).await? {
+            own.extend(accounts::find_account(&self.db, id).await?.filter(|found| found.standing == Standing::Active));
+        }
+        own.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(own)
     }
 
     /// What the browser is given that a session was begun in.

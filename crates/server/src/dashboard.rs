@@ -39,7 +39,7 @@ pub(crate) use self::create::{create, new};
 pub(crate) use self::entrance::{ask_forgot, ask_register, forgot, register};
 pub(crate) use self::keys::{list, show};
 pub(crate) use self::life::{ask_revoke, ask_rotate, disable, enable, revoke, rotate, set_grace};
-pub(crate) use self::login::{log_in, log_out, login};
+pub(crate) use self::login::{log_in, log_out, login, switch};
 pub(crate) use self::members::{invite, list as list_members, remove as remove_member, set_role, withdraw};
 pub(crate) use self::security::{
     change_password, picture, renew_codes, set_up as set_up_factor, show as security, start as start_factor,
@@ -62,6 +62,8 @@ pub(crate) struct Visitor {
     role: MemberRole,
     email: String,
     account: Account,
+    /// All the accounts they belong to.
+    accounts: Vec<Account>,
 }
 
 impl FromRequestParts<Server> for Visitor {
@@ -86,14 +88,19 @@ async fn visitor(parts: &mut Parts, server: &Server) -> Result<Visitor, Error> {
     let Ok(Origin(place)) = Origin::from_request_parts(parts, server).await else { return Err(Error::Unauthenticated) };
     let (caller, role) = server.app.authenticate_browser(&shown, &place).await?;
     let (person, _) = server.app.get_self(&caller).await?;
-    let account = server.app.get_own_account(&caller).await?;
-    Ok(Visitor { caller, role, email: person.user.email.unwrap_or_else(|| person.user.id.to_string()), account })
+    let accounts = server.app.list_own_accounts(&caller).await?;
+    let own = caller.own_account()?;
+    let account = accounts.iter().find(|account| account.id == own).cloned().ok_or(Error::Unauthenticated)?;
+    let email = person.user.email.unwrap_or_else(|| person.user.id.to_string());
+    Ok(Visitor { caller, role, email, account, accounts })
 }
 
 /// What is around every page.
 struct Frame {
     service: String,
     account: String,
+    /// Other accounts to go over to: their ids and names.
+    others: Vec<(String, String)>,
     email: String,
     /// What the navigation leads to, beside what everybody sees.
     entries: Vec<(&'static str, &'static str)>,
@@ -108,11 +115,17 @@ impl Visitor {
         Frame {
             service: service(server),
             account: self.account.name.clone(),
+            others: self.others(),
             email: self.email.clone(),
             entries: self.entries(server),
             section,
             notice,
         }
+    }
+
+    fn others(&self) -> Vec<(String, String)> {
+        let others = self.accounts.iter().filter(|account| account.id != self.account.id);
+        others.map(|account| (account.id.to_string(), account.name.clone())).collect()
     }
 
     /// Pages that are shown to whoever may see what is on them.

@@ -231,6 +231,7 @@ routes! {
         GET    "/dashboard/forgot",           Nothing => dashboard::ask_forgot;
         POST   "/dashboard/forgot",           Nothing => dashboard::forgot;
         POST   "/dashboard/logout",           Nothing => dashboard::log_out;
+        POST   "/dashboard/account",          Browser => dashboard::switch;
         GET    "/dashboard/keys",             Browser => dashboard::list;
         POST   "/dashboard/keys",             Browser => dashboard::create;
         GET    "/dashboard/keys/new",         Browser => dashboard::new;

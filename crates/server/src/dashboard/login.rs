@@ -7,6 +7,7 @@ use http::StatusCode;
 use http::header::SET_COOKIE;
 use keywright_app::error::Error;
 use keywright_app::logins::{Attempt, LoggedIn};
+use keywright_core::session::Session;
 
 use super::look::sentence;
 use super::{Form, HOME, Visitor, cookie, is_ours, page, see, service};
@@ -75,15 +76,7 @@ pub(crate) async fn log_in(
     }
     again.email = form.text("email").into();
     match server.app.log_in(attempt, code, None, place).await {
-        Ok(LoggedIn::In(tokens)) => {
-            let session = &tokens.session;
-            let seconds = session.ends_at.since(session.created_at) / 1_000;
-            let kept = cookie::keep(&server.app.browser_cookie(session), seconds);
-            let kept = kept.ok_or_else(|| Error::Internal("a session has no cookie".into()))?;
-            let mut response = see(&again.next);
-            response.headers_mut().insert(SET_COOKIE, kept);
-            Ok(response)
-        }
+        Ok(LoggedIn::In(tokens)) => enter(&server, &tokens.session, &again.next),
         Ok(LoggedIn::NeedsCode { challenge, .. }) => {
             page(StatusCode::OK, &Login { challenge: challenge.reveal().into(), ..again })
         }
@@ -100,6 +93,28 @@ pub(crate) async fn log_in(
 fn told(error: &Error) -> String {
     let Error::Invalid(fields) = error else { return sentence(&error.to_string()) };
     fields.iter().map(|wrong| format!("The {} {}.", wrong.field, wrong.reason)).collect::<Vec<_>>().join(" ")
+}
+
+/// Has the browser keep a session, and go on.
+fn enter(server: &Server, session: &Session, next: &str) -> Result<Response, Problem> {
+    let seconds = session.ends_at.since(session.created_at) / 1_000;
+    let kept = cookie::keep(&server.app.browser_cookie(session), seconds);
+    let kept = kept.ok_or_else(|| Error::Internal("a session has no cookie".into()))?;
+    let mut response = see(next);
+    response.headers_mut().insert(SET_COOKIE, kept);
+    Ok(response)
+}
+
+/// `POST /dashboard/account`
+pub(crate) async fn switch(
+    State(server): State<Server>,
+    visitor: Visitor,
+    Origin(place): Origin,
+    form: Form,
+) -> Result<Response, Problem> {
+    let account = form.text("account_id").parse().map_err(|_| Error::NotFound("account"))?;
+    let session = server.app.switch_account(&visitor.caller, account, &place).await?;
+    enter(&server, &session, HOME)
 }
 
 /// `POST /dashboard/logout`

@@ -71,3 +71,50 @@ async fn the_side_leads_to_what_a_role_may_see() {
     let made = text(&server.post("/v1/keys", &json!({ "account_id": account })).send().await.is(201), "id");
     browser.get(&format!("/dashboard/keys/{made}")).await.says(200, "active");
 }
+
+#[tokio::test]
+async fn somebody_of_several_accounts_goes_over_from_one_to_the_other() {
+    let server = TestServer::start().await;
+    let (mut browser, first) = Browser::of(&server, "owner").await;
+    assert!(!browser.get("/dashboard/keys").await.text.contains("Other accounts"));
+    let me = browser.audited("session.create").await["actor"].as_str().unwrap().replace("user:", "");
+    let second = server.account().await;
+    let add = json!({ "user_id": me, "role": "viewer" });
+    server.post(&format!("/v1/accounts/{second}/members"), &add).send().await.is(201);
+    let foreign = server.account().await;
+    browser.get("/dashboard/keys").await.says(200, &format!("name=\"account_id\" value=\"{second}\""));
+    for wrong in [foreign.as_str(), "nonsense", ""] {
+        browser.post("/dashboard/account", &[("account_id", wrong)]).await.with(404);
+    }
+    let before = browser.cookie.clone();
+    let over = browser.post("/dashboard/account", &[("account_id", &second)]).await;
+    over.leads_to("/dashboard/keys");
+    browser.keep(&over);
+    assert_eq!(Browser { cookie: before, ..Browser::new(&server) }.get("/dashboard/keys").await.status, 303);
+    let there = browser.get("/dashboard/keys").await;
+    assert!(there.says(200, &format!("value=\"{first}\"")).text.matches("Create New API Key").count() == 0, "a viewer");
+    browser.get("/dashboard/sessions").await.says(200, "this one");
+    server.patch(&format!("/v1/accounts/{first}"), &json!({ "status": "suspended" })).send().await.is(200);
+    browser.post("/dashboard/account", &[("account_id", &first)]).await.with(403);
+    server.delete(&format!("/v1/accounts/{second}/members/{me}")).send().await.is(204);
+    assert_eq!(browser.get("/dashboard/keys").await.status, 303);
+}
+
+/// Going over never makes a session last longer.
+#[tokio::test]
+async fn a_session_in_another_account_ends_when_the_first_would_have() {
+    let server = TestServer::start().await;
+    let (mut browser, first) = Browser::of(&server, "owner").await;
+    let me = browser.audited("session.create").await["actor"].as_str().unwrap().replace("user:", "");
+    let second = server.account().await;
+    let add = json!({ "user_id": me, "role": "owner" });
+    server.post(&format!("/v1/accounts/{second}/members"), &add).send().await.is(201);
+    for account in [&second, &first, &second, &first] {
+        server.wait("6d");
+        let over = browser.post("/dashboard/account", &[("account_id", account)]).await;
+        over.leads_to("/dashboard/keys");
+        browser.keep(&over);
+    }
+    server.wait("6d");
+    assert_eq!(browser.get("/dashboard/keys").await.status, 303, "thirty days are over");
+}
