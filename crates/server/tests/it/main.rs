@@ -10,6 +10,7 @@ mod docs;
 mod engines;
 mod external;
 mod forged;
+mod forward_auth;
 mod gateway;
 mod harness;
 mod health;
