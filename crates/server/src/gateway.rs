@@ -14,6 +14,7 @@ mod forward;
 mod forward_auth;
 mod headers;
 mod request;
+mod snippet;
 mod tunnel;
 mod upstreams;
 
@@ -34,6 +35,7 @@ use crate::router::{Dialect, ROUTES};
 use crate::{Options, Server, dashboard};
 
 pub(crate) use forward_auth::{PATHS as FORWARD_AUTH, ask};
+pub use snippet::{Snippet, snippet};
 pub(crate) use upstreams::Gateway;
 
 /// Marks an answer as an upstream's: its headers are its own.

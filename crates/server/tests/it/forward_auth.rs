@@ -1,6 +1,8 @@
 //! Proxies that ask about the requests they have: what each says, what is made of it, and who may ask at all.
 
 mod dialects;
+mod proxies;
+mod snippets;
 
 use serde_json::json;
 
