@@ -134,7 +134,7 @@ impl Scene {
             "[forward_auth]\ndialects = [\"{name}\"]\npeers = [\"127.0.0.1\"]\n\
              [route.t]\npath = \"/t\"\nupstream = {0}\npreflight = true\n\
              methods = {{ GET = \"storage:read\", PUT = {{ permissions = \"storage:write\", cost = 2 }} }}\n\
-             [route.s]\npath = \"/s\"\nupstream = {0}\nstrip = true\nforward_credential = true\nmethods = {{ GET = [] }}\n\
+             [route.nowhere]\npath = \"/s\"\nupstream = {0}\nstrip = true\nforward_credential = true\nmethods = {{ GET = [] }}\n\
              [route.h]\npath = \"/t\"\nhost = \"h.example\"\nupstream = {1}\nmethods = {{ GET = \"storage:delete\" }}\n",
             upstream.url(),
             other.url()
