@@ -18,6 +18,7 @@ mod doctor;
 mod exit;
 mod fields;
 mod folder;
+mod gateway;
 mod import;
 mod init;
 mod keys;
@@ -77,6 +78,9 @@ enum Command {
     /// Check the configuration and the policy
     #[command(subcommand)]
     Config(check::Command),
+    /// Set up a proxy of your own to ask here about its requests
+    #[command(subcommand)]
+    Gateway(gateway::Command),
     /// Make, list, change, rotate, revoke, verify and import keys
     #[command(subcommand)]
     Keys(keys::Command),
@@ -165,6 +169,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Init(init) => init::run(&global, init).await,
         Command::Serve(serve) => serve::run(&global, serve).await,
         Command::Config(command) => check::run(&global, &command),
+        Command::Gateway(command) => gateway::run(&global, &command),
         Command::Keys(command) => keys::run(&global, command).await,
         Command::Accounts(command) => accounts::run(&global, command).await,
         Command::Users(command) => users::run(&global, command).await,

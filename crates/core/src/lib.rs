@@ -11,6 +11,7 @@ pub mod draft;
 pub mod exchange;
 pub mod external;
 pub mod format;
+pub mod forward_auth;
 pub mod id;
 pub mod import;
 pub mod ip;

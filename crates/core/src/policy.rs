@@ -4,6 +4,7 @@
 //! overlap, every name resolves, every wildcard reaches something.
 
 mod compile;
+mod forward_auth;
 mod issuers;
 mod login;
 mod raw;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::Requirement;
 use crate::external::Issuer;
 use crate::format::{Format, Reading, SEVERAL_SERVICES};
+use crate::forward_auth::ForwardAuth;
 use crate::key::{Key, Refill};
 use crate::limit::{Rate, RateLimit};
 use crate::lockout::Rule;
@@ -73,6 +75,7 @@ pub struct Policy {
     members: BTreeMap<MemberRole, Vec<String>>,
     issuers: Vec<Issuer>,
     routes: Vec<Route>,
+    forward_auth: ForwardAuth,
     /// By the first byte of a key: the kinds whose keys may begin with it.
     by_first_byte: Vec<Box<[u8]>>,
     open: Option<u8>,
@@ -262,6 +265,12 @@ impl Policy {
     #[must_use]
     pub fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// Which proxies may ask about requests of theirs.
+    #[must_use]
+    pub fn forward_auth(&self) -> &ForwardAuth {
+        &self.forward_auth
     }
 
     /// The routes a plain path of a host takes: those of the longest path. There are several where several kinds of

@@ -22,7 +22,7 @@ pub struct Route {
     pub path: String,
     /// Whether the upstream is asked without that beginning.
     pub strip: bool,
-    /// Where it leads.
+    /// Where it leads; nowhere where only proxies ask about it.
     pub upstreams: Vec<Upstream>,
     /// What each method asks for.
     pub methods: Vec<(String, Toll)>,
@@ -42,7 +42,7 @@ pub struct Route {
     pub websocket: bool,
     /// Whether the upstream sees the credential.
     pub forward_credential: bool,
-    /// The line of the policy that names its upstream, from 1.
+    /// The line of the policy that names its upstream, or else its path, from 1.
     pub line: usize,
 }
 

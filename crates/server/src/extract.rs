@@ -162,13 +162,15 @@ fn is_shown_properly(policy: &Policy, key: &[u8], shown: Shown) -> bool {
 /// Where a request comes from: the other end of the connection, or what a listed proxy there says.
 pub(crate) fn address(headers: &HeaderMap, peer: Option<IpAddr>, options: &Options) -> Option<IpAddr> {
     let peer = peer?.to_canonical();
-    if !is_trusted(peer, options) {
-        return Some(peer);
-    }
+    Some(if is_trusted(peer, options) { seen_by(peer, headers, options) } else { peer })
+}
+
+/// Whom a proxy that is believed saw.
+pub(crate) fn seen_by(proxy: IpAddr, headers: &HeaderMap, options: &Options) -> IpAddr {
     // Each proxy appends whom it saw, so the list is read from its end; the first that is no proxy of ours made the call.
     let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
     let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
-    let mut last = peer;
+    let mut last = proxy.to_canonical();
     for hop in hops.iter().rev() {
         let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
         last = address.to_canonical();
@@ -176,7 +178,7 @@ pub(crate) fn address(headers: &HeaderMap, peer: Option<IpAddr>, options: &Optio
             break;
         }
     }
-    Some(last)
+    last
 }
 
 /// Whether an address is a listed proxy's.

@@ -4,28 +4,38 @@
 //! upstream would read it, its credential is verified as `POST /v1/keys/verify` does, with the same limits, credits and
 //! lockouts, and what goes on to the upstream says who asks. What must stay true: nothing a client sends can stand where
 //! the gate's own word is read, and a denial never reaches an upstream.
+//!
+//! A proxy of somebody's own can have the requests and ask about each (`forward_auth.rs`): the same route is found, and the
+//! same is asked of whoever would enter.
 
 mod admit;
 mod body;
 mod forward;
+mod forward_auth;
 mod headers;
 mod request;
+mod snippet;
 mod tunnel;
 mod upstreams;
+
+use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{ALLOW, CONNECTION};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use keywright_core::policy::{Policy, PolicyError};
 use keywright_core::route::{ErrorShape, Route, Upstream};
 
-use crate::extract::Context;
+use crate::extract::{Context, address};
 use crate::problem::Problem;
 use crate::router::{Dialect, ROUTES};
 use crate::{Options, Server, dashboard};
 
+pub(crate) use forward_auth::{PATHS as FORWARD_AUTH, ask};
+pub use snippet::{Snippet, snippet};
 pub(crate) use upstreams::Gateway;
 
 /// Marks an answer as an upstream's: its headers are its own.
@@ -90,24 +100,17 @@ async fn nowhere(is_front: bool) -> Response {
 async fn through(server: &Server, context: &Context, request: Request) -> Result<Option<Response>, Stopped> {
     let world = server.app.world();
     let (mut parts, body) = request.into_parts();
-    let target = request::read(&parts, context, &world.policy)?;
-    let Some(choice) = admit::choose(server, &world.policy, &parts, &target) else { return Ok(None) };
+    // Where a route leads nowhere, only proxies ask about it.
+    let way = find(server, context, &world.policy, &parts)?.filter(|way| !way.choice.route.upstreams.is_empty());
+    let Some(Way { target, choice, rest }) = way else { return Ok(None) };
     let route = choice.route;
     let stopped = |problem: Problem| Stopped::new(problem, route.errors);
-    let Some(rest) = route.beyond(parts.uri.path()) else {
-        return Err(stopped(Problem::new("BAD_REQUEST", format!("write {} in plain letters", route.path))));
-    };
     let path = match parts.uri.query() {
         Some(query) => format!("{rest}?{query}"),
-        None => rest.to_owned(),
+        None => rest,
     };
-    let guest = match choice.is_preflight {
-        true => admit::Guest::default(),
-        false => {
-            let Some(toll) = route.toll(parts.method.as_str()) else { return Err(not_allowed(route)) };
-            admit::admit(server, context, &parts.headers, route, toll).await?
-        }
-    };
+    let ip = address(&parts.headers, context.peer, &server.options);
+    let guest = enter(server, ip, &parts, &choice).await?;
     if body::declared(&parts.headers).is_some_and(|length| length > route.body_limit) {
         return Err(stopped(too_large(route)));
     }
@@ -122,6 +125,41 @@ async fn through(server: &Server, context: &Context, request: Request) -> Result
     response.headers_mut().extend(guest.limits);
     let idle = body::wait(route.timeouts.idle);
     Ok(Some(response.map(|body| Body::new(body::Download::new(body, idle)))))
+}
+
+/// The way a request takes.
+struct Way<'p> {
+    target: request::Target,
+    choice: admit::Choice<'p>,
+    /// What the upstream is asked for.
+    rest: String,
+}
+
+/// The way for a request; none where no route is for such a path.
+fn find<'p>(server: &Server, context: &Context, policy: &'p Policy, parts: &Parts) -> Result<Option<Way<'p>>, Stopped> {
+    let target = request::read(parts, context, policy)?;
+    let Some(choice) = admit::choose(server, policy, parts, &target) else { return Ok(None) };
+    let route = choice.route;
+    let Some(rest) = route.beyond(parts.uri.path()).map(str::to_owned) else {
+        let problem = Problem::new("BAD_REQUEST", format!("write {} in plain letters", route.path));
+        return Err(Stopped::new(problem, route.errors));
+    };
+    Ok(Some(Way { target, choice, rest }))
+}
+
+/// Who goes this way, if they may. It is paid for here.
+async fn enter(
+    server: &Server,
+    ip: Option<IpAddr>,
+    parts: &Parts,
+    choice: &admit::Choice<'_>,
+) -> Result<admit::Guest, Stopped> {
+    if choice.is_preflight {
+        return Ok(admit::Guest::default());
+    }
+    let route = choice.route;
+    let Some(toll) = route.toll(parts.method.as_str()) else { return Err(not_allowed(route)) };
+    admit::admit(server, ip, &parts.headers, route, toll).await
 }
 
 fn not_allowed(route: &Route) -> Stopped {
@@ -155,10 +193,12 @@ pub fn check_routes(policy: &Policy, options: &Options) -> Vec<PolicyError> {
                 errors.push(PolicyError { line: route.line, message });
             }
         }
-        if let Some(own) = ROUTES.iter().find(|own| is_own(own.path, &route.path)) {
+        let own = ROUTES.iter().map(|own| own.path).find(|own| is_own(own, &route.path));
+        let asked = route.path.starts_with(forward_auth::PREFIX).then_some(FORWARD_AUTH);
+        if let Some(own) = own.or(asked) {
             let message = format!(
-                "route.{}: the server answers {} itself, and nothing would pass here: choose another path",
-                route.name, own.path
+                "route.{}: the server answers {own} itself, and nothing would pass here: choose another path",
+                route.name
             );
             errors.push(PolicyError { line: route.line, message });
         }

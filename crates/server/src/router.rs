@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, any, on};
 use http::header::{ALLOW, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method};
 use keywright_app::App;
@@ -274,6 +274,8 @@ pub fn router(app: Arc<App>, options: Options) -> Router {
 
 pub(crate) fn routed(server: Server) -> Router {
     table()
+        // The gate's two doors, which take any method.
+        .route(gateway::FORWARD_AUTH, any(gateway::ask))
         .fallback(gateway::pass)
         .method_not_allowed_fallback(async || Problem::new("METHOD_NOT_ALLOWED", "see /docs for what this path takes"))
         .layer(middleware::from_fn_with_state(server.clone(), around))

@@ -25,6 +25,15 @@ pub(super) const OPENSSH: Package = Package { name: "openssh-client", proof: "ss
 /// Runs the commands a provider prints.
 pub(super) const CURL: Package = Package { name: "curl", proof: "curl" };
 
+/// nginx, which runs the configuration we print for it.
+pub(super) const NGINX: Package = Package { name: "nginx-light", proof: "nginx" };
+
+/// Caddy, for the same.
+pub(super) const CADDY: Package = Package { name: "caddy", proof: "caddy" };
+
+/// `HAProxy`, for the same, with Lua.
+pub(super) const HAPROXY: Package = Package { name: "haproxy", proof: "haproxy" };
+
 /// A cargo subcommand, and the requirement on its version that our configuration was written for.
 #[derive(Clone, Copy)]
 pub(super) struct Tool {

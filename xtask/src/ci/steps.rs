@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Ci;
 use super::node::{Installed, NODEJS, NPM};
-use super::packages::{CARGO_DENY, CURL, OPENSSH, Package, Tool};
+use super::packages::{CADDY, CARGO_DENY, CURL, HAPROXY, NGINX, OPENSSH, Package, Tool};
 use super::python::Environment;
 use super::server::Server;
 
@@ -73,7 +73,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "test",
         says: "every test and doc test, on both engines",
-        packages: &[CURL, OPENSSH, NODEJS, NPM],
+        packages: &[CURL, OPENSSH, NODEJS, NPM, NGINX, CADDY, HAPROXY],
         servers: &[Server::Postgres],
         run: test,
         ..PLAIN

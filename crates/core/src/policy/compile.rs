@@ -73,6 +73,7 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
         members,
         issuers,
         routes: Vec::new(),
+        forward_auth: super::forward_auth::forward_auth(&raw, &mut check),
         by_first_byte: Vec::new(),
         open: None,
     };

@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::HeaderRule;
 use crate::external::Provisioning;
+use crate::forward_auth::Proxy;
 use crate::key::Refill;
 use crate::limit::{Rate, RateLimit};
 use crate::lockout::Rule;
@@ -34,6 +35,7 @@ pub(super) struct RawPolicy {
     pub(super) kind: Named<RawKind>,
     #[serde(default)]
     pub(super) route: Named<RawRoute>,
+    pub(super) forward_auth: Option<RawForwardAuth>,
     #[serde(default)]
     pub(super) login: RawLogin,
     #[serde(default)]
@@ -193,7 +195,7 @@ pub(super) struct RawRoute {
     pub(super) path: Spanned<String>,
     #[serde(default)]
     pub(super) strip: bool,
-    pub(super) upstream: Spanned<OneOrMore>,
+    pub(super) upstream: Option<Spanned<OneOrMore>>,
     pub(super) methods: Spanned<BTreeMap<Spanned<String>, Spanned<RawToll>>>,
     pub(super) kinds: Option<Spanned<Names>>,
     #[serde(default)]
@@ -209,6 +211,13 @@ pub(super) struct RawRoute {
     pub(super) websocket: bool,
     #[serde(default)]
     pub(super) forward_credential: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawForwardAuth {
+    pub(super) dialects: Spanned<Vec<Spanned<Proxy>>>,
+    pub(super) peers: Spanned<Names>,
 }
 
 #[derive(Default, Deserialize)]

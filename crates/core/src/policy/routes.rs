@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::compile::{Check, check_word};
-use super::raw::{OneOrMore, RawPolicy, RawRoute, RawToll, RawTollTable};
+use super::raw::{RawPolicy, RawRoute, RawToll, RawTollTable};
 use super::{OPERATOR_KIND, Policy};
 use crate::permission::check_name;
 use crate::route::{Route, Timeouts, Toll, Upstream, host_of, plain_path};
@@ -58,7 +58,7 @@ fn route(name: &Spanned<String>, raw: &RawRoute, policy: &Policy, check: &mut Ch
         host: raw.host.as_ref().map(|host| host.get_ref().clone()),
         path: path(&raw.path, check),
         strip: raw.strip,
-        upstreams: upstreams(&raw.upstream, check),
+        upstreams: upstreams(raw, policy, check),
         methods: methods(raw, policy, check),
         kinds: kinds(raw, policy, check),
         people: raw.people,
@@ -68,7 +68,7 @@ fn route(name: &Spanned<String>, raw: &RawRoute, policy: &Policy, check: &mut Ch
         preflight: raw.preflight,
         websocket: raw.websocket,
         forward_credential: raw.forward_credential,
-        line: check.line(&raw.upstream.span()),
+        line: check.line(&raw.upstream.as_ref().map_or(raw.path.span(), Spanned::span)),
     }
 }
 
@@ -104,7 +104,16 @@ fn path(path: &Spanned<String>, check: &mut Check<'_>) -> String {
     text.trim_end_matches('/').to_owned()
 }
 
-fn upstreams(said: &Spanned<OneOrMore>, check: &mut Check<'_>) -> Vec<Upstream> {
+/// Where a route leads. One that proxies ask about needs to lead nowhere.
+fn upstreams(raw: &RawRoute, policy: &Policy, check: &mut Check<'_>) -> Vec<Upstream> {
+    let Some(said) = &raw.upstream else {
+        if policy.forward_auth.dialects.is_empty() {
+            let message = "upstream is missing: say where the route leads, or under [forward_auth] which proxies ask about \
+                           requests and lead them on themselves";
+            check.say(&raw.path.span(), message);
+        }
+        return Vec::new();
+    };
     let texts = said.get_ref().all();
     if !(1..=MAX_UPSTREAMS).contains(&texts.len()) {
         check.say(

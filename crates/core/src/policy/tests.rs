@@ -253,6 +253,33 @@ fn a_mistake_in_a_route_is_told_with_its_line_and_what_to_write() {
 }
 
 #[test]
+fn a_route_that_proxies_ask_about_leads_nowhere_and_who_asks_is_listed() {
+    let nowhere = |more: &str| route(more).replace("upstream = \"http://127.0.0.1:1\"\n", "\n");
+    let asked =
+        |dialects: &str, peers: &str| nowhere(&format!("[forward_auth]\ndialects = {dialects}\npeers = {peers}\n"));
+    let sound = asked("[\"nginx\", \"envoy\"]", "[\"10.0.0.7\", \"fd00::/64\"]");
+    let policy = Policy::parse(&sound).unwrap();
+    assert_eq!((policy.routes()[0].upstreams.len(), policy.routes()[0].line), (0, 6));
+    assert!(policy.forward_auth().lists("10.0.0.7".parse().unwrap()));
+    assert!(!policy.forward_auth().lists("10.0.0.8".parse().unwrap()));
+    for (text, line, says) in [
+        (nowhere(""), 6, "upstream is missing"),
+        (asked("[]", "[\"10.0.0.7\"]"), 10, "dialects is empty"),
+        (asked("[\"nginx\", \"nginx\"]", "[\"10.0.0.7\"]"), 10, "twice"),
+        (asked("[\"apache\"]", "[\"10.0.0.7\"]"), 10, "apache"),
+        (asked("[\"nginx\"]", "[]"), 11, "1 to 64"),
+        (asked("[\"nginx\"]", "[\"proxy\"]"), 11, "10.0.0.7/32"),
+        (asked("[\"nginx\"]", "[\"0.0.0.0/0\"]"), 11, "everybody"),
+        (asked("[\"nginx\"]", "[\"::/0\"]"), 11, "everybody"),
+        (asked("[\"nginx\"]", "[\"10.0.0.7\"]\nport = 1"), 12, "port"),
+    ] {
+        let errors = errors(&text);
+        let found = errors.iter().any(|error| error.line == line && error.message.contains(says));
+        assert!(found, "{text}\nshould say `{says}` at line {line}, said {errors:?}");
+    }
+}
+
+#[test]
 fn a_route_is_strict_where_the_policy_is_silent() {
     let policy = Policy::parse(&route("")).unwrap();
     let [route] = policy.routes() else { panic!("one route") };

@@ -1,5 +1,7 @@
 //! Who passes: the route a credential takes, and whether it may.
 
+use std::net::IpAddr;
+
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method};
@@ -17,7 +19,7 @@ use super::Stopped;
 use super::request::Target;
 use crate::Server;
 use crate::api::verify::limit_headers;
-use crate::extract::{Context, Presented, address, presented};
+use crate::extract::{Presented, presented};
 use crate::problem::Problem;
 
 /// The route a request takes.
@@ -78,14 +80,13 @@ fn takes(route: &Route, kind: &str) -> bool {
 /// Whether a credential may pass, and as whom. This counts, spends and locks as any verification does.
 pub(super) async fn admit(
     server: &Server,
-    context: &Context,
+    ip: Option<IpAddr>,
     headers: &HeaderMap,
     route: &Route,
     toll: &Toll,
 ) -> Result<Guest, Stopped> {
     let stopped = |error: Error| Stopped::new(error, route.errors);
     let world = server.app.world();
-    let ip = address(headers, context.peer, &server.options);
     match presented(headers, &world.policy).map_err(stopped)? {
         Presented::Token(token) => {
             let caller = server.app.authenticate_token(token, ip, None).await.map_err(stopped)?;

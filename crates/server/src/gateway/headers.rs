@@ -16,7 +16,7 @@ use crate::request_id;
 use crate::{Server, dashboard};
 
 /// Who asks, as an upstream reads it.
-const IDENTITY: [&str; 9] = [
+pub(super) const IDENTITY: [&str; 9] = [
     "x-account-id",
     "x-key-id",
     "x-key-kind",
@@ -29,7 +29,7 @@ const IDENTITY: [&str; 9] = [
 ];
 
 /// What some upstream or other takes for a client's address, for another path or for another method than was asked about.
-const MISLEADING: [&str; 13] = [
+pub(super) const MISLEADING: [&str; 13] = [
     "forwarded",
     "proxy",
     "true-client-ip",
@@ -111,7 +111,8 @@ fn is_ours(cookie: &[u8]) -> bool {
     cookie.split(|byte| *byte == b'=').next().is_some_and(|name| name.trim_ascii() == dashboard::COOKIE.as_bytes())
 }
 
-fn identify(headers: &mut HeaderMap, guest: &Guest) {
+/// Says who asks.
+pub(super) fn identify(headers: &mut HeaderMap, guest: &Guest) {
     let Guest { account, key, kind, environment, role, services, permissions, user, session, limits: _ } = guest;
     let values = [account, key, kind, environment, role, services, permissions, user, session];
     for (name, value) in IDENTITY.into_iter().zip(values) {

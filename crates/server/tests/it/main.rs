@@ -11,6 +11,7 @@ mod docs;
 mod engines;
 mod external;
 mod forged;
+mod forward_auth;
 mod gateway;
 mod harness;
 mod health;
