@@ -281,6 +281,11 @@ async fn wv3_an_eleventh_operation_is_a_402_and_status_reads_cost_nothing() {
     assert_eq!(echo.seen().len(), 10);
 
     let key = trial().await;
+    let at_once = futures_util::future::join_all((0..200).map(|_| compute(&key))).await;
+    let count = |status| at_once.iter().filter(|answer| answer.status == status).count();
+    assert_eq!((count(200), count(402), echo.seen().len()), (10, 190, 20));
+
+    let key = trial().await;
     compute(&key).await.with(200);
     // The bare key is taken, too.
     let bare = server.post("/api/v1/compute/run", &json!({})).by_nobody().header("authorization", &key);
@@ -289,7 +294,7 @@ async fn wv3_an_eleventh_operation_is_a_402_and_status_reads_cost_nothing() {
     compute(&key).await.wavis_error(401, "UNAUTHENTICATED");
     let viewer = server.key(json!({ "kind": "wavis", "role": "viewer" })).await.key;
     compute(&viewer).await.wavis_error(403, "FORBIDDEN");
-    assert_eq!(echo.seen().len(), 12);
+    assert_eq!(echo.seen().len(), 22);
 }
 
 #[tokio::test]
