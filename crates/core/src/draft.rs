@@ -207,13 +207,12 @@ impl Policy {
 /// Whether a name says nothing of what a key is for (contract row WC3).
 #[must_use]
 pub fn says_nothing(name: &str) -> bool {
-    const NOTHING: [&str; 14] =
-        ["key", "apikey", "api", "test", "testing", "asdf", "qwerty", "foo", "bar", "abc", "temp", "tmp", "new", "my"];
+    const NOTHING: [&str; 16] = [
+        "key", "apikey", "myapikey", "mykey", "newkey", "testkey", "api", "test", "testing", "asdf", "qwerty", "foo",
+        "bar", "temp", "new", "abc",
+    ];
     let letters: String = name.chars().filter(|char| char.is_alphabetic()).flat_map(char::to_lowercase).collect();
-    let rest = NOTHING.iter().fold(letters.clone(), |left, word| if left == *word { String::new() } else { left });
-    letters.chars().count() < 3
-        || rest.is_empty()
-        || ["mykey", "newkey", "testkey", "myapikey"].contains(&letters.as_str())
+    letters.chars().count() < 3 || NOTHING.contains(&letters.as_str())
 }
 
 fn among(what: &str, name: Option<&str>, listed: &[String]) -> Result<(), String> {

@@ -27,6 +27,7 @@ use keywright_app::caller::Caller;
 use keywright_app::error::Error;
 use keywright_core::account::Account;
 use keywright_core::member::MemberRole;
+use serde::de::DeserializeOwned;
 
 use crate::Server;
 use crate::extract::Origin;
@@ -167,6 +168,11 @@ const HEADERS: [(http::HeaderName, &str); 4] = [
 fn see(path: &str) -> Response {
     let to = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static(HOME));
     (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
+}
+
+/// What a page is asked for in its address.
+fn asked<T: Default + DeserializeOwned>(query: Option<&str>) -> T {
+    serde_urlencoded::from_str(query.unwrap_or_default()).unwrap_or_default()
 }
 
 fn query(pairs: &[(&str, &str)]) -> String {

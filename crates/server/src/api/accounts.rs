@@ -5,9 +5,8 @@ use axum::response::Response;
 use keywright_app::error::Error;
 use keywright_core::account::AccountChange;
 use keywright_core::id::AccountId;
-use serde::Deserialize;
 
-use super::page::{Page, cursor, limit, query};
+use super::page::{Page, Paging, cursor, limit, query};
 use super::view::AccountView;
 use crate::Server;
 use crate::extract::{Id, Json, MOST_BYTES, Who, json, read};
@@ -27,20 +26,13 @@ pub(crate) async fn create(State(server): State<Server>, who: Who, request: Requ
     created(&format!("/v1/accounts/{}", made.account.id), made.is_new, AccountView::from(made.account))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
 /// `GET /v1/accounts`
 pub(crate) async fn list(
     State(server): State<Server>,
     who: Who,
     RawQuery(text): RawQuery,
 ) -> Result<axum::Json<Page<AccountView>>, Problem> {
-    let asked: ListQuery = query(text.as_deref())?;
+    let asked: Paging = query(text.as_deref())?;
     let limit = limit(asked.limit)?;
     let accounts = server.app.list_accounts(&who.caller, cursor(asked.cursor.as_deref())?, limit + 1).await?;
     Ok(axum::Json(Page::of(accounts, limit, |account| account.id.to_string(), Into::into)))

@@ -7,7 +7,7 @@ use keywright_core::id::{IdentityId, UserId};
 use keywright_core::time::Time;
 use serde::{Deserialize, Serialize};
 
-use super::page::{Page, cursor, limit, query};
+use super::page::{Page, Paging, cursor, limit, query};
 use crate::Server;
 use crate::extract::{Id, Ids, Json, Who};
 use crate::problem::Problem;
@@ -47,13 +47,6 @@ pub(crate) async fn link(
     Ok((StatusCode::CREATED, axum::Json(linked.into())))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
 /// `GET /v1/users/{id}/identities`
 pub(crate) async fn list(
     State(server): State<Server>,
@@ -61,7 +54,7 @@ pub(crate) async fn list(
     Id(id): Id,
     RawQuery(text): RawQuery,
 ) -> Result<axum::Json<Page<IdentityView>>, Problem> {
-    let asked: ListQuery = query(text.as_deref())?;
+    let asked: Paging = query(text.as_deref())?;
     let (limit, after) = (limit(asked.limit)?, cursor(asked.cursor.as_deref())?);
     let held = server.app.list_identities(&who.caller, id.parse().ok(), after, limit + 1).await?;
     Ok(axum::Json(Page::of(held, limit, |identity| identity.id.to_string(), Into::into)))

@@ -7,19 +7,12 @@ use http::StatusCode;
 use keywright_app::lockouts::Lockout;
 use keywright_core::id::LockoutId;
 use keywright_core::time::Time;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::page::{Page, cursor, limit, query};
+use super::page::{Page, Paging, cursor, limit, query};
 use crate::Server;
 use crate::extract::{Id, Who};
 use crate::problem::Problem;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
 
 /// A lock that holds.
 #[derive(Serialize)]
@@ -47,7 +40,7 @@ pub(crate) async fn list(
     who: Who,
     RawQuery(text): RawQuery,
 ) -> Result<axum::Json<Page<LockoutView>>, Problem> {
-    let asked: ListQuery = query(text.as_deref())?;
+    let asked: Paging = query(text.as_deref())?;
     let limit = limit(asked.limit)?;
     let before = cursor(asked.cursor.as_deref())?;
     let held = server.app.list_lockouts(&who.caller, before, limit as usize + 1)?;

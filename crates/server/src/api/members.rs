@@ -9,7 +9,7 @@ use keywright_core::time::Time;
 use serde::{Deserialize, Serialize};
 
 use super::accounts::account_id;
-use super::page::{Page, cursor, limit, query};
+use super::page::{Page, Paging, cursor, limit, query};
 use crate::Server;
 use crate::extract::{Id, Ids, Json, Origin, Who};
 use crate::problem::Problem;
@@ -58,13 +58,6 @@ impl From<Invitation> for InvitationView {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
 /// `GET /v1/accounts/{id}/members`
 pub(crate) async fn list(
     State(server): State<Server>,
@@ -72,7 +65,7 @@ pub(crate) async fn list(
     Id(id): Id,
     RawQuery(text): RawQuery,
 ) -> Result<axum::Json<Page<MemberView>>, Problem> {
-    let asked: ListQuery = query(text.as_deref())?;
+    let asked: Paging = query(text.as_deref())?;
     let (limit, after) = (limit(asked.limit)?, cursor(asked.cursor.as_deref())?);
     let members = server.app.list_members(&who.caller, account_id(&id)?, after, limit + 1).await?;
     Ok(axum::Json(Page::of(members, limit, |member| member.user.to_string(), Into::into)))
@@ -154,7 +147,7 @@ pub(crate) async fn list_invitations(
     Id(id): Id,
     RawQuery(text): RawQuery,
 ) -> Result<axum::Json<Page<InvitationView>>, Problem> {
-    let asked: ListQuery = query(text.as_deref())?;
+    let asked: Paging = query(text.as_deref())?;
     let (limit, after) = (limit(asked.limit)?, cursor(asked.cursor.as_deref())?);
     let held = server.app.list_invitations(&who.caller, account_id(&id)?, after, limit + 1).await?;
     Ok(axum::Json(Page::of(held, limit, |invitation| invitation.id.to_string(), Into::into)))

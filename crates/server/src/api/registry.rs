@@ -6,10 +6,9 @@ use http::StatusCode;
 use keywright_app::error::Error;
 use keywright_core::id::ServiceId;
 use keywright_core::registry::Registration;
-use serde::Deserialize;
 
 use super::accounts::account_id;
-use super::page::{Page, cursor, limit, query};
+use super::page::{Page, Paging, cursor, limit, query};
 use super::view::ServiceView;
 use crate::Server;
 use crate::extract::{Id, Ids, Json, MOST_BYTES, Who, json, read};
@@ -36,13 +35,6 @@ pub(crate) async fn create(
     created(&location, made.is_new, ServiceView::from(made.service))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
 /// `GET /v1/accounts/{id}/services`
 pub(crate) async fn list(
     State(server): State<Server>,
@@ -50,7 +42,7 @@ pub(crate) async fn list(
     Id(id): Id,
     RawQuery(text): RawQuery,
 ) -> Result<axum::Json<Page<ServiceView>>, Problem> {
-    let asked: ListQuery = query(text.as_deref())?;
+    let asked: Paging = query(text.as_deref())?;
     let (limit, after) = (limit(asked.limit)?, cursor(asked.cursor.as_deref())?);
     let services = server.app.list_services(&who.caller, account_id(&id)?, after, limit + 1).await?;
     Ok(axum::Json(Page::of(services, limit, |service| service.id.to_string(), Into::into)))

@@ -15,7 +15,7 @@ use keywright_core::time::{Span, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::page::{Page, cursor, limit, query};
+use super::page::{Page, Paging, cursor, limit, query};
 use crate::Server;
 use crate::extract::{Id, Json, Who};
 use crate::problem::Problem;
@@ -152,13 +152,6 @@ pub(crate) async fn begin_session(
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], axum::Json(body)).into_response())
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListSessions {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
 #[derive(Serialize)]
 pub(crate) struct SessionView {
     id: SessionId,
@@ -199,7 +192,7 @@ pub(crate) async fn list_sessions(
     Id(id): Id,
     RawQuery(text): RawQuery,
 ) -> Result<axum::Json<Page<SessionView>>, Problem> {
-    let asked: ListSessions = query(text.as_deref())?;
+    let asked: Paging = query(text.as_deref())?;
     let limit = limit(asked.limit)?;
     let before = cursor(asked.cursor.as_deref())?;
     let held = server.app.list_sessions(&who.caller, id.parse().ok(), before, limit + 1).await?;
@@ -223,7 +216,7 @@ pub(crate) async fn list_own(
     who: Who,
     RawQuery(text): RawQuery,
 ) -> Result<axum::Json<Page<SessionView>>, Problem> {
-    let asked: ListSessions = query(text.as_deref())?;
+    let asked: Paging = query(text.as_deref())?;
     let limit = limit(asked.limit)?;
     let before = cursor(asked.cursor.as_deref())?;
     let held = server.app.list_own_sessions(&who.caller, before, limit + 1).await?;

@@ -8,9 +8,10 @@ use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use keywright_app::error::Error;
 use keywright_core::audit::AuditRow;
 use keywright_store::audit::AuditFilter;
+use serde::Deserialize;
 
 use super::look::Moment;
-use super::{Frame, Visitor, page, query};
+use super::{Frame, Visitor, asked, page, query};
 use crate::Server;
 use crate::problem::Problem;
 
@@ -20,7 +21,9 @@ const ROWS: usize = 50;
 const BATCH: i64 = 500;
 const MOST: usize = 10_000;
 
-#[derive(Default)]
+/// What is asked for; what cannot be read asks for nothing.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Asked {
     target: String,
     action: String,
@@ -28,21 +31,8 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(query: Option<&str>) -> Self {
-        let mut asked = Self::default();
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            match &*name {
-                "target" => asked.target = value.trim().to_owned(),
-                "action" => asked.action = value.trim().to_owned(),
-                "cursor" => asked.cursor = value.into_owned(),
-                _ => {}
-            }
-        }
-        asked
-    }
-
     fn filter(&self, limit: i64) -> AuditFilter {
-        let typed = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let typed = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         AuditFilter {
             account: None,
             target: typed(&self.target),
@@ -86,7 +76,7 @@ pub(crate) async fn list(
     visitor: Visitor,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read(text.as_deref());
+    let asked: Asked = asked(text.as_deref());
     let now = server.app.now();
     let filter = asked.filter(i64::try_from(ROWS + 1).unwrap_or(1));
     let mut rows = server.app.list_audit(&visitor.caller, filter).await?;
@@ -131,7 +121,7 @@ pub(crate) async fn export(
     visitor: Visitor,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read(text.as_deref());
+    let asked: Asked = asked(text.as_deref());
     let mut file = csv::Writer::from_writer(Vec::new());
     let broken = |_| Problem::from(Error::Internal("a file could not be written".into()));
     file.write_record(["seq", "at", "actor", "action", "target", "detail", "request_id"]).map_err(broken)?;

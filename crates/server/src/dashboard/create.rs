@@ -161,7 +161,6 @@ pub(super) struct Shown {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) key: String,
-    pub(super) variable: &'static str,
     pub(super) snippet: String,
     /// When the secret before it stops working; empty where there is none.
     pub(super) old_ends: String,
@@ -204,7 +203,6 @@ fn shown(server: &Server, visitor: &Visitor, key: Key, plain: Option<&str>) -> R
         id: key.id.to_string(),
         name: key.name.clone(),
         key: plain.to_owned(),
-        variable: "API_KEY",
         snippet: snippet(server, &key, plain),
         old_ends: String::new(),
         warning,

@@ -10,9 +10,10 @@ use keywright_core::key::{Key, Status};
 use keywright_core::policy::{DEFAULT_KIND, Kind, OPERATOR_KIND};
 use keywright_core::time::{Span, Time};
 use keywright_store::keys::KeyFilter;
+use serde::Deserialize;
 
 use super::look::{Chart, KeyLook, Moment};
-use super::{Frame, Visitor, page, query};
+use super::{Frame, Visitor, asked, page, query};
 use crate::Server;
 use crate::extract::Id;
 use crate::problem::Problem;
@@ -20,13 +21,12 @@ use crate::problem::Problem;
 /// Rows of a page.
 const ROWS: usize = 50;
 /// What a page says has just been done, by the word in its address.
-const NOTICES: [(&str, &str); 6] = [
+const NOTICES: [(&str, &str); 5] = [
     ("revoked", "The key is revoked. It is refused everywhere from now on."),
     ("disabled", "The key is switched off. Switch it on again whenever you like."),
     ("enabled", "The key works again."),
     ("grace-ended", "The old secret has ended. Only the new one works."),
     ("grace-extended", "The old secret goes on working for a day."),
-    ("saved", "Saved."),
 ];
 
 pub(super) fn notice(query: Option<&str>) -> &'static str {
@@ -35,7 +35,9 @@ pub(super) fn notice(query: Option<&str>) -> &'static str {
     NOTICES.iter().find(|(known, _)| *known == word).map_or("", |(_, notice)| *notice)
 }
 
-#[derive(Default)]
+/// What is asked for; what cannot be read asks for nothing.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Asked {
     find: String,
     status: String,
@@ -44,20 +46,6 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(query: Option<&str>) -> Self {
-        let mut asked = Self::default();
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            match &*name {
-                "find" => asked.find = value.trim().to_owned(),
-                "status" => asked.status = value.into_owned(),
-                "kind" => asked.kind = value.into_owned(),
-                "cursor" => asked.cursor = value.into_owned(),
-                _ => {}
-            }
-        }
-        asked
-    }
-
     fn is_filtered(&self) -> bool {
         [&self.find, &self.status, &self.kind].into_iter().any(|text| !text.is_empty())
     }
@@ -82,13 +70,13 @@ pub(crate) async fn list(
     visitor: Visitor,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read(text.as_deref());
+    let asked: Asked = asked(text.as_deref());
     let (world, now) = (server.app.world(), server.app.now());
     let filter = KeyFilter {
         kind: Some(asked.kind.clone()).filter(|kind| !kind.is_empty()),
         status: Status::from_name(&asked.status),
-        prefix: shown_part(&server, &asked.find),
-        words: words(&server, &asked.find),
+        prefix: shown_part(&server, asked.find.trim()),
+        words: words(&server, asked.find.trim()),
         newest_first: true,
         after: asked.cursor.parse().ok(),
         ..KeyFilter::all(i64::try_from(ROWS + 1).unwrap_or(1), now)

@@ -92,7 +92,6 @@ pub(crate) async fn rotate(
         id: rotated.key.id.to_string(),
         name: rotated.key.name.clone(),
         key: rotated.plain.reveal().to_owned(),
-        variable: "API_KEY",
         snippet: snippet(&server, &rotated.key, rotated.plain.reveal()),
         old_ends: format!("The old secret, {}…, {old_ends}.", rotated.old_prefix),
         warning: "",

@@ -19,6 +19,19 @@ use tokio::net::TcpStream;
 
 use crate::harness::{Issued, TestServer};
 
+/// Who asks, as an upstream reads it.
+pub(crate) const IDENTITY: [&str; 9] = [
+    "x-account-id",
+    "x-key-id",
+    "x-key-kind",
+    "x-key-environment",
+    "x-key-role",
+    "x-key-services",
+    "x-key-permissions",
+    "x-user-id",
+    "x-session-id",
+];
+
 /// A route to `upstream` beneath `/t`, with these lines besides.
 pub(crate) fn route(upstream: &str, more: &str) -> String {
     let methods =

@@ -3,22 +3,11 @@
 use serde_json::json;
 
 use super::{ask, asked, policy};
+use crate::gateway::IDENTITY;
 use crate::harness::{Answer, TestServer};
 
 const ALL: [&str; 5] = ["nginx", "caddy", "traefik", "haproxy", "envoy"];
 const EVERY: &str = "[\"nginx\", \"caddy\", \"traefik\", \"haproxy\", \"envoy\"]";
-const IDENTITY: [&str; 9] = [
-    "x-account-id",
-    "x-key-id",
-    "x-key-kind",
-    "x-key-environment",
-    "x-key-role",
-    "x-key-services",
-    "x-key-permissions",
-    "x-user-id",
-    "x-session-id",
-];
-
 #[track_caller]
 fn all_said(answer: &Answer) {
     for name in IDENTITY {

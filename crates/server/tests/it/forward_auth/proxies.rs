@@ -12,21 +12,10 @@ use keywright_server::{Options, Snippet, snippet};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
+use crate::gateway::IDENTITY;
 use crate::gateway::upstream::{Seen, Upstream, nobody};
 use crate::gateway::{all, ask};
 use crate::harness::{Answer, TestServer};
-
-const IDENTITY: [&str; 9] = [
-    "x-account-id",
-    "x-key-id",
-    "x-key-kind",
-    "x-key-environment",
-    "x-key-role",
-    "x-key-services",
-    "x-key-permissions",
-    "x-user-id",
-    "x-session-id",
-];
 
 /// A proxy that runs until it is dropped.
 struct Proxy {

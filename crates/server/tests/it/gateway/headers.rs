@@ -4,20 +4,8 @@ use keywright_server::Options;
 use serde_json::json;
 
 use super::upstream::Upstream;
-use super::{gate, gate_with, route};
+use super::{IDENTITY, gate, gate_with, route};
 use crate::harness::text;
-
-const IDENTITY: [&str; 9] = [
-    "x-account-id",
-    "x-key-id",
-    "x-key-kind",
-    "x-key-environment",
-    "x-key-role",
-    "x-key-services",
-    "x-key-permissions",
-    "x-user-id",
-    "x-session-id",
-];
 
 #[tokio::test]
 async fn who_asks_is_said_by_the_gate_alone() {
