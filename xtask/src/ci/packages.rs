@@ -25,6 +25,15 @@ pub(super) const OPENSSH: Package = Package { name: "openssh-client", proof: "ss
 /// Runs the commands a provider prints.
 pub(super) const CURL: Package = Package { name: "curl", proof: "curl" };
 
+/// Runs the PHP a provider prints.
+pub(super) const PHP: Package = Package { name: "php-cli", proof: "php" };
+
+/// The library that program calls.
+pub(super) const PHP_CURL: Package = Package { name: "php-curl", proof: "/usr/lib/php/*/curl.so" };
+
+/// Runs the Go a provider prints.
+pub(super) const GO: Package = Package { name: "golang-go", proof: "go" };
+
 /// nginx, which runs the configuration we print for it.
 pub(super) const NGINX: Package = Package { name: "nginx-light", proof: "nginx" };
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Ci;
 use super::node::{Installed, NODEJS, NPM};
-use super::packages::{CADDY, CARGO_DENY, CURL, HAPROXY, NGINX, OPENSSH, Package, Tool};
+use super::packages::{CADDY, CARGO_DENY, CURL, GO, HAPROXY, NGINX, OPENSSH, PHP, PHP_CURL, Package, Tool};
 use super::python::Environment;
 use super::server::Server;
 
@@ -73,7 +73,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "test",
         says: "every test and doc test, on both engines",
-        packages: &[CURL, OPENSSH, NODEJS, NPM, NGINX, CADDY, HAPROXY],
+        packages: &[CURL, OPENSSH, NODEJS, NPM, PHP, PHP_CURL, GO, NGINX, CADDY, HAPROXY],
         servers: &[Server::Postgres],
         run: test,
         ..PLAIN
@@ -98,17 +98,21 @@ const PYJWT: &str = "pyjwt[crypto]==2.15.1";
 const PYOTP: &str = "pyotp==2.12.0";
 /// A mail server that takes our letters.
 const AIOSMTPD: &str = "aiosmtpd==1.4.6";
+/// The client a provider's Python example is written for.
+const REQUESTS: &str = "requests==2.34.2";
+/// What people call models with.
+const OPENAI: &str = "openai==3.54.0";
 
-/// A certified OpenID provider.
-const OIDC: &str = "crates/server/tests/support/oidc";
+/// A certified OpenID provider, a reader of tokens and an HTTP client.
+const NODE: &str = "crates/server/tests/support/node";
 
 fn test(ci: &Ci) -> Result<()> {
-    let environment = Environment::with(ci, &[PYJWT, PYOTP, AIOSMTPD])?;
+    let environment = Environment::with(ci, &[PYJWT, PYOTP, AIOSMTPD, REQUESTS, OPENAI])?;
     let python = environment.program("python");
-    let oidc = Installed::of(ci, OIDC)?;
+    let node = Installed::of(ci, NODE)?;
     let env = [
         ("KEYWRIGHT_TEST_PYTHON", &*python.to_string_lossy()),
-        ("KEYWRIGHT_TEST_OIDC", &*oidc.path().to_string_lossy()),
+        ("KEYWRIGHT_TEST_NODE", &*node.path().to_string_lossy()),
     ];
     ci.cargo_with(&["test", "--workspace"], &env)
 }

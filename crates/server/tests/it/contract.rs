@@ -3,6 +3,7 @@
 mod ac;
 mod ch;
 pub(crate) mod ch_people;
+mod clients;
 mod external;
 mod gate;
 mod printed;

@@ -20,6 +20,7 @@ mod issuer;
 mod letters;
 mod lockouts;
 mod model;
+mod node;
 mod oidc_provider;
 mod problems;
 mod python;

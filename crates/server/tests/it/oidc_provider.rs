@@ -1,11 +1,7 @@
 //! Tokens of a certified provider that shares no line with ours: `oidc-provider`, run by Node beside the test.
-//!
-//! `KEYWRIGHT_TEST_OIDC` is a folder with `tests/support/oidc` in it, installed. Without it the tests say nothing; with
-//! `KEYWRIGHT_CI=1` they fail instead.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use keywright_core::policy::Policy;
@@ -14,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::harness::{Answer, NOW, TestServer, text};
+use crate::node;
 
 /// `nightly-job:test`
 const CLIENT: &str = "Basic bmlnaHRseS1qb2I6dGVzdA==";
@@ -32,11 +29,7 @@ impl Drop for Provider {
 
 impl Provider {
     fn start() -> Option<Self> {
-        let Some(folder) = std::env::var_os("KEYWRIGHT_TEST_OIDC").map(PathBuf::from) else {
-            let ci = std::env::var("KEYWRIGHT_CI").is_ok_and(|value| value == "1");
-            assert!(!ci, "KEYWRIGHT_TEST_OIDC must name a folder with oidc-provider installed in CI");
-            return None;
-        };
+        let folder = node::folder()?;
         let mut node = Command::new("node");
         node.arg(folder.join("provider.mjs"))
             .arg(NOW)
