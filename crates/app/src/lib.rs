@@ -29,7 +29,7 @@ pub mod logins;
 pub mod mail;
 pub mod members;
 pub mod metering;
-mod outbound;
+pub mod outbound;
 pub mod own;
 mod password;
 mod personal;

@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// What came back.
 #[derive(Clone, Debug)]
@@ -89,10 +90,17 @@ async fn connect(url: &Uri) -> Result<Box<dyn Stream>, String> {
     if is_plain {
         return Ok(Box::new(stream));
     }
+    Ok(Box::new(encrypt(host, stream).await?))
+}
+
+/// Encrypts a connection to a host whose certificate this machine trusts.
+///
+/// # Errors
+/// It does not speak TLS, or its certificate is another's, or nobody's. In words for the log.
+pub async fn encrypt(host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
     let tls = TLS.as_ref().ok_or("there is no TLS")?;
     let name = ServerName::try_from(host.to_owned()).map_err(|_| "no name a certificate could be for")?;
-    let stream = tls.connect(name, stream).await.map_err(|error| format!("no TLS: {error}"))?;
-    Ok(Box::new(stream))
+    tls.connect(name, stream).await.map_err(|error| format!("no TLS: {error}"))
 }
 
 /// Connects to the first of these that answers.

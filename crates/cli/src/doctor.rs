@@ -3,6 +3,9 @@
 mod files;
 mod machine;
 mod post;
+mod through;
+
+use std::net::SocketAddr;
 
 use anyhow::Result;
 use clap::Args;
@@ -26,9 +29,14 @@ pub(crate) const HELP: &str = "\
 It changes nothing, and does not open the database while a server runs. Exit code 1 where something is wrong; a warning is no \
 failure. --mail-to sends a letter, and writes that into the audit log unless a server runs.
 
+--through tries whether a proxy refuses whoever shows no key, and whether a client can say by headers of its own who it is. With a \
+key that may GET the path, in KEYWRIGHT_PROBE_KEY, it tries what reaches the service: --behind shows that, or a service that repeats \
+what it is asked. It sends some forty requests, and spends what they cost.
+
 Examples:
   keywright doctor --config /etc/keywright/keywright.toml
   keywright doctor --mail-to you@example.com
+  keywright doctor --through https://api.example.com/v1/files --behind 127.0.0.1:9000
   keywright doctor -o json | jq '.findings[] | select(.status != \"ok\")'";
 
 /// `doctor`
@@ -37,6 +45,12 @@ pub(crate) struct Doctor {
     /// Send a test letter to this address
     #[arg(long, value_name = "ADDRESS")]
     mail_to: Option<String>,
+    /// Try a proxy instead, as a stranger would: what a client asks for, as in https://api.example.com/v1/files
+    #[arg(long, value_name = "URL", conflicts_with = "mail_to")]
+    through: Option<String>,
+    /// Stand in for the service behind that proxy, to see what reaches it: point the proxy here
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "through")]
+    behind: Option<SocketAddr>,
 }
 
 /// How a check went.
@@ -67,6 +81,10 @@ impl Findings {
         self.0.push(Finding { status: Status::Ok, check, detail: detail.into(), mend: None });
     }
 
+    fn wrongs(&self) -> usize {
+        self.0.iter().filter(|finding| finding.status == Status::Wrong).count()
+    }
+
     fn is_ok(&self, check: &str) -> bool {
         self.0.iter().any(|finding| finding.check == check && finding.status == Status::Ok)
     }
@@ -83,6 +101,10 @@ impl Findings {
 /// Looks at everything.
 pub(crate) async fn run(global: &Global, doctor: Doctor) -> Result<Exit> {
     let mut found = Findings::default();
+    if let Some(url) = &doctor.through {
+        through::check(url, doctor.behind, &mut found).await?;
+        return show(global, &found);
+    }
     if let Some(place) = find_place(global, &mut found) {
         match place.load_policy() {
             Ok(policy) => found.ok("policy", format!("{} kinds of key", policy.kinds().len())),

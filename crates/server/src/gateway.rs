@@ -35,6 +35,7 @@ use crate::router::{Dialect, ROUTES};
 use crate::{Options, Server, dashboard};
 
 pub(crate) use forward_auth::{PATHS as FORWARD_AUTH, ask};
+pub use headers::{IDENTITY, MISLEADING};
 pub use snippet::{Snippet, snippet};
 pub(crate) use upstreams::Gateway;
 

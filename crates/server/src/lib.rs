@@ -29,7 +29,7 @@ use keywright_core::route::Address;
 pub use demo::demo_services;
 pub use docs::openapi_json;
 pub use extract::LocalOperator;
-pub use gateway::{Snippet, check_routes, snippet};
+pub use gateway::{IDENTITY, MISLEADING, Snippet, check_routes, snippet};
 pub use router::{Dialect, Needs, ROUTES, Route, router};
 pub use serve::serve;
 

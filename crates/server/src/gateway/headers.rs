@@ -16,7 +16,7 @@ use crate::request_id;
 use crate::{Server, dashboard};
 
 /// Who asks, as an upstream reads it.
-pub(super) const IDENTITY: [&str; 9] = [
+pub const IDENTITY: [&str; 9] = [
     "x-account-id",
     "x-key-id",
     "x-key-kind",
@@ -29,7 +29,7 @@ pub(super) const IDENTITY: [&str; 9] = [
 ];
 
 /// What some upstream or other takes for a client's address, for another path or for another method than was asked about.
-pub(super) const MISLEADING: [&str; 13] = [
+pub const MISLEADING: [&str; 13] = [
     "forwarded",
     "proxy",
     "true-client-ip",
