@@ -137,9 +137,12 @@ impl Connection {
     }
 }
 
-/// A header of an answer; names are written in lower case by every server here.
+/// A header of an answer.
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    head.lines().find_map(|line| {
+        let (found, value) = line.split_once(": ")?;
+        found.eq_ignore_ascii_case(name).then_some(value)
+    })
 }
 
 /// A request with a JSON body.

@@ -35,7 +35,7 @@ const MOST_MIB: f64 = 64.0;
 /// The rows of logins.
 pub(crate) fn run(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let server = Server::configured(folder.path(), CONFIG, POLICY)?;
+    let server = Server::configured(folder.path(), CONFIG, POLICY, false)?;
     let people = People::make(&server, scale.rounds * SAMPLES_A_ROUND)?;
     under_load(scale, table, figures, &server, &people)?;
     for (what, ask) in

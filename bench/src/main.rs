@@ -4,6 +4,7 @@
 
 mod client;
 mod create;
+mod gateway;
 mod house;
 mod http;
 mod logins;
@@ -33,6 +34,7 @@ const PARTS: &[(&str, Part)] = &[
     ("create", create::run),
     ("start", start::run),
     ("logins", logins::run),
+    ("gateway", gateway::run),
 ];
 
 fn main() -> ExitCode {

@@ -44,30 +44,56 @@ impl Server {
     }
 
     /// `keywright serve` on a new folder, by this configuration and with these lines beneath the policy that `init`
-    /// writes, on every core. What it is ready with is the first operator key.
-    pub(crate) fn configured(folder: &Path, config: &str, policy: &str) -> Result<Self> {
+    /// writes, on every core or on the servers'. What it is ready with is the first operator key.
+    pub(crate) fn configured(folder: &Path, config: &str, policy: &str, is_pinned: bool) -> Result<Self> {
         let init = Command::new(keywright()?).args(["init", "--dir"]).arg(folder).stderr(Stdio::null()).output()?;
         ensure!(init.status.success(), "`keywright init` failed");
         let (file, policies) = (folder.join("keywright.toml"), folder.join("policy.toml"));
         std::fs::write(&file, config)?;
         let before = std::fs::read_to_string(&policies)?;
         std::fs::write(policies, format!("{before}\n{policy}"))?;
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let mut command = Command::new(keywright()?);
+        let address = free()?;
+        let mut command = if is_pinned { pinned(CORE, keywright()?) } else { Command::new(keywright()?) };
         command.arg("serve").args(["--listen", &address.to_string(), "--config"]).arg(file);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         let ready = String::from_utf8(init.stdout)?.trim().to_owned();
-        let mut server = Self { child, address, ready };
-        while TcpStream::connect(address).is_err() {
-            ensure!(server.child.try_wait()?.is_none(), "the server ended before it was ready");
+        Self { child, address, ready }.answering()
+    }
+
+    /// nginx, with this inside `http { }`, as one process. It listens where `inside` says.
+    pub(crate) fn nginx(folder: &Path, address: SocketAddr, inside: &str) -> Result<Self> {
+        let program = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|file| Path::new(file).exists());
+        let program = program.context("nginx is missing: the Debian package is nginx-light")?;
+        let at = folder.display();
+        let kept: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .iter()
+            .map(|name| format!("{name}_temp_path {at}/{name};\n"))
+            .collect();
+        let file = folder.join(format!("nginx-{}.conf", address.port()));
+        let head = format!("daemon off; master_process off; pid {at}/pid-{};", address.port());
+        std::fs::write(&file, format!("{head}\nevents {{}}\nhttp {{\naccess_log off;\n{kept}{inside}\n}}\n"))?;
+        let mut command = pinned(CORE, PathBuf::from(program));
+        command.args(["-e", "stderr", "-c"]).arg(file).stdin(Stdio::null()).stdout(Stdio::null());
+        Self { child: command.spawn()?, address, ready: String::new() }.answering()
+    }
+
+    /// Once it does.
+    fn answering(mut self) -> Result<Self> {
+        while TcpStream::connect(self.address).is_err() {
+            ensure!(self.child.try_wait()?.is_none(), "the server ended before it was ready");
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(server)
+        Ok(self)
     }
 
     /// A bare hyper server that gives one answer to everything: this head and this body.
     pub(crate) fn bare(head: &str, body: &[u8]) -> Result<Self> {
-        let mut command = pinned(CORE, std::env::current_exe()?);
+        Self::bare_on(CORE, head, body)
+    }
+
+    /// The same on another core.
+    pub(crate) fn bare_on(core: usize, head: &str, body: &[u8]) -> Result<Self> {
+        let mut command = pinned(core, std::env::current_exe()?);
         let mut child = command.arg(BARE).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut stdin = child.stdin.take().context("no way to the bare server")?;
         stdin.write_all(head.as_bytes())?;
@@ -95,6 +121,11 @@ pub(crate) fn keywright() -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("keywright");
     ensure!(path.exists(), "{} is missing: `cargo xtask bench` builds it first", path.display());
     Ok(path)
+}
+
+/// An address nobody listens at.
+pub(crate) fn free() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 fn line(child: &mut Child) -> Result<String> {
