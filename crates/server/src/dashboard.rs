@@ -9,6 +9,7 @@ mod audit;
 mod cookie;
 mod create;
 mod entrance;
+mod kept;
 mod keys;
 mod life;
 mod login;
@@ -38,7 +39,7 @@ pub(crate) use self::audit::{export as export_audit, list as list_audit};
 pub(crate) use self::cookie::{Form, NAME as COOKIE, is_ours};
 pub(crate) use self::create::{create, new};
 pub(crate) use self::entrance::{ask_forgot, ask_register, forgot, register};
-pub(crate) use self::keys::{list, show};
+pub(crate) use self::keys::{list, look_up, show};
 pub(crate) use self::life::{ask_revoke, ask_rotate, disable, enable, revoke, rotate, set_grace};
 pub(crate) use self::login::{log_in, log_out, login, switch};
 pub(crate) use self::members::{invite, list as list_members, remove as remove_member, set_role, withdraw};
@@ -73,7 +74,6 @@ impl FromRequestParts<Server> for Visitor {
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Response> {
         match visitor(parts, server).await {
             Ok(visitor) => Ok(visitor),
-            // What was typed is not lost: the form is still in the history once they have logged in.
             Err(Error::Unauthenticated) => {
                 let path = parts.uri.path_and_query().map_or(HOME, |path| path.as_str());
                 let next = if parts.method == http::Method::GET { path } else { HOME };

@@ -123,7 +123,7 @@ pub(crate) async fn verified_email(
     let sent: BTreeMap<String, String> = form(request).await?;
     let token = sent.get("token").cloned().unwrap_or_default();
     let done = server.app.verify_email(&token, place).await;
-    outcome(&server, done, "Your address is confirmed. You can close this page.", verification(token))
+    outcome(&server, done, "Your address is confirmed.", verification(token))
 }
 
 /// `GET /reset-password`
@@ -150,7 +150,7 @@ pub(crate) async fn password_reset(
     let (token, password, code) = (field("token"), field("new_password"), field("code"));
     let code = Some(code.as_str()).filter(|code| !code.is_empty());
     let done = server.app.reset_password(&token, &password, code, place).await;
-    outcome(&server, done, "You have another password. Log in with it.", reset(token))
+    outcome(&server, done, "You have another password.", reset(token))
 }
 
 fn joining(token: String) -> Form {
@@ -177,7 +177,7 @@ pub(crate) async fn joined(
     let (token, password) = (field("token"), field("new_password"));
     let password = Some(password.as_str()).filter(|password| !password.is_empty());
     let done = server.app.accept_invitation(&token, password, place).await.map(drop);
-    outcome(&server, done, "You belong to the account now. Log in to it.", joining(token))
+    outcome(&server, done, "You belong to the account now.", joining(token))
 }
 
 /// `GET /page.css`

@@ -234,6 +234,7 @@ routes! {
         POST   "/dashboard/account",          Browser => dashboard::switch;
         GET    "/dashboard/keys",             Browser => dashboard::list;
         POST   "/dashboard/keys",             Browser => dashboard::create;
+        POST   "/dashboard/keys/find",        Browser => dashboard::look_up;
         GET    "/dashboard/keys/new",         Browser => dashboard::new;
         GET    "/dashboard/keys/{id}",        Browser => dashboard::show;
         GET    "/dashboard/keys/{id}/rotate", Browser => dashboard::ask_rotate;
@@ -303,11 +304,14 @@ async fn around(State(server): State<Server>, mut request: Request, next: Next) 
     let method = request.method().clone();
     // The route, not the path: somebody will put a key into a path one day, and it must not be in the log.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    // Whoever looks for a page is told by a page that there is none.
+    let is_page = route == "none" && request.uri().path().starts_with("/dashboard/");
+    let dialect = if is_page { Dialect::Dashboard } else { Route::dialect_at(&route) };
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         // The router knows what a path takes (RFC 9110, 15.5.6).
         let allowed = response.headers_mut().remove(ALLOW);
-        response = problem.answer(&id, Route::dialect_at(&route)).map(Into::into);
+        response = problem.answer(&id, dialect).map(Into::into);
         response.headers_mut().extend(allowed.map(|allowed| (ALLOW, allowed)));
     }
     if response.extensions().get::<gateway::Passed>().is_some() {

@@ -7,6 +7,7 @@ use http::StatusCode;
 use keywright_app::error::Error;
 use keywright_app::ssh_keys::SshKeyDraft;
 
+use super::kept::Sent;
 use super::look::{Mistakes, Moment};
 use super::{Form, Frame, Visitor, page, see};
 use crate::Server;
@@ -70,8 +71,7 @@ pub(crate) async fn list_ssh_keys(
 /// `POST /dashboard/ssh-keys`
 pub(crate) async fn add_ssh_key(
     State(server): State<Server>,
-    visitor: Visitor,
-    form: Form,
+    Sent { visitor, form }: Sent,
 ) -> Result<Response, Problem> {
     let (name, public_key) = (form.text("name").trim().to_owned(), form.text("public_key").to_owned());
     let draft = SshKeyDraft { name: name.clone(), public_key: public_key.clone() };

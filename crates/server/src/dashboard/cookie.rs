@@ -39,6 +39,15 @@ pub(super) fn forget() -> HeaderValue {
 pub(crate) struct Form(Vec<(String, String)>);
 
 impl Form {
+    /// Every field, in the order of the page.
+    pub(super) fn fields(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    pub(super) fn into_fields(self) -> Vec<(String, String)> {
+        self.0
+    }
+
     /// A field's text; empty where there is none.
     pub(super) fn text(&self, name: &str) -> &str {
         self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)

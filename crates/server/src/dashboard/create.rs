@@ -14,6 +14,7 @@ use keywright_core::key::Key;
 use keywright_core::policy::{HeaderRule, Kind};
 use keywright_core::time::Span;
 
+use super::kept::Sent;
 use super::keys::kinds;
 use super::look::Mistakes;
 use super::{Form, Frame, Visitor, page};
@@ -168,7 +169,7 @@ pub(super) struct Shown {
 }
 
 /// `POST /dashboard/keys`
-pub(crate) async fn create(State(server): State<Server>, visitor: Visitor, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn create(State(server): State<Server>, Sent { visitor, form }: Sent) -> Result<Response, Problem> {
     let typed = Typed::read(&form);
     let kind = chosen(&server, form.text("kind"))?.clone();
     let mut mistakes = Mistakes::default();

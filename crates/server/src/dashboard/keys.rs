@@ -13,7 +13,7 @@ use keywright_store::keys::KeyFilter;
 use serde::Deserialize;
 
 use super::look::{Chart, KeyLook, Moment};
-use super::{Frame, Visitor, asked, page, query};
+use super::{Form, Frame, HOME, Visitor, asked, page, query, see};
 use crate::Server;
 use crate::extract::Id;
 use crate::problem::Problem;
@@ -71,6 +71,10 @@ pub(crate) async fn list(
     RawQuery(text): RawQuery,
 ) -> Result<Response, Problem> {
     let asked: Asked = asked(text.as_deref());
+    if let Some(shown) = shown_part(&server, asked.find.trim()).filter(|shown| shown != asked.find.trim()) {
+        // A whole key stays in no address, and on no page.
+        return Ok(see(&address(&Asked { find: shown, ..asked })));
+    }
     let (world, now) = (server.app.world(), server.app.now());
     let filter = KeyFilter {
         kind: Some(asked.kind.clone()).filter(|kind| !kind.is_empty()),
@@ -101,6 +105,23 @@ pub(crate) async fn list(
         asked,
     };
     page(StatusCode::OK, &list)
+}
+
+/// `POST /dashboard/keys/find`: a key may be pasted here, and addresses are kept by many.
+pub(crate) async fn look_up(State(server): State<Server>, _: Visitor, form: Form) -> Response {
+    let find = form.text("find").trim();
+    let find = shown_part(&server, find).unwrap_or_else(|| find.to_owned());
+    let [status, kind] = ["status", "kind"].map(|name| form.text(name).to_owned());
+    see(&address(&Asked { find, status, kind, cursor: String::new() }))
+}
+
+/// Where these are listed.
+fn address(asked: &Asked) -> String {
+    let Asked { find, status, kind, cursor } = asked;
+    let fields = [("find", find), ("status", status), ("kind", kind), ("cursor", cursor)];
+    let named: Vec<(&str, &str)> =
+        fields.iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (*name, text.as_str())).collect();
+    if named.is_empty() { HOME.to_owned() } else { format!("{HOME}?{}", query(&named)) }
 }
 
 /// What keys are looked for by: a key that is pasted, whole or masked, is found by the part of it that is shown everywhere.

@@ -9,6 +9,7 @@ use keywright_app::error::Error;
 use keywright_app::logins::{Attempt, LoggedIn};
 use keywright_core::session::Session;
 
+use super::kept::{self, Kept};
 use super::look::sentence;
 use super::{Form, HOME, Visitor, cookie, is_ours, page, see, service};
 use crate::Server;
@@ -17,7 +18,7 @@ use crate::problem::Problem;
 
 #[derive(Template)]
 #[template(path = "dashboard/login.html")]
-struct Login {
+pub(super) struct Login {
     service: String,
     next: String,
     email: String,
@@ -25,10 +26,12 @@ struct Login {
     /// What the second step goes on with; empty on the first.
     challenge: String,
     is_open: bool,
+    /// A form that came when the session was over.
+    kept: Vec<(String, String)>,
 }
 
 impl Login {
-    fn new(server: &Server, next: &str) -> Self {
+    pub(super) fn new(server: &Server, next: &str) -> Self {
         Self {
             service: service(server),
             next: if is_ours(next) { next } else { HOME }.to_owned(),
@@ -36,7 +39,12 @@ impl Login {
             wrong: String::new(),
             challenge: String::new(),
             is_open: server.app.world().policy.login.is_open,
+            kept: Vec::new(),
         }
+    }
+
+    pub(super) fn keeping(self, kept: Vec<(String, String)>) -> Self {
+        Self { kept, ..self }
     }
 }
 
@@ -63,7 +71,7 @@ pub(crate) async fn log_in(
     Origin(place): Origin,
     form: Form,
 ) -> Result<Response, Problem> {
-    let mut again = Login::new(&server, form.text("next"));
+    let mut again = Login::new(&server, form.text("next")).keeping(kept::fields(&form));
     let challenge = form.text("challenge");
     let attempt = match challenge {
         "" => Attempt::Password { email: form.text("email"), password: form.text("password") },
@@ -76,7 +84,11 @@ pub(crate) async fn log_in(
     }
     again.email = form.text("email").into();
     match server.app.log_in(attempt, code, None, place).await {
-        Ok(LoggedIn::In(tokens)) => enter(&server, &tokens.session, &again.next),
+        Ok(LoggedIn::In(tokens)) if again.kept.is_empty() => enter(&server, &tokens.session, see(&again.next)),
+        Ok(LoggedIn::In(tokens)) => {
+            let kept = Kept { service: again.service, path: again.next, fields: again.kept };
+            enter(&server, &tokens.session, page(StatusCode::OK, &kept)?)
+        }
         Ok(LoggedIn::NeedsCode { challenge, .. }) => {
             page(StatusCode::OK, &Login { challenge: challenge.reveal().into(), ..again })
         }
@@ -95,12 +107,11 @@ fn told(error: &Error) -> String {
     fields.iter().map(|wrong| format!("The {} {}.", wrong.field, wrong.reason)).collect::<Vec<_>>().join(" ")
 }
 
-/// Has the browser keep a session, and go on.
-fn enter(server: &Server, session: &Session, next: &str) -> Result<Response, Problem> {
+/// Has the browser keep a session with an answer.
+fn enter(server: &Server, session: &Session, mut response: Response) -> Result<Response, Problem> {
     let seconds = session.ends_at.since(session.created_at) / 1_000;
     let kept = cookie::keep(&server.app.browser_cookie(session), seconds);
     let kept = kept.ok_or_else(|| Error::Internal("a session has no cookie".into()))?;
-    let mut response = see(next);
     response.headers_mut().insert(SET_COOKIE, kept);
     Ok(response)
 }
@@ -114,7 +125,7 @@ pub(crate) async fn switch(
 ) -> Result<Response, Problem> {
     let account = form.text("account_id").parse().map_err(|_| Error::NotFound("account"))?;
     let session = server.app.switch_account(&visitor.caller, account, &place).await?;
-    enter(&server, &session, HOME)
+    enter(&server, &session, see(HOME))
 }
 
 /// `POST /dashboard/logout`

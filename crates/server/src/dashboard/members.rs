@@ -7,6 +7,7 @@ use http::StatusCode;
 use keywright_app::error::Error;
 use keywright_core::member::MemberRole;
 
+use super::kept::Sent;
 use super::look::{Mistakes, Moment};
 use super::{Form, Frame, Visitor, page, see};
 use crate::Server;
@@ -122,7 +123,7 @@ fn role(form: &Form) -> Result<MemberRole, Error> {
 }
 
 /// `POST /dashboard/members/invite`
-pub(crate) async fn invite(State(server): State<Server>, visitor: Visitor, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn invite(State(server): State<Server>, Sent { visitor, form }: Sent) -> Result<Response, Problem> {
     let (email, role) = (form.text("email"), role(&form)?);
     let invited = server.app.invite(&visitor.caller, visitor.account.id, email, role).await.map(drop);
     done(&server, &visitor, invited, "invited", email).await

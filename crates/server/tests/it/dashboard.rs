@@ -21,7 +21,16 @@ async fn whoever_has_no_session_is_sent_to_the_login_and_back() {
     for cookie in ["", "__Host-keywright=", "__Host-keywright=kwb_x_y", "other=1"] {
         let stranger = Browser { cookie: cookie.into(), ..Browser::new(&server) };
         for (method, path) in pages() {
-            let answer = if method == "GET" { stranger.get(&path).await } else { stranger.post(&path, &[]).await };
+            let answer = match method {
+                "GET" => stranger.get(&path).await,
+                _ => stranger.post(&path, &[("name", "a")]).await,
+            };
+            if ["/dashboard/keys", "/dashboard/ssh-keys", "/dashboard/members/invite"].contains(&path.as_str())
+                && method == "POST"
+            {
+                answer.says(401, "What you typed is kept");
+                continue;
+            }
             let next = if method == "GET" { path.as_str() } else { "/dashboard/keys" };
             answer.leads_to(&format!("/dashboard/login?next={}", next.replace('/', "%2F")));
         }
@@ -63,6 +72,55 @@ async fn a_session_travels_in_a_cookie_of_this_host_and_ends_with_it() {
     out.leads_to("/dashboard/login");
     assert!(out.header("set-cookie").unwrap().contains("Max-Age=0"));
     assert_eq!(browser.get("/dashboard/keys").await.status, 303, "the cookie that was kept is over");
+}
+
+/// A form is not lost with the session that was to send it; nor is one sent by whoever did not write it.
+#[tokio::test]
+async fn a_form_outlives_its_session() {
+    let server = TestServer::start().await;
+    let (mut browser, account) = Browser::of(&server, "owner").await;
+    browser.post("/dashboard/logout", &[]).await.with(303);
+    let fields =
+        [("kind", "default"), ("name", STRANGE), ("permissions", "a:b"), ("permissions", "c:d"), ("once", "1")];
+    let login = browser.post("/dashboard/keys", &fields).await;
+    login.says(401, "What you typed is kept");
+    assert!(!login.text.contains("<script>alert"), "{}", login.text);
+    let foreign = browser.post_from("https://evil.example", "/dashboard/keys", &fields).await;
+    assert!(foreign.status == 303 && !foreign.text.contains("alert"), "{}", foreign.text);
+    let (email, _) = server.registered(&account, "owner").await;
+    let kept = fields.map(|(name, value)| (format!("kept.{name}"), value));
+    let mut sent = vec![("email", email.as_str()), ("next", "/dashboard/keys"), ("password", "not this one")];
+    sent.extend(kept.iter().map(|(name, value)| (name.as_str(), *value)));
+    browser.post("/dashboard/login", &sent).await.says(401, "name=\"kept.permissions\" value=\"c:d\"");
+    sent[2].1 = PASSWORD;
+    let back = browser.post("/dashboard/login", &sent).await;
+    back.says(200, "You are back in")
+        .says(200, "action=\"/dashboard/keys\"")
+        .says(200, "name=\"permissions\" value=\"a:b\"");
+    assert!(!back.text.contains("<script>alert") && !back.text.contains(PASSWORD), "{}", back.text);
+    browser.keep(&back);
+    assert_eq!(server.get(&format!("/v1/keys?account_id={account}")).send().await.is(200)["data"], json!([]));
+    browser.post("/dashboard/keys", &fields).await.says(201, "shown this once");
+    // Nor does it lead elsewhere than to a page of ours.
+    sent[1].1 = "https://evil.example/";
+    browser.post("/dashboard/login", &sent).await.says(200, "action=\"/dashboard/keys\"");
+}
+
+#[tokio::test]
+async fn a_pasted_key_stays_in_no_address_and_on_no_page() {
+    let server = TestServer::start().await;
+    let (browser, _) = Browser::of(&server, "owner").await;
+    let (id, key) = browser.make(&[("kind", "default"), ("name", "Backup")]).await;
+    browser.make(&[("kind", "default"), ("name", "Other")]).await;
+    let found = browser.post("/dashboard/keys/find", &[("find", &format!(" {key} ")), ("status", "active")]).await;
+    let address = found.with(303).header("location").unwrap().to_owned();
+    assert!(!address.contains(&key) && address.ends_with("&status=active"), "{address}");
+    let page = browser.get(&address).await;
+    page.says(200, &format!("/dashboard/keys/{id}"));
+    assert!(!page.text.contains(&key) && !page.text.contains("Other"), "{}", page.text);
+    browser.get(&format!("/dashboard/keys?find={key}&status=active")).await.leads_to(&address);
+    browser.post("/dashboard/keys/find", &[("find", "bac kup&")]).await.leads_to("/dashboard/keys?find=bac+kup%26");
+    browser.post("/dashboard/keys/find", &[]).await.leads_to("/dashboard/keys");
 }
 
 /// security.md 45
@@ -233,7 +291,8 @@ async fn keys_are_found_by_what_is_pasted_and_by_how_they_stand() {
         keys.push(browser.make(&[("kind", "default"), ("name", name)]).await);
         server.wait("1s");
     }
-    let first = browser.get(&format!("/dashboard/keys?find={}", keys[0].1)).await;
+    let found = browser.post("/dashboard/keys/find", &[("find", &keys[0].1)]).await.with(303);
+    let first = browser.get(found.header("location").unwrap()).await;
     assert!(first.says(200, ">First<").text.matches(">Second<").count() == 0, "{}", first.text);
     for (find, fits) in
         [("fir", [true, false]), ("SECOND", [false, true]), ("i", [true, false]), ("%25", [false, false])]
