@@ -32,6 +32,8 @@ pub(crate) struct Ci {
     stop: Stop,
     running: Vec<Running>,
     may_skip: bool,
+    /// Where pictures of pages are kept, if they are.
+    pictures: Option<PathBuf>,
 }
 
 impl Ci {
@@ -60,6 +62,9 @@ impl Ci {
         if !print::is_terminal() {
             // Cargo looks for itself; rustfmt asks TERM alone and would colour a log file.
             command.env("TERM", "dumb").env("CARGO_TERM_COLOR", "never");
+        }
+        if let Some(folder) = &self.pictures {
+            command.env("KEYWRIGHT_SCREENSHOTS", folder);
         }
         if !self.may_skip {
             command.env("KEYWRIGHT_CI", "1");
@@ -110,14 +115,40 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
         bail!("nothing may be skipped where CI=true or KEYWRIGHT_CI=1 is set");
     }
     let chosen = options.chosen();
-    let mut ci =
-        Ci { root: root.to_path_buf(), stop: Stop::listen()?, running: Vec::new(), may_skip: options.allow_skips };
+    let mut ci = Ci {
+        root: root.to_path_buf(),
+        stop: Stop::listen()?,
+        running: Vec::new(),
+        may_skip: options.allow_skips,
+        pictures: None,
+    };
     let mut report = Report::of(&chosen, STEPS);
     let outcome = walk(&mut ci, &chosen, &mut report);
     // The servers end before the table is printed: what it says is then the whole story.
     ci.running.clear();
     report.print();
     outcome
+}
+
+/// A picture of every page of the dashboard, in a folder that is made.
+pub(crate) fn screenshots(root: &Path, args: &[String]) -> Result<()> {
+    let folder = match args {
+        [] => root.join("target/screenshots"),
+        [folder] => std::env::current_dir()?.join(folder),
+        _ => bail!("name one folder"),
+    };
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut ci = Ci {
+        root: root.to_path_buf(),
+        stop: Stop::listen()?,
+        running: Vec::new(),
+        may_skip: false,
+        pictures: Some(folder.clone()),
+    };
+    prepare(&mut ci, &[&steps::SCREENSHOTS])?;
+    (steps::SCREENSHOTS.run)(&ci)?;
+    print::line(&format!("{} pictures are in {}", std::fs::read_dir(&folder)?.count(), folder.display()));
+    Ok(())
 }
 
 fn must_not_skip() -> bool {

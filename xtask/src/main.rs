@@ -1,4 +1,4 @@
-//! Chores, each one command: `cargo xtask ci | tidy | docs | bench`.
+//! Chores, each one command: `cargo xtask ci | tidy | docs | bench | screenshots`.
 //!
 //! Nothing here ships. It depends on none of the product's crates, so that it builds in seconds on
 //! a fresh clone and can still judge a tree whose crates do not compile.
@@ -25,7 +25,8 @@ const USAGE: &str = "\
 cargo xtask ci [--list] [--only STEP]... [--allow-skips]   everything that must hold, as one command
 cargo xtask tidy                                           the style rules a compiler cannot see
 cargo xtask docs [--check]                                 write the generated docs, or only compare them
-cargo xtask bench [ARGS]...                                the benchmarks, pinned and with their control";
+cargo xtask bench [ARGS]...                                the benchmarks, pinned and with their control
+cargo xtask screenshots [FOLDER]                           a picture of every page of the dashboard, in every look";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -48,6 +49,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "tidy" => tidy::run(&root),
         "docs" => docs::run(&root, rest),
         "bench" => bench::run(&root, rest),
+        "screenshots" => ci::screenshots(&root, rest),
         "help" | "--help" | "-h" => {
             print::line(USAGE);
             Ok(())

@@ -34,6 +34,9 @@ pub(super) const PHP_CURL: Package = Package { name: "php-curl", proof: "/usr/li
 /// Runs the Go a provider prints.
 pub(super) const GO: Package = Package { name: "golang-go", proof: "go" };
 
+/// The browser that tests open the dashboard in.
+pub(super) const CHROMIUM: Package = Package { name: "chromium", proof: "chromium" };
+
 /// nginx, which runs the configuration we print for it.
 pub(super) const NGINX: Package = Package { name: "nginx-light", proof: "nginx" };
 

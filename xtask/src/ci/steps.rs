@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Ci;
 use super::node::{Installed, NODEJS, NPM};
-use super::packages::{CADDY, CARGO_DENY, CURL, GO, HAPROXY, NGINX, OPENSSH, PHP, PHP_CURL, Package, Tool};
+use super::packages::{CADDY, CARGO_DENY, CHROMIUM, CURL, GO, HAPROXY, NGINX, OPENSSH, PHP, PHP_CURL, Package, Tool};
 use super::python::Environment;
 use super::server::Server;
 
@@ -73,7 +73,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "test",
         says: "every test and doc test, on both engines",
-        packages: &[CURL, OPENSSH, NODEJS, NPM, PHP, PHP_CURL, GO, NGINX, CADDY, HAPROXY],
+        packages: &[CURL, OPENSSH, NODEJS, NPM, PHP, PHP_CURL, GO, NGINX, CADDY, HAPROXY, CHROMIUM],
         servers: &[Server::Postgres],
         run: test,
         ..PLAIN
@@ -103,7 +103,7 @@ const REQUESTS: &str = "requests==2.34.2";
 /// What people call models with.
 const OPENAI: &str = "openai==3.54.0";
 
-/// A certified OpenID provider, a reader of tokens and an HTTP client.
+/// A certified OpenID provider, a reader of tokens, an HTTP client, a finder of what bars people from a page.
 const NODE: &str = "crates/server/tests/support/node";
 
 fn test(ci: &Ci) -> Result<()> {
@@ -116,3 +116,16 @@ fn test(ci: &Ci) -> Result<()> {
     ];
     ci.cargo_with(&["test", "--workspace"], &env)
 }
+
+/// Opens every page in every look and keeps a picture of each.
+pub(super) const SCREENSHOTS: Step = Step {
+    name: "screenshots",
+    says: "a picture of every page",
+    packages: &[NODEJS, NPM, CHROMIUM],
+    run: |ci| {
+        let node = Installed::of(ci, NODE)?;
+        let env = [("KEYWRIGHT_TEST_NODE", &*node.path().to_string_lossy())];
+        ci.cargo_with(&["test", "-p", "keywright-server", "--test", "it", "--", "chromium::pages"], &env)
+    },
+    ..PLAIN
+};

@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod browser;
+mod chromium;
 mod contract;
 mod dashboard;
 mod dashboard_account;
