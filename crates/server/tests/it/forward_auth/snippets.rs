@@ -99,7 +99,7 @@ fn of_two_providers_on_one_path_the_credential_goes_on_only_where_both_say_so() 
 
 #[test]
 fn no_route_of_the_gate_stands_where_proxies_ask() {
-    let more = "[route.x]\npath = \"/forward-auth/envoy/x\"\nmethods = { GET = [] }\nupstream = \"http://a\"";
+    let more = "[route.x]\npath = \"/forward-auth/envoy-http/x\"\nmethods = { GET = [] }\nupstream = \"http://a\"";
     let policy = Policy::parse(&policy("[\"nginx\"]", "[\"127.0.0.1\"]", more)).unwrap();
     let told = check_routes(&policy, &Options::default());
     assert!(
