@@ -1,6 +1,7 @@
 //! Proxies that ask about the requests they have: what each says, what is made of it, and who may ask at all.
 
 mod dialects;
+mod grpc;
 mod proxies;
 mod snippets;
 
