@@ -39,6 +39,8 @@ use crate::router::{finish, method_name};
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 /// The most a question may be: four times what Envoy lets the headers of a request be, unless it is told otherwise.
 const MOST_BYTES: usize = 256 * 1_024;
+/// What requests that could not be read are counted as, instead of by their method.
+const UNREAD: &str = "OTHER";
 /// How long a question may take, its way here included.
 const CALL_TIME: Duration = Duration::from_secs(10);
 
@@ -82,7 +84,10 @@ async fn check(server: &Server, peer: IpAddr, question: CheckRequest) -> Result<
         Err(Unread::Question(says)) => return Err(Status::invalid_argument(says)),
         Err(Unread::Request(detail)) => {
             let stopped = Stopped::new(Problem::new("BAD_REQUEST", detail), ErrorShape::Native);
-            return Ok(verdict::denied(&refusal(stopped, &RequestId::of(&HeaderMap::new()))));
+            let answer = refusal(stopped, &RequestId::of(&HeaderMap::new()));
+            // What its method is may be what cannot be read.
+            server.metrics.count_request(UNREAD, answer.status());
+            return Ok(verdict::denied(&answer));
         }
     };
     let request_id = RequestId::of(&question.parts.headers);

@@ -131,6 +131,7 @@ impl Client {
 
     pub(super) async fn at(address: std::net::SocketAddr) -> hyper::Result<Self> {
         let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         let (client, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Self(client))

@@ -129,6 +129,29 @@ async fn what_is_no_message_or_too_long_a_one_is_refused_and_the_next_is_answere
 }
 
 #[tokio::test]
+async fn whatever_byte_of_a_question_is_another_it_is_answered_and_nobody_else_is_let_in() {
+    let (server, key) = asked(BOTH, "").await;
+    let mut envoy = Client::of(&server).await;
+    for listed in [false, true] {
+        let message = Question { listed, ..Question::of("GET", "/t/a?b").by(&key.key) }.message();
+        for (place, byte) in message.iter().enumerate() {
+            for other in [byte ^ 1, byte ^ 0x80, 0, 0xff] {
+                let mut changed = message.clone();
+                changed[place] = other;
+                let called = envoy.check(&changed).await;
+                assert_eq!(called.status, 200, "{called:?}");
+                if called.code == Some(0) {
+                    let verdict = Verdict::read(&called);
+                    assert!(verdict.ok.is_none_or(|ok| ok.set("x-key-id") == key.id), "{place} {other}");
+                }
+            }
+            let called = envoy.check(&message[..place]).await;
+            assert_eq!(called.status, 200, "{called:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn over_http_2_nothing_else_is_answered() {
     let (server, key) = asked(BOTH, "").await;
     let mut envoy = Client::of(&server).await;

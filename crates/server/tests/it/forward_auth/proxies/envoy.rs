@@ -1,11 +1,13 @@
 //! Envoy, which passes on any refusal whole, and has headers of its own that a client must not command it by.
 
+use std::process::{Command, Stdio};
+
 use keywright_app::core::policy::Policy;
-use keywright_server::Options;
+use keywright_server::{Options, Snippet, snippet};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-use super::{Scene, everything, run};
+use super::{Scene, everything, program, run};
 use crate::gateway::upstream::{Upstream, read_head};
 use crate::gateway::{all, ask, until};
 use crate::harness::TestServer;
@@ -118,6 +120,46 @@ async fn envoy(name: &'static str) {
         the_dashboards_cookie_goes_no_further(&scene).await;
     }
     streams_flow_both_ways(name).await;
+}
+
+/// Whatever a policy may say has a place in a configuration that Envoy takes.
+#[test]
+fn envoy_takes_what_any_policy_comes_to() {
+    let Some(program) = program("envoy") else { return };
+    let dev = Policy::DEV.split("\n[route.").next().unwrap();
+    let route = |name: &str, path: &str, more: &str| {
+        format!("[route.{name}]\npath = \"{path}\"\nmethods = {{ GET = [] }}\n{more}\n")
+    };
+    let named = "upstream = [\"http://files.internal\", \"http://10.0.0.5:9000\"]\nstrip = true";
+    let numbers =
+        "upstream = [\"http://[::1]\", \"http://[fd00::7]:9000\"]\nwebsocket = true\nforward_credential = true";
+    let odd = ["/@x/~u", "/a.b+c,d=e:f", "/A-1_2", "/v1/x"].into_iter().enumerate();
+    let odd: String = odd.map(|(number, path)| route(&format!("odd{number}"), path, named)).collect();
+    let routes = odd
+        + &route("all", "/", &format!("{numbers}\ntimeout = {{ connect = \"100ms\", idle = \"1500ms\" }}"))
+        + &route("own", "/v1", &format!("{numbers}\nhost = \"h.example\""))
+        + &route("deep", "/v1/deep", &format!("{named}\nhost = \"g.h.example\""));
+    let asked = "[forward_auth]\ndialects = [\"envoy\"]\npeers = [\"10.0.0.7\"]\n";
+    let only = route("only", "/x", "upstream = \"http://a\"\nhost = \"h.example\"");
+    for routes in [routes, only] {
+        let policy = Policy::parse(&format!("{dev}\n{asked}{routes}")).unwrap();
+        for wanted in [Snippet::Envoy, Snippet::EnvoyHttp] {
+            for server in ["http://127.0.0.1:8700", "http://[::1]:8700", "http://keys.internal"] {
+                let text = snippet(wanted, &policy, &Options::default(), &server.parse().unwrap(), None).unwrap();
+                let folder = tempfile::tempdir().unwrap();
+                let file = folder.path().join("envoy.yaml");
+                std::fs::write(&file, &text).unwrap();
+                let mut command = Command::new(&program);
+                command
+                    .args(["--mode", "validate", "--log-level", "warning", "--disable-hot-restart", "-c"])
+                    .arg(&file);
+                let checked = command.stdin(Stdio::null()).output().unwrap();
+                let says = String::from_utf8_lossy(&checked.stderr);
+                // Nor does it warn of what it will not take one day.
+                assert!(checked.status.success() && !says.contains("[warning]"), "{says}\n{text}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
