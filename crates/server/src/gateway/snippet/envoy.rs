@@ -11,7 +11,7 @@ use super::{IDENTITY, Place, fill, lines, misleading, plainly};
 
 /// What is asked over gRPC.
 pub(super) fn over_grpc(places: &[Place<'_>], server: &Address) -> String {
-    let about = "# For Envoy, 1.30 and later: every request is asked about at Keywright before it goes on (ext_authz over gRPC).";
+    let about = "# For Envoy, as tried with 1.40: every request is asked about at Keywright before it goes on (ext_authz over gRPC).";
     let spoken = "    # The port is the one of everything else; it is gRPC that asks for HTTP/2.
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
@@ -25,7 +25,7 @@ pub(super) fn over_grpc(places: &[Place<'_>], server: &Address) -> String {
 
 /// What is asked over HTTP.
 pub(super) fn over_http(places: &[Place<'_>], server: &Address) -> String {
-    let about = "# For Envoy, 1.36 and later: every request is asked about at Keywright before it goes on (ext_authz over HTTP).
+    let about = "# For Envoy, as tried with 1.40: every request is asked about at Keywright before it goes on (ext_authz over HTTP).
 # `keywright gateway snippet envoy` asks over gRPC, which tells the real refusal where Keywright itself fails, too.";
     let off = |pattern: String| {
         format!("                - remove_on_match: {{ key_matcher: {{ safe_regex: {{ regex: '{pattern}' }} }} }}")
