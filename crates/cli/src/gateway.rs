@@ -15,7 +15,8 @@ use crate::say;
 const HELP: &str = "\
 Examples:
   keywright gateway snippet nginx --server http://10.0.0.2:8700 > /etc/nginx/conf.d/keywright.conf
-  keywright gateway snippet haproxy-script > /etc/haproxy/keywright.lua";
+  keywright gateway snippet haproxy-script > /etc/haproxy/keywright.lua
+  keywright gateway snippet envoy > /etc/envoy/envoy.yaml";
 
 /// What can be done about proxies.
 #[derive(Subcommand)]
@@ -43,6 +44,10 @@ enum Proxy {
     Traefik,
     Haproxy,
     HaproxyScript,
+    /// Envoy, asking over gRPC
+    Envoy,
+    /// Envoy, asking over HTTP
+    EnvoyHttp,
 }
 
 /// Does what was asked. The server that is named is only written down: nobody is asked anything.
@@ -68,6 +73,8 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<Exit> {
         Proxy::Traefik => Snippet::Traefik,
         Proxy::Haproxy => Snippet::Haproxy,
         Proxy::HaproxyScript => Snippet::HaproxyScript,
+        Proxy::Envoy => Snippet::Envoy,
+        Proxy::EnvoyHttp => Snippet::EnvoyHttp,
     };
     let text =
         snippet(wanted, &policy, &options, &server, upstream.as_ref()).map_err(|reason| fail(Exit::Usage, reason))?;

@@ -19,7 +19,7 @@ pub struct ForwardAuth {
 
 /// A proxy, by its way of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Proxy {
     /// nginx: `auth_request`.
     Nginx,
@@ -29,13 +29,15 @@ pub enum Proxy {
     Traefik,
     /// `HAProxy`, by a script in Lua.
     Haproxy,
-    /// Envoy: `ext_authz` over HTTP.
+    /// Envoy: `ext_authz` over gRPC.
     Envoy,
+    /// Envoy: `ext_authz` over HTTP.
+    EnvoyHttp,
 }
 
 impl Proxy {
     /// Every one.
-    pub const ALL: [Self; 5] = [Self::Nginx, Self::Caddy, Self::Traefik, Self::Haproxy, Self::Envoy];
+    pub const ALL: [Self; 6] = [Self::Nginx, Self::Caddy, Self::Traefik, Self::Haproxy, Self::Envoy, Self::EnvoyHttp];
 
     /// Its name in the policy and in paths.
     #[must_use]
@@ -46,11 +48,18 @@ impl Proxy {
             Self::Traefik => "traefik",
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
+            Self::EnvoyHttp => "envoy-http",
         }
     }
 }
 
 impl ForwardAuth {
+    /// Whether this way of asking is answered.
+    #[must_use]
+    pub fn answers(&self, proxy: Proxy) -> bool {
+        self.dialects.contains(&proxy)
+    }
+
     /// Whether a connection from here may ask.
     #[must_use]
     pub fn lists(&self, peer: IpAddr) -> bool {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -19,15 +20,24 @@ const LONGEST_LINE: usize = 512 * 1_024;
 /// A connection whose requests are looked at as they are read.
 pub(crate) struct Watched<T> {
     stream: T,
+    /// What was read before it was known what is spoken.
+    begun: Bytes,
     framing: Framing,
     is_broken: Arc<AtomicBool>,
 }
 
 impl<T> Watched<T> {
-    /// Watches a connection. What comes with it says whether a request was out of order.
-    pub(crate) fn new(stream: T) -> (Self, Arc<AtomicBool>) {
+    /// Watches a connection of which so much has been read. What comes with it says whether a request was out of order.
+    pub(crate) fn new(begun: Vec<u8>, stream: T) -> (Self, Arc<AtomicBool>) {
         let is_broken = Arc::new(AtomicBool::new(false));
-        (Self { stream, framing: Framing::default(), is_broken: Arc::clone(&is_broken) }, is_broken)
+        let framing = Framing::default();
+        (Self { stream, begun: begun.into(), framing, is_broken: Arc::clone(&is_broken) }, is_broken)
+    }
+
+    /// A connection whose requests are told apart in another way.
+    pub(crate) fn unwatched(begun: Vec<u8>, stream: T) -> Self {
+        let framing = Framing { at: At::Over, ..Framing::default() };
+        Self { stream, begun: begun.into(), framing, is_broken: Arc::default() }
     }
 }
 
@@ -35,7 +45,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let read = if this.begun.is_empty() {
+            Pin::new(&mut this.stream).poll_read(context, buffer)
+        } else {
+            buffer.put_slice(&this.begun.split_to(this.begun.len().min(buffer.remaining())));
+            Poll::Ready(Ok(()))
+        };
         let new = buffer.filled().get(before..).unwrap_or_default();
         if !new.is_empty() && !this.framing.read(new) {
             this.is_broken.store(true, Ordering::Release);

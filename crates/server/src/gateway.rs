@@ -10,6 +10,7 @@
 
 mod admit;
 mod body;
+mod envoy;
 mod forward;
 mod forward_auth;
 mod headers;
@@ -23,6 +24,7 @@ use std::net::IpAddr;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -31,9 +33,11 @@ use keywright_core::route::{ErrorShape, Route, Upstream};
 
 use crate::extract::{Context, address};
 use crate::problem::Problem;
+use crate::request_id::RequestId;
 use crate::router::{Dialect, ROUTES};
 use crate::{Options, Server, dashboard};
 
+pub(crate) use envoy::{answer as check, hears as hears_envoy};
 pub(crate) use forward_auth::{PATHS as FORWARD_AUTH, ask};
 pub use headers::{IDENTITY, MISLEADING};
 pub use snippet::{Snippet, snippet};
@@ -55,9 +59,15 @@ impl Stopped {
         Self { problem: Box::new(problem.into()), headers: HeaderMap::new(), shape }
     }
 
-    fn answer(self, context: &Context) -> Response {
-        let mut answer = self.problem.answer(&context.request_id, dialect(self.shape)).map(Body::from);
+    /// The whole answer, in the words of its route.
+    fn told(self, id: &RequestId) -> http::Response<Bytes> {
+        let mut answer = self.problem.answer(id, dialect(self.shape));
         answer.headers_mut().extend(self.headers);
+        answer
+    }
+
+    fn answer(self, context: &Context) -> Response {
+        let mut answer = self.told(&context.request_id).map(Body::from);
         if answer.status() == StatusCode::BAD_REQUEST {
             // Whoever sends what has two readings is not listened to any further.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

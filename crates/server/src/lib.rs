@@ -11,6 +11,7 @@ mod extract;
 mod framing;
 mod gateway;
 mod health;
+mod http2;
 mod idempotency;
 mod pages;
 mod problem;

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use keywright_app::App;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
@@ -30,12 +31,12 @@ use crate::framing::Watched;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::router::{Dialect, finish, method_name, routed};
-use crate::{Options, Server};
+use crate::{Options, Server, http2};
 
 /// Connections open at once; more wait to be accepted.
 const MOST_CONNECTIONS: u32 = 10_000;
 /// How long the head of a request may take to arrive, idle time between requests included.
-const HEAD_TIME: Duration = Duration::from_secs(60);
+pub(crate) const HEAD_TIME: Duration = Duration::from_secs(60);
 /// How long calls under way may still take once the server is to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
 /// How long to wait after the machine could not accept a connection.
@@ -65,30 +66,9 @@ pub async fn serve(
             () = &mut stop => break,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        // What every call of a connection needs, behind one count instead of one for each part.
-        let (stream, is_broken) = Watched::new(stream);
-        let shared = Arc::new((server.clone(), router.clone(), is_broken));
-        let service = service_fn(move |request| {
-            let shared = Arc::clone(&shared);
-            async move { Ok::<_, std::convert::Infallible>(answer(&shared, peer, request).await) }
-        });
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-        let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let mut stopping = stopping.clone();
+        let (server, router, stopping) = (server.clone(), router.clone(), stopping.clone());
         tokio::spawn(async move {
-            let mut connection = pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                // The call under way is answered, and no other is taken.
-                _ = stopping.changed() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection broke off");
-            }
+            converse(server, router, stream, peer, stopping).await;
             drop(place);
         });
     }
@@ -117,6 +97,52 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> Option<
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
+    }
+}
+
+/// Answers the calls of one connection.
+async fn converse<T>(server: Server, router: Router, mut stream: T, peer: SocketAddr, mut stopping: watch::Receiver<()>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let begun = tokio::select! {
+        begun = tokio::time::timeout(HEAD_TIME, http2::begin(&mut stream)) => begun,
+        // Nothing has been asked yet.
+        _ = stopping.changed() => return,
+    };
+    let Ok(Ok((begun, is_http2))) = begun else { return };
+    if is_http2 {
+        return http2::converse(server, begun, stream, peer, stopping).await;
+    }
+    // What every call of a connection needs, behind one count instead of one for each part.
+    let (stream, is_broken) = Watched::new(begun, stream);
+    let shared = Arc::new((server, router, is_broken));
+    let service = service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, std::convert::Infallible>(answer(&shared, peer, request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    until_over(connection, stopping, |connection| connection.graceful_shutdown()).await;
+}
+
+/// Waits for a connection's end, which comes after the calls under way once the server is to stop.
+pub(crate) async fn until_over<C>(connection: C, mut stopping: watch::Receiver<()>, end: impl FnOnce(Pin<&mut C>))
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        // The call under way is answered, and no other is taken.
+        _ = stopping.changed() => {
+            end(connection.as_mut());
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
     }
 }
 

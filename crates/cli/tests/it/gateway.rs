@@ -38,6 +38,11 @@ fn a_configuration_is_printed_of_the_policy_and_asks_nobody() {
         ("caddy", "forward_auth 127.0.0.1:8765 {"),
         ("traefik", "address: \"http://127.0.0.1:8765/forward-auth/traefik\""),
         ("haproxy", "http-request lua.keywright"),
+        ("envoy", "#   dialects = [\"envoy\"]"),
+        ("envoy", "- endpoint: { address: { socket_address: { address: \"127.0.0.1\", port_value: 8765 } } }"),
+        ("envoy", "- endpoint: { address: { socket_address: { address: \"10.0.0.5\", port_value: 9000 } } }"),
+        ("envoy-http", "#   dialects = [\"envoy-http\"]"),
+        ("envoy-http", "uri: http://127.0.0.1:8765"),
         ("haproxy-script", "local URL = \"http://127.0.0.1:8765/forward-auth/haproxy\""),
     ] {
         let printed = desk.run(&["gateway", "snippet", proxy]);

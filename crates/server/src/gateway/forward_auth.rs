@@ -4,6 +4,8 @@
 //! from no others; from listed peers alone; and an answer of 200 says everything about who asks, empty where there is
 //! nothing to say, so that nothing a client sent can stand there.
 
+use std::net::IpAddr;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -13,8 +15,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use keywright_core::forward_auth::Proxy;
 use keywright_core::policy::Policy;
-use keywright_core::route::ErrorShape;
+use keywright_core::route::{ErrorShape, Route};
 
+use super::admit::Guest;
 use super::{Stopped, Way, enter, find, headers};
 use crate::Server;
 use crate::extract::{Context, seen_by};
@@ -24,6 +27,9 @@ use crate::problem::Problem;
 pub(crate) const PATHS: &str = "/forward-auth/{*proxy}";
 /// What every path begins with that proxies ask at.
 pub(super) const PREFIX: &str = "/forward-auth/";
+
+/// Why somebody else is not answered.
+pub(super) const UNLISTED: &str = "only proxies ask here that the policy lists under forward_auth.peers";
 
 /// The headers in which a proxy says what it was asked for.
 struct Names {
@@ -72,18 +78,29 @@ async fn decide(server: &Server, context: &Context, parts: &mut Parts) -> Result
     let world = server.app.world();
     let native = |problem: Problem| Stopped::new(problem, ErrorShape::Native);
     let proxy = dialect(&world.policy, parts.uri.path()).ok_or_else(|| native(Problem::not_found()))?;
-    let peer = context.peer.filter(|peer| world.policy.forward_auth().lists(*peer)).ok_or_else(|| {
-        native(Problem::new("FORBIDDEN", "only proxies ask here that the policy lists under forward_auth.peers"))
-    })?;
+    let peer = context.peer.filter(|peer| world.policy.forward_auth().lists(*peer));
+    let peer = peer.ok_or_else(|| native(Problem::new("FORBIDDEN", UNLISTED)))?;
     restore(parts, proxy).map_err(|detail| native(Problem::new("BAD_REQUEST", detail)))?;
     let ip = seen_by(peer, &parts.headers, &server.options);
-    let Some(Way { choice, .. }) = find(server, context, &world.policy, parts)? else {
-        return Err(native(Problem::not_found()));
-    };
-    let guest = enter(server, Some(ip), parts, &choice).await?;
+    let (_, guest) = enter_by(server, context, &world.policy, parts, Some(ip)).await?;
     let mut told = guest.limits.clone();
     headers::identify(&mut told, &guest);
     Ok(told)
+}
+
+/// The route of a request that a proxy has, and who takes it, if they may. It is paid for here.
+pub(super) async fn enter_by<'p>(
+    server: &Server,
+    context: &Context,
+    policy: &'p Policy,
+    parts: &Parts,
+    ip: Option<IpAddr>,
+) -> Result<(&'p Route, Guest), Stopped> {
+    let Some(Way { choice, .. }) = find(server, context, policy, parts)? else {
+        return Err(Stopped::new(Problem::not_found(), ErrorShape::Native));
+    };
+    let guest = enter(server, ip, parts, &choice).await?;
+    Ok((choice.route, guest))
 }
 
 /// The way of asking that a path names, where it is one that is answered.
@@ -91,7 +108,9 @@ fn dialect(policy: &Policy, path: &str) -> Option<Proxy> {
     let named = path.strip_prefix(PREFIX)?;
     policy.forward_auth().dialects.iter().copied().find(|proxy| match proxy {
         // It asks with the path of the request behind this one.
-        Proxy::Envoy => named.strip_prefix(proxy.name()).is_some_and(|rest| rest.starts_with('/')),
+        Proxy::EnvoyHttp => named.strip_prefix(proxy.name()).is_some_and(|rest| rest.starts_with('/')),
+        // It asks over gRPC alone: `envoy.rs`.
+        Proxy::Envoy => false,
         Proxy::Nginx | Proxy::Caddy | Proxy::Traefik | Proxy::Haproxy => named == proxy.name(),
     })
 }
@@ -101,7 +120,8 @@ fn restore(parts: &mut Parts, proxy: Proxy) -> Result<(), String> {
     let names = match proxy {
         Proxy::Nginx | Proxy::Haproxy => ORIGINAL,
         Proxy::Caddy | Proxy::Traefik => FORWARDED,
-        Proxy::Envoy => {
+        Proxy::Envoy => return Err("Envoy asks here as envoy-http".into()),
+        Proxy::EnvoyHttp => {
             let sent = parts.uri.path_and_query().map(PathAndQuery::as_str).unwrap_or_default();
             let begins = PREFIX.len() + proxy.name().len();
             parts.uri = uri(sent.get(begins..).unwrap_or_default())?;
@@ -129,7 +149,8 @@ fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, String> {
     text.ok_or_else(|| format!("the proxy says once, and in ASCII, what its client asked for: {name} is not so"))
 }
 
-fn uri(text: &str) -> Result<Uri, String> {
+/// A path with its query, as a proxy says it.
+pub(super) fn uri(text: &str) -> Result<Uri, String> {
     // A fragment is for clients alone. Some servers cut it off and some do not.
     if !text.starts_with('/') || text.contains('#') {
         return Err("the path the proxy asks about has two readings: it begins with a slash and has no fragment".into());

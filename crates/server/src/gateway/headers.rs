@@ -3,6 +3,8 @@
 //! What must stay true: what concerns one connection stays on it; whatever an upstream could take for the gate's word is
 //! removed in every spelling first, and then set, empty where there is nothing to say.
 
+use std::net::IpAddr;
+
 use http::header::{
     AUTHORIZATION, CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
@@ -12,7 +14,7 @@ use keywright_core::route::Route;
 use super::admit::Guest;
 use super::request::Target;
 use crate::extract::{Context, address, is_trusted};
-use crate::request_id;
+use crate::request_id::{self, RequestId};
 use crate::{Server, dashboard};
 
 /// Who asks, as an upstream reads it.
@@ -44,6 +46,9 @@ pub const MISLEADING: [&str; 13] = [
     "x-real-ip",
     "x-rewrite-url",
 ];
+
+/// What makes an Envoy that takes a client for one of the house send a request again, which was paid for once.
+const REPEATING: [&str; 2] = ["x-envoy-retry-grpc-on", "x-envoy-retry-on"];
 
 /// What concerns one connection (RFC 9110, 7.6.1).
 const HOP: [HeaderName; 8] = [
@@ -92,18 +97,57 @@ pub(super) fn onward(
     headers
 }
 
+/// What a proxy does with the headers of a request that may pass.
+pub(super) struct Change {
+    /// Whatever was there by these names.
+    pub(super) set: HeaderMap,
+    pub(super) remove: Vec<HeaderName>,
+}
+
+/// What makes of the headers a proxy has what [`onward`] would make of them. What concerns one connection is the proxy's to
+/// see to.
+pub(super) fn change(sent: &HeaderMap, route: &Route, guest: &Guest, whence: &Whence<'_>, id: &RequestId) -> Change {
+    let mut to_set = HeaderMap::new();
+    identify(&mut to_set, guest);
+    whence.say(&mut to_set);
+    set(&mut to_set, request_id::HEADER, &id.0);
+    let theirs = their_cookies(sent);
+    let is_mixed = !sent.get_all(COOKIE).iter().eq(&theirs);
+    // A proxy is told what to set in letters. What cannot be told so goes.
+    if is_mixed && let Some(line) = joined(&theirs).filter(|line| line.to_str().is_ok()) {
+        to_set.insert(COOKIE, line);
+    }
+    let is_off = |name: &&HeaderName| {
+        let is_of_hop = [PROXY_AUTHENTICATE, PROXY_AUTHORIZATION].contains(name);
+        let is_ours_to_stop = is_of_hop || REPEATING.contains(&name.as_str());
+        is_ours_to_stop || (is_mixed && **name == COOKIE) || is_unwanted(name, route.forward_credential)
+    };
+    let remove = sent.keys().filter(is_off).filter(|name| !to_set.contains_key(*name)).cloned().collect();
+    Change { set: to_set, remove }
+}
+
 /// The dashboard may share its host with upstreams. Its session is none of theirs.
 fn keep_our_cookie(headers: &mut HeaderMap) {
+    let lines = their_cookies(headers);
+    headers.remove(COOKIE);
+    for line in lines {
+        headers.append(COOKIE, line);
+    }
+}
+
+/// Every cookie that is not ours.
+fn their_cookies(headers: &HeaderMap) -> Vec<HeaderValue> {
     let theirs = |line: &HeaderValue| {
         let pairs = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let theirs: Vec<&[u8]> = pairs.filter(|pair| !is_ours(pair)).collect();
         HeaderValue::from_bytes(&theirs.join(b"; ".as_slice())).ok().filter(|line| !line.is_empty())
     };
-    let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().filter_map(theirs).collect();
-    headers.remove(COOKIE);
-    for line in lines {
-        headers.append(COOKIE, line);
-    }
+    headers.get_all(COOKIE).iter().filter_map(theirs).collect()
+}
+
+fn joined(cookies: &[HeaderValue]) -> Option<HeaderValue> {
+    let lines: Vec<&[u8]> = cookies.iter().map(HeaderValue::as_bytes).collect();
+    HeaderValue::from_bytes(&lines.join(b"; ".as_slice())).ok().filter(|line| !line.is_empty())
 }
 
 /// Whether a cookie, as it is sent or set, has the name of ours.
@@ -132,9 +176,22 @@ fn say_whence(headers: &mut HeaderMap, server: &Server, context: &Context, sent:
     let scheme = said("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or("http");
     let is_host = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
     let host = said("x-forwarded-host").filter(is_host).unwrap_or(&target.authority);
-    set(headers, "x-forwarded-for", &from.map(|address| address.to_string()).unwrap_or_default());
-    set(headers, "x-forwarded-proto", scheme);
-    set(headers, "x-forwarded-host", host);
+    Whence { from, scheme, host }.say(headers);
+}
+
+/// Where a request comes from, as an upstream reads it.
+pub(super) struct Whence<'a> {
+    pub(super) from: Option<IpAddr>,
+    pub(super) scheme: &'a str,
+    pub(super) host: &'a str,
+}
+
+impl Whence<'_> {
+    fn say(&self, headers: &mut HeaderMap) {
+        set(headers, "x-forwarded-for", &self.from.map(|address| address.to_string()).unwrap_or_default());
+        set(headers, "x-forwarded-proto", self.scheme);
+        set(headers, "x-forwarded-host", self.host);
+    }
 }
 
 /// An answer's headers as the client sees them.

@@ -4,6 +4,7 @@
 //! routes stand in the policy's order and the first that fits is taken; and what a client sends where the gate's word is
 //! read is taken off before that is set.
 
+mod envoy;
 mod others;
 
 use std::fmt::Write as _;
@@ -28,6 +29,10 @@ pub enum Snippet {
     Haproxy,
     /// The script in Lua `HAProxy` asks with.
     HaproxyScript,
+    /// Envoy, asking over gRPC.
+    Envoy,
+    /// Envoy, asking over HTTP.
+    EnvoyHttp,
 }
 
 /// Where a route leads, as a proxy is told.
@@ -60,6 +65,8 @@ pub fn snippet(
         Snippet::Traefik => others::traefik(&places),
         Snippet::Haproxy => others::haproxy(&places),
         Snippet::HaproxyScript => others::script(),
+        Snippet::Envoy => envoy::over_grpc(&places, server),
+        Snippet::EnvoyHttp => envoy::over_http(&places, server),
     };
     Ok(text.replace("@SERVER@", &server.authority))
 }

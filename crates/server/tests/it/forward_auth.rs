@@ -1,6 +1,7 @@
 //! Proxies that ask about the requests they have: what each says, what is made of it, and who may ask at all.
 
 mod dialects;
+mod grpc;
 mod proxies;
 mod snippets;
 
@@ -32,7 +33,7 @@ pub(crate) async fn asked(dialects: &str, more: &str) -> (TestServer, Issued) {
 pub(crate) fn ask<'s>(server: &'s TestServer, dialect: &str, method: &str, uri: &str) -> Call<'s> {
     let from = "198.51.100.7";
     match dialect {
-        "envoy" => server.call(method, &format!("/forward-auth/envoy{uri}")),
+        "envoy-http" => server.call(method, &format!("/forward-auth/envoy-http{uri}")),
         "caddy" | "traefik" => server
             .get(&format!("/forward-auth/{dialect}"))
             .header("x-forwarded-method", method)

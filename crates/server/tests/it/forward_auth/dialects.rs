@@ -6,8 +6,8 @@ use super::{ask, asked, policy};
 use crate::gateway::IDENTITY;
 use crate::harness::{Answer, TestServer};
 
-const ALL: [&str; 5] = ["nginx", "caddy", "traefik", "haproxy", "envoy"];
-const EVERY: &str = "[\"nginx\", \"caddy\", \"traefik\", \"haproxy\", \"envoy\"]";
+const ALL: [&str; 5] = ["nginx", "caddy", "traefik", "haproxy", "envoy-http"];
+const EVERY: &str = "[\"nginx\", \"caddy\", \"traefik\", \"haproxy\", \"envoy-http\"]";
 #[track_caller]
 fn all_said(answer: &Answer) {
     for name in IDENTITY {
@@ -122,7 +122,7 @@ async fn another_dialects_words_change_nothing() {
 #[tokio::test]
 async fn a_dialect_that_is_not_listed_and_a_peer_that_is_not_are_refused() {
     let (server, key) = asked("[\"nginx\"]", "").await;
-    for dialect in ["caddy", "traefik", "haproxy", "envoy"] {
+    for dialect in ["caddy", "traefik", "haproxy", "envoy-http"] {
         ask(&server, dialect, "GET", "/t").by(&key.key).send().await.problem(404, "NOT_FOUND");
     }
     for path in ["/forward-auth/", "/forward-auth/nginx/", "/forward-auth/nginx/t", "/forward-auth/NGINX"] {
@@ -166,7 +166,7 @@ async fn a_host_decides_where_a_route_has_one() {
         other.header(name, "other.example").send().await.problem(404, "NOT_FOUND");
     }
     // Envoy's question has the host of the request it is about.
-    ask(&server, "envoy", "GET", "/t").by(&key.key).send().await.problem(404, "NOT_FOUND");
+    ask(&server, "envoy-http", "GET", "/t").by(&key.key).send().await.problem(404, "NOT_FOUND");
 }
 
 #[tokio::test]

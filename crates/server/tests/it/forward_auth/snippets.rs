@@ -5,7 +5,8 @@ use keywright_server::{Options, Snippet, check_routes, snippet};
 
 use super::policy;
 
-const ALL: [Snippet; 4] = [Snippet::Nginx, Snippet::Caddy, Snippet::Traefik, Snippet::Haproxy];
+const ALL: [Snippet; 6] =
+    [Snippet::Nginx, Snippet::Caddy, Snippet::Traefik, Snippet::Haproxy, Snippet::Envoy, Snippet::EnvoyHttp];
 
 /// The built-in policy without its routes, with these.
 fn with(routes: &str) -> Policy {
@@ -70,7 +71,9 @@ fn what_cannot_be_printed_is_told_with_what_to_do() {
         // Where HAProxy asks is in its script.
         let asks = if wanted == Snippet::Haproxy { Snippet::HaproxyScript } else { wanted };
         let asks = print(asks, &nowhere, Some("http://10.0.0.9:1")).unwrap();
-        assert!(text.contains("10.0.0.9:1") && asks.contains("10.0.0.2:8700"), "{text}");
+        // Envoy is told hosts and ports apart.
+        let plain = |text: &str| text.replace("\", port_value: ", ":");
+        assert!(plain(&text).contains("10.0.0.9:1") && plain(&asks).contains("10.0.0.2:8700"), "{text}");
         let holes = text.lines().filter(|line| line.starts_with('@') && line.trim_end().ends_with('@'));
         assert_eq!(holes.count(), 0, "{text}");
         for (routes, upstream, says) in [
@@ -99,7 +102,7 @@ fn of_two_providers_on_one_path_the_credential_goes_on_only_where_both_say_so() 
 
 #[test]
 fn no_route_of_the_gate_stands_where_proxies_ask() {
-    let more = "[route.x]\npath = \"/forward-auth/envoy/x\"\nmethods = { GET = [] }\nupstream = \"http://a\"";
+    let more = "[route.x]\npath = \"/forward-auth/envoy-http/x\"\nmethods = { GET = [] }\nupstream = \"http://a\"";
     let policy = Policy::parse(&policy("[\"nginx\"]", "[\"127.0.0.1\"]", more)).unwrap();
     let told = check_routes(&policy, &Options::default());
     assert!(
