@@ -18,6 +18,7 @@ use crate::folder::Folder;
 use crate::log::LogFormat;
 use crate::mail::{self, RawMail};
 use crate::place::{Place, PolicySource};
+use crate::tls::{self, RawTls};
 
 /// The configuration `init` writes: every setting, with its default.
 pub(crate) const TEMPLATE: &str = include_str!("../templates/keywright.toml");
@@ -54,6 +55,7 @@ struct Raw {
     cached_keys: Option<Spanned<usize>>,
     log: Option<Spanned<String>>,
     log_format: Option<LogFormat>,
+    tls: Option<Spanned<RawTls>>,
     mail: Option<Spanned<RawMail>>,
     upstreams: BTreeMap<String, Spanned<toml::Value>>,
 }
@@ -127,6 +129,7 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
                 .filter_map(|text| check.take(Some(text), parse_net))
                 .collect(),
             public_url: public_url.clone(),
+            tls: None,
             upstreams: upstreams.clone(),
         },
         place: Place {
@@ -139,6 +142,7 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
             folder,
             public_url,
             site: None,
+            tls: tls::parse(raw.tls, base, &mut check),
             mail: mail::parse(raw.mail, base, &mut check),
             upstreams,
         },
@@ -166,6 +170,11 @@ impl Check<'_> {
         let value = value?;
         let span = value.span();
         read(value.into_inner()).map_err(|message| self.wrong(span, message)).ok()
+    }
+
+    /// The file, and the line of it that what stands at `span` is on.
+    pub(crate) fn place(&self, span: &Range<usize>) -> (PathBuf, usize) {
+        (self.file.into(), line_of(self.text, span.start))
     }
 
     /// Notes what is wrong with what stands at `span`.

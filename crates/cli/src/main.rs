@@ -40,6 +40,7 @@ mod say;
 mod serve;
 mod session;
 mod signing_keys;
+mod tls;
 mod users;
 mod verify;
 

@@ -21,6 +21,7 @@ use crate::exit::{Exit, fail};
 use crate::folder::{self, Folder, Lock};
 use crate::mail::Mail;
 use crate::options::Global;
+use crate::tls::TlsFiles;
 
 /// Stands above the configured database.
 pub(crate) const DATABASE_VARIABLE: &str = "KEYWRIGHT_DATABASE_URL";
@@ -45,6 +46,8 @@ pub(crate) struct Place {
     pub(crate) public_url: Option<String>,
     /// Where people find this server that has no public address.
     pub(crate) site: Option<String>,
+    /// The certificate the server shows, where it speaks HTTPS.
+    pub(crate) tls: Option<TlsFiles>,
     /// How letters go out.
     pub(crate) mail: Mail,
     /// Where the upstreams are that the policy's routes name.
@@ -85,6 +88,7 @@ impl Place {
             master_key: folder.0.join("master.key"),
             policy: PolicySource::BuiltIn,
             cached_keys: DEV_CACHED_KEYS,
+            tls: None,
             mail: Mail::dev(&folder.0),
             folder,
             public_url: None,

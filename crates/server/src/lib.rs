@@ -18,6 +18,7 @@ mod request_id;
 mod router;
 mod scrub;
 mod serve;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use extract::LocalOperator;
 pub use gateway::{Snippet, check_routes, snippet};
 pub use router::{Dialect, Needs, ROUTES, Route, router};
 pub use serve::serve;
+pub use tls::{Files, Pair, Standing, Tls, Unfit};
 
 /// Every error the API can answer: its code, its status and what it means.
 pub fn problems() -> impl Iterator<Item = (&'static str, u16, &'static str)> {
@@ -50,6 +52,8 @@ pub struct Options {
     pub trusted_proxies: Vec<IpNet>,
     /// Where the outside reaches this server: what links are made of.
     pub public_url: Option<String>,
+    /// What it speaks TLS with; plain HTTP without.
+    pub tls: Option<Tls>,
     /// Where the upstreams are that the policy's routes name.
     pub upstreams: BTreeMap<String, Vec<Address>>,
 }

@@ -20,6 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use keywright_app::App;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
@@ -30,6 +31,7 @@ use crate::framing::Watched;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::router::{Dialect, finish, method_name, routed};
+use crate::tls::Begun;
 use crate::{Options, Server};
 
 /// Connections open at once; more wait to be accepted.
@@ -54,6 +56,10 @@ pub async fn serve(
     options: Options,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let watching = options.tls.clone().map(|tls| {
+        tls.warn(app.now());
+        tokio::spawn(tls.watch(Arc::clone(&app)))
+    });
     let server = Server::new(app, options);
     let router = routed(server.clone());
     let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS as usize));
@@ -65,40 +71,66 @@ pub async fn serve(
             () = &mut stop => break,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        // What every call of a connection needs, behind one count instead of one for each part.
-        let (stream, is_broken) = Watched::new(stream);
-        let shared = Arc::new((server.clone(), router.clone(), is_broken));
-        let service = service_fn(move |request| {
-            let shared = Arc::clone(&shared);
-            async move { Ok::<_, std::convert::Infallible>(answer(&shared, peer, request).await) }
-        });
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-        let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let mut stopping = stopping.clone();
+        let (server, router, stopping) = (server.clone(), router.clone(), stopping.clone());
         tokio::spawn(async move {
-            let mut connection = pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                // The call under way is answered, and no other is taken.
-                _ = stopping.changed() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection broke off");
-            }
+            begin(server, router, stream, peer, stopping).await;
             drop(place);
         });
     }
     drop(listener);
     stop_all.send_replace(());
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     // Each connection has a place: once all places are free, all connections have ended.
     if tokio::time::timeout(DRAIN_TIME, connections.acquire_many(MOST_CONNECTIONS)).await.is_err() {
         tracing::warn!("calls still under way after 30 seconds were cut off");
     }
     Ok(())
+}
+
+/// One connection, from its first byte.
+async fn begin(server: Server, router: Router, stream: TcpStream, peer: SocketAddr, mut stopping: watch::Receiver<()>) {
+    let Some(tls) = server.options.tls.clone() else {
+        return converse(Desk::new(server, router, peer, false), stream, stopping).await;
+    };
+    let begun = tokio::select! {
+        begun = tls.begin(stream) => begun,
+        _ = stopping.changed() => None,
+    };
+    match begun {
+        Some(Begun::Encrypted(stream)) => converse(Desk::new(server, router, peer, false), stream, stopping).await,
+        Some(Begun::Plain(stream)) => converse(Desk::new(server, router, peer, true), stream, stopping).await,
+        None => {}
+    }
+}
+
+/// One connection, from its first request to its last answer.
+async fn converse<T>(mut desk: Desk, stream: T, mut stopping: watch::Receiver<()>)
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (stream, is_broken) = Watched::new(stream);
+    desk.is_broken = is_broken;
+    let desk = Arc::new(desk);
+    let service = service_fn(move |request| {
+        let desk = Arc::clone(&desk);
+        async move { Ok::<_, std::convert::Infallible>(answer(&desk, request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        // The call under way is answered, and no other is taken.
+        _ = stopping.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
+    }
 }
 
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
@@ -120,14 +152,36 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> Option<
     }
 }
 
-/// What every call of a connection needs: the last says whether one was out of order.
-type Shared = (Server, Router, Arc<AtomicBool>);
+/// What every call of a connection needs, behind one count instead of one for each part.
+struct Desk {
+    server: Server,
+    router: Router,
+    peer: SocketAddr,
+    /// Whether a request was out of order.
+    is_broken: Arc<AtomicBool>,
+    /// Whether it is not encrypted and should be.
+    is_bare: bool,
+}
 
-async fn answer((server, router, is_broken): &Shared, peer: SocketAddr, request: Request<Incoming>) -> Answer {
+impl Desk {
+    fn new(server: Server, router: Router, peer: SocketAddr, is_bare: bool) -> Self {
+        Self { server, router, peer, is_broken: Arc::default(), is_bare }
+    }
+}
+
+const TWO_READINGS: &str = "the request has two readings: send one length or chunks, and end lines with CR and LF";
+const BARE: &str = "this port speaks HTTPS: begin the address with https://";
+
+async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
+    let Desk { server, router, peer, is_broken, is_bare } = desk;
     let request_id = RequestId::of(request.headers());
     let context = Context { peer: Some(peer.ip()), request_id, is_local: false };
+    if *is_bare {
+        // What was sent, a key perhaps, was read by whoever listens. To send it on to where it works would hide that.
+        return refuse(server, &context, request.method(), BARE);
+    }
     if is_broken.load(Ordering::Acquire) {
-        return refuse(server, &context, request.method());
+        return refuse(server, &context, request.method(), TWO_READINGS);
     }
     if request.method() == Method::POST && request.uri().path() == VERIFY {
         return verify_first(server, &context, request).await.map(|bytes| Either::Left(Full::new(bytes)));
@@ -141,9 +195,8 @@ async fn answer((server, router, is_broken): &Shared, peer: SocketAddr, request:
     }
 }
 
-/// The answer to a request whose end two readers could see in two places, and the end of its connection.
-fn refuse(server: &Server, context: &Context, method: &Method) -> Answer {
-    let detail = "the request has two readings: send one length or chunks, and end lines with CR and LF";
+/// The answer to a request that is not looked at, and the end of its connection.
+fn refuse(server: &Server, context: &Context, method: &Method, detail: &str) -> Answer {
     let mut response = Problem::new("BAD_REQUEST", detail).answer(&context.request_id, Dialect::Native);
     finish(response.headers_mut(), &context.request_id);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

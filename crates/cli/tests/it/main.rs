@@ -24,3 +24,4 @@ mod people;
 mod rekey;
 mod serve;
 mod support;
+mod tls;

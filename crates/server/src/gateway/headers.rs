@@ -129,7 +129,8 @@ fn say_whence(headers: &mut HeaderMap, server: &Server, context: &Context, sent:
         let only = all.next().filter(|_| is_proxy && all.next().is_none());
         only.and_then(|value| value.to_str().ok())
     };
-    let scheme = said("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or("http");
+    let own = if server.options.tls.is_some() { "https" } else { "http" };
+    let scheme = said("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or(own);
     let is_host = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
     let host = said("x-forwarded-host").filter(is_host).unwrap_or(&target.authority);
     set(headers, "x-forwarded-for", &from.map(|address| address.to_string()).unwrap_or_default());

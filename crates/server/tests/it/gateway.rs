@@ -1,7 +1,7 @@
 //! The gate in front of real upstreams: what reaches them, what comes back, and what stops at the gate.
 
 mod denials;
-mod framing;
+pub(crate) mod framing;
 mod headers;
 mod paths;
 mod streams;
