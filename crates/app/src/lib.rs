@@ -46,6 +46,7 @@ mod sync;
 mod tasks;
 pub mod tokens;
 pub mod trials;
+pub mod trust;
 pub mod usage;
 pub mod users;
 pub mod verify;

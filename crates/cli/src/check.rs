@@ -40,10 +40,12 @@ fn check(global: &Global) -> Result<Exit> {
         Ok(place) => {
             let text = place.read_policy()?;
             let tls = place.tls.as_ref().map_or(Ok(Vec::new()), |tls| tls.check(Clock::System.now()));
-            match (place.check_policy(&text), tls) {
-                (Ok(policy), Ok(warnings)) => Ok((policy, warnings)),
-                (Err(wrongs), tls) => Err(tls.err().into_iter().chain(wrongs).collect()),
-                (Ok(_), Err(wrong)) => Err(vec![wrong]),
+            match (place.check_policy(&text), tls, place.upstreams.trusted()) {
+                (Ok(policy), Ok(warnings), Ok(_)) => Ok((policy, warnings)),
+                (policy, tls, trusted) => {
+                    let files = tls.err().into_iter().chain(trusted.err().into_iter().flatten());
+                    Err(files.chain(policy.err().into_iter().flatten()).collect())
+                }
             }
         }
         Err(wrongs) => Err(wrongs),

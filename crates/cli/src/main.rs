@@ -41,6 +41,7 @@ mod serve;
 mod session;
 mod signing_keys;
 mod tls;
+mod upstreams;
 mod users;
 mod verify;
 

@@ -44,6 +44,7 @@ pub(crate) async fn run(global: &Global, serve: Serve) -> Result<Exit> {
     place.folder.create()?;
     let lock = place.folder.take_alone("stop it first, or begin another with a configuration of its own").await?;
     let tls = place.tls.as_ref().map(TlsFiles::open).transpose()?;
+    let trusted = place.upstreams.trusted().map_err(|wrongs| config::refuse(&wrongs))?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let listening = running::listen(serve.listen.unwrap_or(config.listen), scheme).await?;
     let house = place.open(lock).await?;
@@ -51,6 +52,6 @@ pub(crate) async fn run(global: &Global, serve: Serve) -> Result<Exit> {
         tracing::info!(url, database = place.shown_database(), config = %file.display(), "listening");
         Ok(())
     };
-    running::run(&place, house, listening, Options { tls, ..config.options }, ready).await?;
+    running::run(&place, house, listening, Options { tls, trusted, ..config.options }, ready).await?;
     Ok(Exit::Done)
 }

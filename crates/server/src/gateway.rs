@@ -10,6 +10,7 @@
 
 mod admit;
 mod body;
+mod connect;
 mod forward;
 mod forward_auth;
 mod headers;

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use keywright_app::App;
+use keywright_app::trust::Trust;
 use keywright_core::route::Address;
 
 pub use demo::demo_services;
@@ -56,6 +57,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// Where the upstreams are that the policy's routes name.
     pub upstreams: BTreeMap<String, Vec<Address>>,
+    /// Who vouches for the upstreams of a name, where it is not whom the machine trusts.
+    pub trusted: BTreeMap<String, Trust>,
 }
 
 /// What every handler shares.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustix::process::Signal;
 
-use crate::support::{Desk, until};
+use crate::support::{Desk, text, until};
 
 /// Writes a certificate for `localhost` that ends so many days from now, and its key.
 fn certify(desk: &Desk, days: i64) {
@@ -103,4 +103,46 @@ fn what_is_wrong_with_a_certificate_is_told_before_a_server_starts_with_it() {
     std::fs::write(desk.path("keywright.toml"), other).unwrap();
     certify(&desk, 300);
     desk.run(&["doctor"]).fails(0, "is not for keys.example.com");
+}
+
+#[test]
+fn an_upstream_over_tls_is_believed_by_its_authority_and_the_log_says_why_one_is_not() {
+    // Another server stands in for a service.
+    let (service, _) = desk();
+    let behind = service.serve();
+    let port = behind.url.rsplit(':').next().unwrap().to_owned();
+    let (mut desk, operator) = Desk::with_config();
+    std::fs::copy(service.path("tls.pem"), desk.path("authority.pem")).unwrap();
+    let policy = std::fs::read_to_string(desk.path("policy.toml")).unwrap();
+    let route = "[route.t]\npath = \"/t\"\nstrip = true\nupstream = \"service\"\nmethods = { GET = [] }\n";
+    std::fs::write(desk.path("policy.toml"), format!("{policy}\n{route}")).unwrap();
+    desk.set("KEYWRIGHT_API_KEY", &operator);
+
+    let mut key = String::new();
+    for (host, ca, status, says) in [
+        ("localhost", "", 502, "nobody vouches for the upstream's certificate"),
+        ("127.0.0.1", "ca = \"authority.pem\"", 502, "not valid for name"),
+        ("localhost", "ca = \"authority.pem\"", 200, "listening"),
+    ] {
+        let upstream = format!("[upstreams.service]\nurl = \"https://{host}:{port}\"\n{ca}\n");
+        std::fs::write(desk.path("keywright.toml"), upstream).unwrap();
+        assert_eq!(desk.run(&["config", "check"]).code, 0);
+        let server = desk.serve();
+        if key.is_empty() {
+            let account = desk.json(&["accounts", "create", "A"]);
+            key = text(&desk.json(&["keys", "create", "--account", text(&account, "id")]), "key").to_owned();
+        }
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let asked = agent.get(format!("{}/t/health", server.url)).header("authorization", format!("Bearer {key}"));
+        let mut answer = asked.call().unwrap();
+        let body = answer.body_mut().read_to_string().unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{body}");
+        assert!(desk.log("serve.log").contains(says), "{says}: {}", desk.log("serve.log"));
+        assert!(!body.contains("localhost") && !body.contains("certificate"), "{body}");
+        assert_eq!(server.terminate().0, Some(0));
+    }
+    std::fs::write(desk.path("authority.pem"), "nobody").unwrap();
+    for args in [&["config", "check"][..], &["serve"]] {
+        desk.run(args).fails(2, "upstreams.service: ca: ");
+    }
 }

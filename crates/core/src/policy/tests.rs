@@ -221,7 +221,7 @@ fn a_mistake_in_a_route_is_told_with_its_line_and_what_to_write() {
         (path("/x/{id}"), 6, "no patterns"),
         (path("/x/../y"), 6, "plain letters"),
         (path("/%78"), 6, "plain letters"),
-        (upstream("\"https://a\""), 7, "plain HTTP"),
+        (upstream("\"ftp://a\""), 7, "https://host:443"),
         (upstream("\"http://u:p@a\""), 7, "http://10.0.0.5:9000"),
         (upstream("[]"), 7, "1 to 16"),
         (upstream("[\"a\", \"a\"]"), 7, "twice"),

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use keywright_app::trust::Trust;
 use keywright_core::route::{Address, Route, Upstream};
 use keywright_core::time::{Span, Time};
 use tokio::sync::Semaphore;
 
 use super::body::{Upload, wait};
+use super::connect::Connector;
 use crate::Options;
 
 /// How long an upstream that could not be reached is asked last.
@@ -24,12 +25,19 @@ const MOST_KEPT: usize = 64;
 /// WebSockets open at once.
 const MOST_TUNNELS: usize = 10_000;
 
-pub(super) type Upstreams = Client<HttpConnector, Upload>;
+pub(super) type Upstreams = Client<Connector, Upload>;
+
+/// An upstream of a route's.
+pub(super) struct Place {
+    pub(super) address: Address,
+    /// The name the configuration has an authority under that vouches for it; none where the machine's do.
+    trusted: Option<String>,
+}
 
 /// What the gate knows of its upstreams.
 pub(crate) struct Gateway {
-    /// By how long a connection may take to be made, in milliseconds.
-    clients: Mutex<BTreeMap<i64, Upstreams>>,
+    /// By how long a connection may take to be made, in milliseconds, and by whom it is for.
+    clients: Mutex<BTreeMap<(i64, Option<String>), Upstreams>>,
     /// Until when an upstream is asked last.
     down: Mutex<HashMap<Address, Time>>,
     turn: AtomicUsize,
@@ -48,24 +56,34 @@ impl Default for Gateway {
 }
 
 impl Gateway {
-    pub(super) fn client(&self, connect: Span) -> Upstreams {
-        lock(&self.clients).entry(connect.millis()).or_insert_with(|| make(connect)).clone()
+    /// What an upstream is asked by. Connections are shared only where the same is asked of whoever is at the other end.
+    pub(super) fn client(&self, place: &Place, connect: Span, options: &Options) -> Upstreams {
+        let own = place.trusted.as_ref().and_then(|name| options.trusted.get(name));
+        let make = || make(own.cloned().or_else(Trust::machine), connect);
+        lock(&self.clients).entry((connect.millis(), place.trusted.clone())).or_insert_with(make).clone()
     }
 
     /// A route's upstreams in the order they are asked: in turn, those that were out of reach a moment ago last.
-    pub(super) fn addresses(&self, route: &Route, options: &Options, now: Time) -> Vec<Address> {
-        let mut all: Vec<Address> = Vec::with_capacity(route.upstreams.len());
+    pub(super) fn addresses(&self, route: &Route, options: &Options, now: Time) -> Vec<Place> {
+        let mut all: Vec<Place> = Vec::with_capacity(route.upstreams.len());
         for upstream in &route.upstreams {
             match upstream {
-                Upstream::At(address) => all.push(address.clone()),
-                Upstream::Named(name) => all.extend(options.upstreams.get(name).into_iter().flatten().cloned()),
+                Upstream::At(address) => all.push(Place { address: address.clone(), trusted: None }),
+                Upstream::Named(name) => {
+                    let own = options.trusted.contains_key(name);
+                    let named = options.upstreams.get(name).into_iter().flatten();
+                    all.extend(named.map(|address| Place {
+                        address: address.clone(),
+                        trusted: (own && address.is_tls).then(|| name.clone()),
+                    }));
+                }
             }
         }
         if all.len() > 1 {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % all.len();
             all.rotate_left(turn);
             let down = lock(&self.down);
-            all.sort_by_key(|address| down.get(address).is_some_and(|until| *until > now));
+            all.sort_by_key(|place| down.get(&place.address).is_some_and(|until| *until > now));
         }
         all
     }
@@ -78,13 +96,10 @@ impl Gateway {
     }
 }
 
-fn make(connect: Span) -> Upstreams {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(wait(connect)));
+fn make(trust: Option<Trust>, connect: Span) -> Upstreams {
     let mut builder = Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEPT).pool_max_idle_per_host(MOST_KEPT);
-    builder.build(connector)
+    builder.build(Connector::new(trust, wait(connect)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

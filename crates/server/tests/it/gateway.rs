@@ -3,6 +3,7 @@
 mod denials;
 pub(crate) mod framing;
 mod headers;
+mod https;
 mod paths;
 mod streams;
 pub(crate) mod upstream;

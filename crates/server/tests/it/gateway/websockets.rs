@@ -8,12 +8,12 @@ use tokio::time::timeout;
 use super::upstream::{Upstream, read_head};
 use super::{ask, gate, head, route, until};
 
-const FIELDS: &str = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+pub(super) const FIELDS: &str = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Switches where it is asked to and then repeats what it hears; else says what it was asked.
-async fn repeating() -> Upstream {
+pub(super) async fn repeating() -> Upstream {
     Upstream::raw(|mut stream| async move {
         let Some(seen) = read_head(&mut stream).await else { return };
         if seen.all("upgrade") != ["websocket"] {
