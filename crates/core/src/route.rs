@@ -42,6 +42,8 @@ pub struct Route {
     pub websocket: bool,
     /// Whether the upstream sees the credential.
     pub forward_credential: bool,
+    /// Whom a signed word on each request is for; none where the upstream trusts the network.
+    pub assertion: Option<String>,
     /// The line of the policy that names its upstream, or else its path, from 1.
     pub line: usize,
 }

@@ -5,15 +5,17 @@ use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use keywright_core::route::{Address, Route};
 use tokio::time::sleep;
 
+use super::assertion::Vouching;
 use super::body::{Fault, Source, Upload, wait};
 use super::connect::Unproven;
-use super::too_large;
 use super::upstreams::Upstreams;
+use super::{headers, too_large};
 use crate::Server;
 use crate::problem::Problem;
 
@@ -32,13 +34,20 @@ enum Failure {
     Slow,
 }
 
+/// What goes on of a request besides its body.
+pub(super) struct Sent<'a> {
+    pub(super) headers: HeaderMap,
+    /// What the upstream is told and signed besides.
+    pub(super) vouching: Option<Vouching<'a>>,
+}
+
 /// An upstream's answer.
 pub(super) async fn forward(
     server: &Server,
     route: &Route,
     method: &Method,
     path: &str,
-    headers: HeaderMap,
+    sent: Sent<'_>,
     body: Body,
     wants_tunnel: bool,
 ) -> Result<Response<Incoming>, Problem> {
@@ -51,7 +60,7 @@ pub(super) async fn forward(
         tries += 1;
         let address = &place.address;
         let client = server.gateway.client(place, route.timeouts.connect, &server.options);
-        let request = request(route, address, method, path, &headers, &source)?;
+        let request = request(route, address, method, path, &sent, &source)?;
         let failed = match send(&client, request, route, &source).await {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !wants_tunnel => {
                 tracing::warn!(route = route.name, %address, "the upstream switches protocols unasked");
@@ -122,7 +131,7 @@ fn request(
     address: &Address,
     method: &Method,
     path: &str,
-    headers: &HeaderMap,
+    sent: &Sent<'_>,
     source: &Arc<Source>,
 ) -> Result<Request<Upload>, Problem> {
     let uri = format!("{address}{path}").parse::<Uri>();
@@ -130,7 +139,13 @@ fn request(
     let mut request = Request::new(Upload::new(source, wait(route.timeouts.idle)));
     *request.method_mut() = method.clone();
     *request.uri_mut() = uri;
-    *request.headers_mut() = headers.clone();
+    *request.headers_mut() = sent.headers.clone();
+    if let Some(vouching) = &sent.vouching {
+        // About the path as this upstream reads it, its base included.
+        let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        let signed = vouching.sign(method, target)?;
+        request.headers_mut().insert(headers::ASSERTION, signed);
+    }
     Ok(request)
 }
 

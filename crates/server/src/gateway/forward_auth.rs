@@ -15,7 +15,8 @@ use keywright_core::forward_auth::Proxy;
 use keywright_core::policy::Policy;
 use keywright_core::route::ErrorShape;
 
-use super::{Stopped, Way, enter, find, headers};
+use super::assertion::Vouching;
+use super::{Stopped, Way, enter, find, headers, with_query};
 use crate::Server;
 use crate::extract::{Context, seen_by};
 use crate::problem::Problem;
@@ -77,12 +78,18 @@ async fn decide(server: &Server, context: &Context, parts: &mut Parts) -> Result
     })?;
     restore(parts, proxy).map_err(|detail| native(Problem::new("BAD_REQUEST", detail)))?;
     let ip = seen_by(peer, &parts.headers, &server.options);
-    let Some(Way { choice, .. }) = find(server, context, &world.policy, parts)? else {
+    let Some(Way { choice, rest, .. }) = find(server, context, &world.policy, parts)? else {
         return Err(native(Problem::not_found()));
     };
     let guest = enter(server, Some(ip), parts, &choice).await?;
     let mut told = guest.limits.clone();
     headers::identify(&mut told, &guest);
+    if let Some(vouching) = Vouching::of(server, context, choice.route, &guest) {
+        let path = with_query(rest, &parts.uri);
+        let signed =
+            vouching.sign(&parts.method, &path).map_err(|problem| Stopped::new(problem, choice.route.errors))?;
+        told.insert(headers::ASSERTION, signed);
+    }
     Ok(told)
 }
 

@@ -16,7 +16,7 @@ use crate::request_id;
 use crate::{Server, dashboard};
 
 /// Who asks, as an upstream reads it.
-pub(super) const IDENTITY: [&str; 9] = [
+pub(super) const IDENTITY: [&str; 10] = [
     "x-account-id",
     "x-key-id",
     "x-key-kind",
@@ -26,7 +26,11 @@ pub(super) const IDENTITY: [&str; 9] = [
     "x-key-permissions",
     "x-user-id",
     "x-session-id",
+    ASSERTION,
 ];
+
+/// The same, signed, where the route asks for it.
+pub(super) const ASSERTION: &str = "x-keywright-assertion";
 
 /// What some upstream or other takes for a client's address, for another path or for another method than was asked about.
 pub(super) const MISLEADING: [&str; 13] = [
@@ -115,6 +119,8 @@ fn is_ours(cookie: &[u8]) -> bool {
 pub(super) fn identify(headers: &mut HeaderMap, guest: &Guest) {
     let Guest { account, key, kind, environment, role, services, permissions, user, session, limits: _ } = guest;
     let values = [account, key, kind, environment, role, services, permissions, user, session];
+    // What is signed is about a path, which is not known here: until it is, there is nothing in its place.
+    let values = values.into_iter().map(String::as_str).chain([""]);
     for (name, value) in IDENTITY.into_iter().zip(values) {
         set(headers, name, value);
     }
