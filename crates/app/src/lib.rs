@@ -15,6 +15,7 @@ mod credits;
 pub mod error;
 pub mod factors;
 mod guesses;
+pub mod holding;
 mod identities;
 pub mod import;
 pub mod invitations;
@@ -61,6 +62,8 @@ pub use record::{Access, Record};
 pub use tasks::Tasks;
 pub use world::World;
 
+use std::sync::atomic::AtomicU64;
+
 use keywright_store::Db;
 
 use clock::Clock;
@@ -83,6 +86,8 @@ pub struct App {
     legacy: legacy::Legacy,
     lease: lease::Lease,
     writer: write::Writer,
+    /// How many commits have changed something.
+    changes: AtomicU64,
     hasher: password::Hasher,
     /// Who issues tokens, and whom they are for.
     issuer: String,

@@ -124,7 +124,8 @@ async fn through(server: &Server, context: &Context, request: Request) -> Result
     let mut response =
         forward::forward(server, route, &parts.method, &path, sent, body, wants_tunnel).await.map_err(stopped)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        tunnel::join(server, route, &mut parts, &mut response).map_err(stopped)?;
+        let held = admit::hold(server, ip, &parts, route)?;
+        tunnel::join(server, route, held, &mut parts, &mut response).map_err(stopped)?;
     }
     headers::back(response.headers_mut(), wants_tunnel);
     response.headers_mut().extend(guest.limits);
