@@ -126,6 +126,7 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
             tls: None,
             upstreams: upstreams.addresses.clone(),
             trusted: BTreeMap::new(),
+            health: upstreams.health.clone(),
         },
         place: Place {
             database: check

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use keywright_app::trust::Trust;
-use keywright_core::route::Address;
+use keywright_core::route::{Address, Health, plain_path};
+use keywright_core::time::Span;
 use toml::{Spanned, Value};
 
 use crate::config::{Check, Wrong};
 
 /// Addresses under one name.
 const MOST: usize = 16;
+/// How often an upstream's health is asked for.
+const USUAL: Span = Span::seconds(10);
+const SHORTEST: Span = Span::seconds(1);
+const LONGEST: Span = Span::minutes(60);
 
 /// A file of those who vouch for an upstream, and where the configuration names it.
 #[derive(Clone, Debug)]
@@ -24,7 +29,15 @@ pub(crate) struct Authority {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Upstreams {
     pub(crate) addresses: BTreeMap<String, Vec<Address>>,
+    pub(crate) health: BTreeMap<String, Health>,
     authorities: BTreeMap<String, Authority>,
+}
+
+/// An upstream as it is written.
+struct Written {
+    addresses: Vec<Address>,
+    ca: Option<PathBuf>,
+    health: Option<Health>,
 }
 
 /// Checks `[upstreams]`. Paths count from `base`.
@@ -32,7 +45,11 @@ pub(crate) fn parse(raw: BTreeMap<String, Spanned<Value>>, base: &Path, check: &
     let mut upstreams = Upstreams::default();
     for (name, value) in raw {
         let (config, line) = check.place(&value.span());
-        let Some((addresses, ca)) = check.take(Some(value), |value| read(&name, &value)) else { continue };
+        let Some(written) = check.take(Some(value), |value| read(&name, &value)) else { continue };
+        let Written { addresses, ca, health } = written;
+        if let Some(health) = health {
+            upstreams.health.insert(name.clone(), health);
+        }
         if let Some(ca) = ca {
             upstreams.authorities.insert(name.clone(), Authority { file: base.join(ca), config, line });
         }
@@ -59,10 +76,14 @@ impl Upstreams {
 }
 
 /// An address, a list of them, or a table with them and the file of an authority.
-fn read(name: &str, value: &Value) -> Result<(Vec<Address>, Option<PathBuf>), String> {
-    let Some(table) = value.as_table() else { return Ok((addresses(name, value)?, None)) };
-    if let Some(unknown) = table.keys().find(|key| !["url", "ca"].contains(&key.as_str())) {
-        return Err(format!("upstreams.{name}: `{unknown}` is nothing an upstream has: write url and ca"));
+fn read(name: &str, value: &Value) -> Result<Written, String> {
+    let Some(table) = value.as_table() else {
+        return Ok(Written { addresses: addresses(name, value)?, ca: None, health: None });
+    };
+    if let Some(unknown) = table.keys().find(|key| !["url", "ca", "health", "interval"].contains(&key.as_str())) {
+        return Err(format!(
+            "upstreams.{name}: `{unknown}` is nothing an upstream has: it has url, ca, health, interval"
+        ));
     }
     let url = table.get("url").ok_or_else(|| format!("upstreams.{name}: write its address: url = \"https://…\""))?;
     let addresses = addresses(name, url)?;
@@ -74,7 +95,29 @@ fn read(name: &str, value: &Value) -> Result<(Vec<Address>, Option<PathBuf>), St
         }
         Some(_) => return Err(format!("upstreams.{name}: ca is the path of a file, as in \"authority.pem\"")),
     };
-    Ok((addresses, ca))
+    Ok(Written { addresses, ca, health: health(name, table)? })
+}
+
+/// What it is asked for, to find out whether it is well, and how often.
+fn health(name: &str, table: &toml::Table) -> Result<Option<Health>, String> {
+    let every = match table.get("interval") {
+        None => USUAL,
+        Some(Value::String(text)) => text.parse().map_err(|reason| format!("upstreams.{name}: interval: {reason}"))?,
+        Some(_) => return Err(format!("upstreams.{name}: interval is a length of time, as in \"10s\"")),
+    };
+    if !(SHORTEST..=LONGEST).contains(&every) {
+        return Err(format!("upstreams.{name}: interval is from {SHORTEST} to {LONGEST}"));
+    }
+    match table.get("health") {
+        None if table.contains_key("interval") => {
+            Err(format!("upstreams.{name}: interval is how often health is asked for: write health = \"/health\", too"))
+        }
+        None => Ok(None),
+        Some(Value::String(path)) if plain_path(path.split('?').next().unwrap_or_default()).is_ok() => {
+            Ok(Some(Health { path: path.clone(), every }))
+        }
+        Some(_) => Err(format!("upstreams.{name}: health is a path, as in \"/health\"")),
+    }
 }
 
 fn addresses(name: &str, value: &Value) -> Result<Vec<Address>, String> {
@@ -104,10 +147,11 @@ mod tests {
     #[test]
     fn an_upstream_is_an_address_a_list_or_a_table() {
         let text = "[upstreams]\na = \"http://10.0.0.5:9000\"\nb = [\"https://b1\", \"https://b2\"]\n\
-                    c = { url = \"https://c\" }\n[upstreams.d]\nurl = [\"https://d\"]\nca = \"d.pem\"\n";
+                    c = { url = \"https://c\", health = \"/up?full\", interval = \"5s\" }\n[upstreams.d]\nurl = [\"https://d\"]\nca = \"d.pem\"\n";
         let found = upstreams(text).unwrap();
         let shown: Vec<String> = found.addresses.values().flatten().map(ToString::to_string).collect();
         assert_eq!(shown, ["http://10.0.0.5:9000", "https://b1", "https://b2", "https://c", "https://d"]);
+        assert_eq!(found.health["c"], Health { path: "/up?full".into(), every: Span::seconds(5) });
         let own: Vec<&str> = found.authorities.keys().map(String::as_str).collect();
         assert_eq!((own, found.authorities["d"].file.as_path()), (vec!["d"], Path::new("/etc/keywright/d.pem")));
         let wrongs = found.trusted().err().unwrap_or_default();
@@ -124,6 +168,10 @@ mod tests {
             ("a = { url = \"https://a\", tls = true }", "`tls` is nothing"),
             ("a = { url = \"https://a\", ca = true }", "ca is the path"),
             ("a = { url = \"http://a\", ca = \"a.pem\" }", "leave it out"),
+            ("a = { url = \"http://a\", health = \"up\" }", "health is a path"),
+            ("a = { url = \"http://a\", interval = \"5s\" }", "write health"),
+            ("a = { url = \"http://a\", health = \"/up\", interval = \"5\" }", "interval: "),
+            ("a = { url = \"http://a\", health = \"/up\", interval = \"1ms\" }", "from 1s to "),
         ] {
             let wrongs = upstreams(&format!("\n[upstreams]\n{text}\n")).err().unwrap_or_default();
             assert!(wrongs.len() == 1 && wrongs[0].0 == 3 && wrongs[0].1.contains(says), "{text}: {wrongs:?}");

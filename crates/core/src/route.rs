@@ -78,7 +78,7 @@ pub enum Upstream {
 }
 
 /// The address of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     /// Whether it is spoken to over TLS.
     pub is_tls: bool,
@@ -86,6 +86,15 @@ pub struct Address {
     pub authority: String,
     /// What its paths begin with, without a slash at the end.
     pub base: String,
+}
+
+/// How it is found out whether an upstream is well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// What it is asked for, beneath its base.
+    pub path: String,
+    /// How often.
+    pub every: Span,
 }
 
 /// Whose clients a route is for: what its errors look like.

@@ -15,6 +15,7 @@ mod connect;
 mod forward;
 mod forward_auth;
 mod headers;
+mod health;
 mod request;
 mod snippet;
 mod tunnel;
@@ -40,6 +41,7 @@ use crate::router::{Dialect, ROUTES};
 use crate::{Options, Server, dashboard};
 
 pub(crate) use forward_auth::{PATHS as FORWARD_AUTH, ask};
+pub(crate) use health::watch;
 pub use snippet::{Snippet, snippet};
 pub(crate) use upstreams::Gateway;
 

@@ -39,6 +39,11 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabels {
+    address: String,
+}
+
 /// What the server counts of itself.
 #[derive(Default)]
 pub(crate) struct Metrics {
@@ -99,6 +104,11 @@ pub(crate) async fn metrics(State(server): State<Server>, who: Who) -> Result<Re
         ends.set(tls.ends().millis().div_euclid(1_000));
         registry.register("certificate_end_timestamp_seconds", "When the server's own certificate ends", ends);
     }
+    let upstreams = Family::<UpstreamLabels, Gauge>::default();
+    for (address, is_well) in server.gateway.health() {
+        upstreams.get_or_create(&UpstreamLabels { address: address.to_string() }).set(i64::from(is_well));
+    }
+    registry.register("upstream_up", "Whether an upstream with a health check is well", upstreams);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| Problem::new("INTERNAL", "the metrics could not be written"))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use keywright_app::App;
 use keywright_app::trust::Trust;
-use keywright_core::route::Address;
+use keywright_core::route::{Address, Health};
 
 pub use demo::demo_services;
 pub use docs::openapi_json;
@@ -57,6 +57,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// Where the upstreams are that the policy's routes name.
     pub upstreams: BTreeMap<String, Vec<Address>>,
+    /// How it is found out whether the upstreams of a name are well; where nothing is said, whoever is asked anyway finds out.
+    pub health: BTreeMap<String, Health>,
     /// Who vouches for the upstreams of a name, where it is not whom the machine trusts.
     pub trusted: BTreeMap<String, Trust>,
 }

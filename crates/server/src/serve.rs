@@ -32,7 +32,7 @@ use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::router::{Dialect, finish, method_name, routed};
 use crate::tls::Begun;
-use crate::{Options, Server};
+use crate::{Options, Server, gateway};
 
 /// Connections open at once; more wait to be accepted.
 const MOST_CONNECTIONS: u32 = 10_000;
@@ -61,6 +61,7 @@ pub async fn serve(
         tokio::spawn(tls.watch(Arc::clone(&app)))
     });
     let server = Server::new(app, options);
+    let asking = tokio::spawn(gateway::watch(server.clone()));
     let router = routed(server.clone());
     let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS as usize));
     let (stop_all, stopping) = watch::channel(());
@@ -79,8 +80,8 @@ pub async fn serve(
     }
     drop(listener);
     stop_all.send_replace(());
-    if let Some(watching) = watching {
-        watching.abort();
+    for task in watching.into_iter().chain([asking]) {
+        task.abort();
     }
     // Each connection has a place: once all places are free, all connections have ended.
     if tokio::time::timeout(DRAIN_TIME, connections.acquire_many(MOST_CONNECTIONS)).await.is_err() {

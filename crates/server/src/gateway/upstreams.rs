@@ -40,8 +40,18 @@ pub(crate) struct Gateway {
     clients: Mutex<BTreeMap<(i64, Option<String>), Upstreams>>,
     /// Until when an upstream is asked last.
     down: Mutex<HashMap<Address, Time>>,
+    /// What health checks found out last.
+    well: Mutex<BTreeMap<Address, bool>>,
     turn: AtomicUsize,
     pub(super) tunnels: Arc<Semaphore>,
+}
+
+impl Place {
+    /// One that has a name.
+    pub(super) fn of(name: &str, address: Address, options: &Options) -> Self {
+        let trusted = (address.is_tls && options.trusted.contains_key(name)).then(|| name.to_owned());
+        Self { address, trusted }
+    }
 }
 
 impl Default for Gateway {
@@ -49,6 +59,7 @@ impl Default for Gateway {
         Self {
             clients: Mutex::default(),
             down: Mutex::default(),
+            well: Mutex::default(),
             turn: AtomicUsize::new(0),
             tunnels: Arc::new(Semaphore::new(MOST_TUNNELS)),
         }
@@ -70,22 +81,30 @@ impl Gateway {
             match upstream {
                 Upstream::At(address) => all.push(Place { address: address.clone(), trusted: None }),
                 Upstream::Named(name) => {
-                    let own = options.trusted.contains_key(name);
                     let named = options.upstreams.get(name).into_iter().flatten();
-                    all.extend(named.map(|address| Place {
-                        address: address.clone(),
-                        trusted: (own && address.is_tls).then(|| name.clone()),
-                    }));
+                    all.extend(named.map(|address| Place::of(name, address.clone(), options)));
                 }
             }
         }
         if all.len() > 1 {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % all.len();
             all.rotate_left(turn);
-            let down = lock(&self.down);
-            all.sort_by_key(|place| down.get(&place.address).is_some_and(|until| *until > now));
+            let (down, well) = (lock(&self.down), lock(&self.well));
+            let is_ill = |place: &Place| well.get(&place.address).is_some_and(|well| !well);
+            let is_down = |place: &Place| down.get(&place.address).is_some_and(|until| *until > now);
+            all.sort_by_key(|place| is_ill(place) || is_down(place));
         }
         all
+    }
+
+    /// What a health check found out. Says what the one before did; they are taken to be well.
+    pub(super) fn note_health(&self, address: &Address, is_well: bool) -> bool {
+        lock(&self.well).insert(address.clone(), is_well).unwrap_or(true)
+    }
+
+    /// What health checks found out last.
+    pub(crate) fn health(&self) -> BTreeMap<Address, bool> {
+        lock(&self.well).clone()
     }
 
     /// An upstream could not be reached.
