@@ -15,6 +15,7 @@ mod credits;
 pub mod error;
 pub mod factors;
 mod guesses;
+pub mod holding;
 mod identities;
 pub mod import;
 pub mod invitations;
@@ -46,6 +47,7 @@ mod sync;
 mod tasks;
 pub mod tokens;
 pub mod trials;
+pub mod trust;
 pub mod usage;
 pub mod users;
 pub mod verify;
@@ -59,6 +61,8 @@ pub use keywright_store as store;
 pub use record::{Access, Record};
 pub use tasks::Tasks;
 pub use world::World;
+
+use std::sync::atomic::AtomicU64;
 
 use keywright_store::Db;
 
@@ -82,6 +86,8 @@ pub struct App {
     legacy: legacy::Legacy,
     lease: lease::Lease,
     writer: write::Writer,
+    /// How many commits have changed something.
+    changes: AtomicU64,
     hasher: password::Hasher,
     /// Who issues tokens, and whom they are for.
     issuer: String,

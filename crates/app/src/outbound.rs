@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,12 +16,13 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::trust::Trust;
 
 /// What came back.
 #[derive(Clone, Debug)]
@@ -34,19 +35,6 @@ pub(crate) struct Answer {
 /// A stream, encrypted or not.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-/// Trusts whom the machine trusts, so that a company's own authority is put where all its programs look; and, on a machine
-/// that trusts nobody, as a bare container does, whom browsers trust.
-static TLS: LazyLock<Option<TlsConnector>> = LazyLock::new(|| {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
-    Some(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
-});
 
 /// Gets what is at an address: an answer of at most so many bytes, whatever its status, all of it within this time.
 ///
@@ -98,7 +86,7 @@ async fn connect(url: &Uri) -> Result<Box<dyn Stream>, String> {
 /// # Errors
 /// It does not speak TLS, or its certificate is another's, or nobody's. In words for the log.
 pub async fn encrypt(host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
-    let tls = TLS.as_ref().ok_or("there is no TLS")?;
+    let tls = TlsConnector::from(Arc::clone(Trust::machine().ok_or("there is no TLS")?.config()));
     let name = ServerName::try_from(host.to_owned()).map_err(|_| "no name a certificate could be for")?;
     tls.connect(name, stream).await.map_err(|error| format!("no TLS: {error}"))
 }

@@ -1,6 +1,7 @@
 //! Starting and stopping: the tasks that run beside the calls.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use keywright_core::secret::MasterKey;
@@ -67,6 +68,7 @@ impl App {
             legacy,
             lease,
             writer,
+            changes: AtomicU64::new(0),
             hasher: crate::password::Hasher::start(),
             issuer: issuer.unwrap_or_else(|| ISSUER.into()),
             site,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use keywright_core::account::Standing;
+use keywright_core::assertion::{self, Assertion};
 use keywright_core::audit::AuditEvent;
 use keywright_core::exchange::Exchanged;
 use keywright_core::id::AccountId;
@@ -50,6 +51,28 @@ pub struct Exchange {
     pub scope: String,
     /// How long it lives, in seconds.
     pub expires_in: i64,
+}
+
+/// A request the gate lets through, for its word on it. What is not known is empty.
+pub struct Asserted<'a> {
+    /// Whom the word is for.
+    pub audience: &'a str,
+    /// The account that asks.
+    pub account: &'a str,
+    /// The key that was shown.
+    pub key: &'a str,
+    /// The person whose token was shown.
+    pub user: &'a str,
+    /// The session it belongs to.
+    pub session: &'a str,
+    /// What the key may do.
+    pub permissions: Vec<&'a str>,
+    /// The request's method.
+    pub method: &'a str,
+    /// Its path with its query, as the upstream is asked.
+    pub path: &'a str,
+    /// Its id.
+    pub request_id: &'a str,
 }
 
 /// What a token is that still holds.
@@ -132,6 +155,32 @@ impl App {
         let key = self.keyring.signing_key(self.world().policy.algorithm);
         let token = key.and_then(|key| key.sign(claims));
         token.ok_or_else(|| Error::Internal("a token could not be signed".into()))
+    }
+
+    /// The gate's signed word on a request, for its upstream. It is no access token, to nobody.
+    ///
+    /// # Errors
+    /// There is no key to sign with.
+    pub fn assert(&self, request: &Asserted<'_>) -> Result<String, Error> {
+        let Asserted { audience, account, key, user, session, method, path, request_id, .. } = *request;
+        let signing = self.keyring.signing_key(assertion::algorithm(self.world().policy.algorithm));
+        let (iat, exp) = assertion::times(self.clock.now());
+        let claims = Assertion {
+            iss: &self.issuer,
+            aud: audience,
+            sub: if account.is_empty() { key } else { account },
+            key_id: key,
+            user_id: user,
+            session_id: session,
+            permissions: request.permissions.clone(),
+            htm: method,
+            htp: path,
+            iat,
+            exp,
+            jti: format!("{request_id}.{:016x}", clock::rng().next_u64()),
+        };
+        let signed = signing.and_then(|signing| signing.sign_as(assertion::TYPE, &claims));
+        signed.ok_or_else(|| Error::Internal("an assertion could not be signed".into()))
     }
 
     /// A token for a key: with the permissions named, or all of the key's; for the audience named, or for us.

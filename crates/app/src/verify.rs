@@ -296,7 +296,7 @@ impl App {
 
     /// Decides; `None` where the key was cached under another policy than this one.
     #[inline]
-    fn decide(
+    pub(crate) fn decide(
         &self,
         world: &World,
         facts: Facts,

@@ -8,6 +8,7 @@
 
 use std::pin::Pin;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 use keywright_core::audit::{ANCHOR, Actor, AuditEvent, AuditRow};
 use keywright_core::secret::ChainKey;
@@ -193,6 +194,7 @@ impl App {
                 }
             }
         }
+        let changes = u64::from(!events.is_empty());
         self.append_audit(&mut tx, events).await?;
         let touched = tx.touched.clone();
         let mut standings = Vec::new();
@@ -206,6 +208,7 @@ impl App {
         for account in standings {
             self.accounts.set_suspended(account.id, account.standing == keywright_core::account::Standing::Suspended);
         }
+        self.changes.fetch_add(changes, Ordering::Release);
         if touched.mail {
             self.mail.wake();
         }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Subcommand;
+use keywright_app::clock::Clock;
 
 use crate::config::{self, Wrong};
 use crate::exit::Exit;
@@ -38,12 +39,22 @@ fn check(global: &Global) -> Result<Exit> {
     let checked = match found {
         Ok(place) => {
             let text = place.read_policy()?;
-            place.check_policy(&text)
+            let tls = place.tls.as_ref().map_or(Ok(Vec::new()), |tls| tls.check(Clock::System.now()));
+            match (place.check_policy(&text), tls, place.upstreams.trusted()) {
+                (Ok(policy), Ok(warnings), Ok(_)) => Ok((policy, warnings)),
+                (policy, tls, trusted) => {
+                    let files = tls.err().into_iter().chain(trusted.err().into_iter().flatten());
+                    Err(files.chain(policy.err().into_iter().flatten()).collect())
+                }
+            }
         }
         Err(wrongs) => Err(wrongs),
     };
     match checked {
-        Ok(policy) => {
+        Ok((policy, warnings)) => {
+            for warning in warnings {
+                say::note(&format!("warning: {warning}"));
+            }
             let kinds: Vec<&str> = policy.kinds().iter().map(|kind| kind.name.as_str()).collect();
             say::note(&format!("Both are sound. Kinds of key: {}.", kinds.join(", ")));
             Ok(Exit::Done)

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use ipnet::IpNet;
-use keywright_core::route::Address;
 use keywright_server::Options;
 use serde::Deserialize;
 use toml::Spanned;
@@ -18,6 +17,8 @@ use crate::folder::Folder;
 use crate::log::LogFormat;
 use crate::mail::{self, RawMail};
 use crate::place::{Place, PolicySource};
+use crate::tls::{self, RawTls};
+use crate::upstreams;
 
 /// The configuration `init` writes: every setting, with its default.
 pub(crate) const TEMPLATE: &str = include_str!("../templates/keywright.toml");
@@ -54,6 +55,7 @@ struct Raw {
     cached_keys: Option<Spanned<usize>>,
     log: Option<Spanned<String>>,
     log_format: Option<LogFormat>,
+    tls: Option<Spanned<RawTls>>,
     mail: Option<Spanned<RawMail>>,
     upstreams: BTreeMap<String, Spanned<toml::Value>>,
 }
@@ -111,13 +113,7 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
     let folder =
         Folder(data_dir.map_or_else(|| base.join(raw.data_dir.unwrap_or_else(|| "data".into())), Path::to_owned));
     let public_url = check.take(raw.public_url, parse_url);
-    let upstreams: BTreeMap<_, _> = raw
-        .upstreams
-        .into_iter()
-        .filter_map(|(name, value)| {
-            Some((name.clone(), check.take(Some(value), |value| parse_upstream(&name, &value))?))
-        })
-        .collect();
+    let upstreams = upstreams::parse(raw.upstreams, base, &mut check);
     let config = Config {
         listen: check.take(raw.listen, parse_listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8700))),
         options: Options {
@@ -127,7 +123,10 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
                 .filter_map(|text| check.take(Some(text), parse_net))
                 .collect(),
             public_url: public_url.clone(),
-            upstreams: upstreams.clone(),
+            tls: None,
+            upstreams: upstreams.addresses.clone(),
+            trusted: BTreeMap::new(),
+            health: upstreams.health.clone(),
         },
         place: Place {
             database: check
@@ -139,6 +138,7 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
             folder,
             public_url,
             site: None,
+            tls: tls::parse(raw.tls, base, &mut check),
             mail: mail::parse(raw.mail, base, &mut check),
             upstreams,
         },
@@ -166,6 +166,11 @@ impl Check<'_> {
         let value = value?;
         let span = value.span();
         read(value.into_inner()).map_err(|message| self.wrong(span, message)).ok()
+    }
+
+    /// The file, and the line of it that what stands at `span` is on.
+    pub(crate) fn place(&self, span: &Range<usize>) -> (PathBuf, usize) {
+        (self.file.into(), line_of(self.text, span.start))
     }
 
     /// Notes what is wrong with what stands at `span`.
@@ -207,19 +212,6 @@ fn parse_url(text: String) -> Result<String, String> {
         }
         _ => Err(format!("public_url: `{text}` is not the address of a server: write https://keys.example.com")),
     }
-}
-
-/// An address, or a list of them.
-fn parse_upstream(name: &str, value: &toml::Value) -> Result<Vec<Address>, String> {
-    let texts: Vec<&toml::Value> = value.as_array().map_or_else(|| vec![value], |all| all.iter().collect());
-    if !(1..=16).contains(&texts.len()) {
-        return Err(format!("upstreams.{name}: write one address, or a list of up to 16"));
-    }
-    let read = |value: &toml::Value| match value.as_str() {
-        Some(text) => text.parse().map_err(|reason| format!("upstreams.{name}: {reason}")),
-        None => Err(format!("upstreams.{name}: write an address, as in \"http://10.0.0.5:9000\"")),
-    };
-    texts.into_iter().map(read).collect()
 }
 
 fn parse_database(text: String, base: &Path) -> Result<String, String> {

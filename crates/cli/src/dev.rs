@@ -96,7 +96,7 @@ pub(crate) async fn run(global: &Global, dev: Dev) -> Result<Exit> {
     let place = Place::dev(global.data_dir.clone().unwrap_or_else(|| DEV_FOLDER.into()));
     place.folder.create()?;
     let lock = place.folder.take_alone("it is the one to use, or name another folder with --data-dir").await?;
-    let listening = running::listen(dev.listen).await?;
+    let listening = running::listen(dev.listen, "http").await?;
     let is_new = prepare(&place)?;
     let place = Place { site: Some(listening.1.clone()), ..place };
     let local = Local::new(place.open(lock).await?);

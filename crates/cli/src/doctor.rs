@@ -4,6 +4,7 @@ mod files;
 mod machine;
 mod post;
 mod through;
+mod tls;
 
 use std::net::SocketAddr;
 
@@ -116,6 +117,7 @@ pub(crate) async fn run(global: &Global, doctor: Doctor) -> Result<Exit> {
         }
         files::check(&place, &mut found);
         machine::check(&place, &mut found);
+        tls::check(&place, &mut found);
         let held = if place.folder.0.is_dir() { holder(&place, &mut found).await } else { None };
         post::check(&place, doctor.mail_to.as_deref(), held, &mut found).await;
     }
@@ -126,9 +128,10 @@ fn find_place(global: &Global, found: &mut Findings) -> Option<Place> {
     let loaded = match config_file(global) {
         Some(file) => load_config(global, &file).map(|config| {
             found.ok("configuration", file.display().to_string());
-            if !config.listen.ip().is_loopback() && config.options.trusted_proxies.is_empty() {
+            let is_open = config.place.tls.is_none() && !config.listen.ip().is_loopback();
+            if is_open && config.options.trusted_proxies.is_empty() {
                 let detail = format!("listens on {} without a proxy that is trusted", config.listen);
-                found.warn("network", detail, "keys travel unencrypted: put a proxy with TLS in front, listen on 127.0.0.1, and list it under trusted_proxies");
+                found.warn("network", detail, "keys travel unencrypted: write [tls] with a certificate and its key; or put a proxy with TLS in front, listen on 127.0.0.1, and list it under trusted_proxies");
             }
             config.place
         }),
@@ -155,23 +158,21 @@ async fn holder(place: &Place, found: &mut Findings) -> Option<Lock> {
             database(place, found).await;
             return found.is_ok("audit log").then_some(lock);
         }
-        Ok(Holder::Server(note)) => {
-            match tokio::net::TcpStream::connect(note.url.trim_start_matches("http://")).await {
-                Ok(_) => found.ok(
+        Ok(Holder::Server(note)) => match tokio::net::TcpStream::connect(note.authority()).await {
+            Ok(_) => found.ok(
+                "server",
+                format!("process {} answers at {}; stop it to have the database looked into", note.pid, note.url),
+            ),
+            Err(error) => {
+                let detail =
+                    format!("process {} holds the folder and does not answer at {}: {error}", note.pid, note.url);
+                found.wrong(
                     "server",
-                    format!("process {} answers at {}; stop it to have the database looked into", note.pid, note.url),
-                ),
-                Err(error) => {
-                    let detail =
-                        format!("process {} holds the folder and does not answer at {}: {error}", note.pid, note.url);
-                    found.wrong(
-                        "server",
-                        detail,
-                        "read its log; if it hangs, end it: nothing that was acknowledged is lost",
-                    );
-                }
+                    detail,
+                    "read its log; if it hangs, end it: nothing that was acknowledged is lost",
+                );
             }
-        }
+        },
         Err(error) => {
             found.wrong("lock", format!("{error:#}"), "see which process has the file `lock` open, as with fuser")
         }

@@ -44,6 +44,13 @@ pub(crate) struct ServerNote {
     pub(crate) url: String,
 }
 
+impl ServerNote {
+    /// Where to connect to.
+    pub(crate) fn authority(&self) -> &str {
+        self.url.split_once("://").map_or(self.url.as_str(), |(_, authority)| authority)
+    }
+}
+
 impl Folder {
     /// Where the SQLite database is, unless the configuration says otherwise.
     pub(crate) fn database(&self) -> PathBuf {

@@ -64,7 +64,7 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<Exit> {
     let policy = place.load_policy()?;
     let server = match &global.server {
         Some(url) => read(url.trim_end_matches('/'))?,
-        None => Address { authority: listen.to_string(), base: String::new() },
+        None => Address { is_tls: place.tls.is_some(), authority: listen.to_string(), base: String::new() },
     };
     let upstream = printed.upstream.as_deref().map(read).transpose()?;
     let wanted = match printed.proxy {

@@ -40,6 +40,8 @@ mod say;
 mod serve;
 mod session;
 mod signing_keys;
+mod tls;
+mod upstreams;
 mod users;
 mod verify;
 

@@ -1,7 +1,6 @@
 //! Where a Keywright lives: its data folder, database, master key and policy. What is opened here is opened under the
 //! folder's lock, by a server and by a command alike.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +10,6 @@ use keywright_app::error::Error;
 use keywright_app::mail::Post;
 use keywright_app::{App, Keyring, Settings, Tasks};
 use keywright_core::policy::{Policy, PolicyError};
-use keywright_core::route::Address;
 use keywright_core::secret::MasterKey;
 use keywright_server::{Options, check_routes};
 use keywright_store::Db;
@@ -21,6 +19,8 @@ use crate::exit::{Exit, fail};
 use crate::folder::{self, Folder, Lock};
 use crate::mail::Mail;
 use crate::options::Global;
+use crate::tls::TlsFiles;
+use crate::upstreams::Upstreams;
 
 /// Stands above the configured database.
 pub(crate) const DATABASE_VARIABLE: &str = "KEYWRIGHT_DATABASE_URL";
@@ -45,10 +45,12 @@ pub(crate) struct Place {
     pub(crate) public_url: Option<String>,
     /// Where people find this server that has no public address.
     pub(crate) site: Option<String>,
+    /// The certificate the server shows, where it speaks HTTPS.
+    pub(crate) tls: Option<TlsFiles>,
     /// How letters go out.
     pub(crate) mail: Mail,
     /// Where the upstreams are that the policy's routes name.
-    pub(crate) upstreams: BTreeMap<String, Vec<Address>>,
+    pub(crate) upstreams: Upstreams,
 }
 
 impl std::fmt::Debug for Place {
@@ -85,11 +87,12 @@ impl Place {
             master_key: folder.0.join("master.key"),
             policy: PolicySource::BuiltIn,
             cached_keys: DEV_CACHED_KEYS,
+            tls: None,
             mail: Mail::dev(&folder.0),
             folder,
             public_url: None,
             site: None,
-            upstreams: BTreeMap::new(),
+            upstreams: Upstreams::default(),
         }
     }
 
@@ -153,7 +156,7 @@ impl Place {
             // Its services are there only while `dev` runs.
             PolicySource::BuiltIn => Vec::new(),
             PolicySource::File(_) => {
-                check_routes(&policy, &Options { upstreams: self.upstreams.clone(), ..Options::default() })
+                check_routes(&policy, &Options { upstreams: self.upstreams.addresses.clone(), ..Options::default() })
             }
         };
         if errors.is_empty() { Ok(policy) } else { Err(self.policy_wrongs(errors)) }

@@ -1,10 +1,12 @@
 //! A server somewhere else, spoken to over HTTP.
 
 use anyhow::{Result, anyhow};
+use ureq::tls::TlsConfig;
 use zeroize::Zeroizing;
 
 use crate::call::{Call, Reply};
 use crate::exit::{Exit, fail};
+use crate::folder::ServerNote;
 use crate::say;
 use crate::session::{read_body, request, show_key};
 
@@ -21,7 +23,21 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    /// A server by the address somebody named.
     pub(crate) fn new(url: &str, key: Zeroizing<String>) -> Result<Self> {
+        Self::with(url, key, false)
+    }
+
+    /// The server that runs on a data folder of this machine, by the note in it.
+    ///
+    /// Its certificate is for the name the world calls it by, and not for this address, so it is not looked at. What
+    /// vouches for the server is the folder: the note is there, which is its owner's alone, and the way does not leave the
+    /// machine.
+    pub(crate) fn here(note: &ServerNote, key: Zeroizing<String>) -> Result<Self> {
+        Self::with(&note.url, key, true)
+    }
+
+    fn with(url: &str, key: Zeroizing<String>, is_ours: bool) -> Result<Self> {
         let url = url.trim_end_matches('/').to_owned();
         let uri: http::Uri = url.parse().map_err(|_| not_a_url(&url))?;
         let host = uri.host().unwrap_or_default();
@@ -39,8 +55,11 @@ impl Remote {
             .max_redirects_will_error(false)
             .timeout_connect(Some(CONNECT))
             .user_agent(concat!("keywright/", env!("CARGO_PKG_VERSION")));
-        if is_here {
+        if is_here || is_ours {
             config = config.proxy(None);
+        }
+        if is_ours {
+            config = config.tls_config(TlsConfig::builder().disable_verification(true).build());
         }
         Ok(Self { agent: config.build().new_agent(), url, key })
     }

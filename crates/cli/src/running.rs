@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use keywright_app::App;
-use keywright_server::Options;
+use keywright_server::{Options, Tls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -16,8 +16,8 @@ use crate::exit::{Exit, fail};
 use crate::folder::ServerNote;
 use crate::place::{House, Place, PolicySource};
 
-/// Listens.
-pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, String)> {
+/// Listens, for this sort of address: http or https.
+pub(crate) async fn listen(address: SocketAddr, scheme: &str) -> Result<(TcpListener, String)> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
         let helps = [
             (
@@ -39,7 +39,7 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, String)>
             .map_or("choose another with --listen", |(_, help)| help);
         fail(Exit::Failed, format!("cannot listen on {address} ({error}): {help}"))
     })?;
-    let url = format!("http://{}", reachable(listener.local_addr().context("the listener has no address")?));
+    let url = format!("{scheme}://{}", reachable(listener.local_addr().context("the listener has no address")?));
     Ok((listener, url))
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn run(
     place.folder.note_server(&ServerNote { pid: std::process::id(), url: url.clone() })?;
     ready(&url)?;
     let (stop, stopping) = watch::channel(false);
-    let obeying = tokio::spawn(signals.obey(place.clone(), Arc::clone(&app), stop));
+    let obeying = tokio::spawn(signals.obey(place.clone(), Arc::clone(&app), options.tls.clone(), stop));
     let mut is_ours = true;
     let stop = stopped(stopping, &app, &mut is_ours);
     let served = keywright_server::serve(listener, Arc::clone(&app), options, stop).await;
@@ -111,7 +111,7 @@ impl Signals {
     }
 
     /// SIGTERM and SIGINT end the server once calls under way are answered, a second one at once; SIGHUP reloads.
-    async fn obey(mut self, place: Place, app: Arc<App>, stop: watch::Sender<bool>) {
+    async fn obey(mut self, place: Place, app: Arc<App>, tls: Option<Tls>, stop: watch::Sender<bool>) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => {}
@@ -119,6 +119,9 @@ impl Signals {
                 _ = self.hang_up.recv() => match &place.policy {
                     PolicySource::File(_) => {
                         reload(&place, &app);
+                        if let Some(tls) = &tls {
+                            tls.reload(app.now());
+                        }
                         continue;
                     }
                     // There is nothing to reload; the terminal was closed.

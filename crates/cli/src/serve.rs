@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 use clap::Args;
+use keywright_server::Options;
 
 use crate::config;
 use crate::exit::Exit;
@@ -11,11 +12,13 @@ use crate::log::{self, LogFormat};
 use crate::options::Global;
 use crate::place::{config_file, load_config};
 use crate::running;
+use crate::tls::TlsFiles;
 
 /// What the help says beneath the options.
 pub(crate) const HELP: &str = "\
-SIGTERM and SIGINT end it once the calls under way are answered. SIGHUP reloads the policy; a wrong one is logged by file and \
-line, and the one before stays in force.
+SIGTERM and SIGINT end it once the calls under way are answered. SIGHUP reloads the policy and the certificate; a wrong one is \
+logged, by file and line where it has lines, and the one before stays in force. A certificate whose files change is also taken up \
+without it, within seconds, by the next connection.
 
 Examples:
   keywright serve --config /etc/keywright/keywright.toml --log-format json
@@ -40,12 +43,15 @@ pub(crate) async fn run(global: &Global, serve: Serve) -> Result<Exit> {
     let place = config.place;
     place.folder.create()?;
     let lock = place.folder.take_alone("stop it first, or begin another with a configuration of its own").await?;
-    let listening = running::listen(serve.listen.unwrap_or(config.listen)).await?;
+    let tls = place.tls.as_ref().map(TlsFiles::open).transpose()?;
+    let trusted = place.upstreams.trusted().map_err(|wrongs| config::refuse(&wrongs))?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let listening = running::listen(serve.listen.unwrap_or(config.listen), scheme).await?;
     let house = place.open(lock).await?;
     let ready = |url: &str| {
         tracing::info!(url, database = place.shown_database(), config = %file.display(), "listening");
         Ok(())
     };
-    running::run(&place, house, listening, config.options, ready).await?;
+    running::run(&place, house, listening, Options { tls, trusted, ..config.options }, ready).await?;
     Ok(Exit::Done)
 }

@@ -52,7 +52,7 @@ impl Session {
             Holder::Us(lock) => Ok(Self::Local(Local::new(place.open_briefly(lock).await?))),
             Holder::Server(note) => {
                 let key = api_key().or_else(|| dev::operator_key(&place.folder)).ok_or_else(|| no_key(&note.url))?;
-                Ok(Self::Remote(Remote::new(&note.url, key)?))
+                Ok(Self::Remote(Remote::here(&note, key)?))
             }
         }
     }

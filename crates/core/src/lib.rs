@@ -4,6 +4,7 @@
 //! again with the same outcome, tested against a model and fuzzed.
 
 pub mod account;
+pub mod assertion;
 pub mod audit;
 pub mod browser;
 pub mod credits;

@@ -42,6 +42,8 @@ pub struct Route {
     pub websocket: bool,
     /// Whether the upstream sees the credential.
     pub forward_credential: bool,
+    /// Whom a signed word on each request is for; none where the upstream trusts the network.
+    pub assertion: Option<String>,
     /// The line of the policy that names its upstream, or else its path, from 1.
     pub line: usize,
 }
@@ -76,12 +78,23 @@ pub enum Upstream {
 }
 
 /// The address of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
+    /// Whether it is spoken to over TLS.
+    pub is_tls: bool,
     /// Host and port.
     pub authority: String,
     /// What its paths begin with, without a slash at the end.
     pub base: String,
+}
+
+/// How it is found out whether an upstream is well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// What it is asked for, beneath its base.
+    pub path: String,
+    /// How often.
+    pub every: Span,
 }
 
 /// Whose clients a route is for: what its errors look like.
@@ -135,7 +148,8 @@ impl Route {
 
 impl fmt::Display for Address {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "http://{}{}", self.authority, self.base)
+        let scheme = if self.is_tls { "https" } else { "http" };
+        write!(out, "{scheme}://{}{}", self.authority, self.base)
     }
 }
 
@@ -145,24 +159,23 @@ impl std::str::FromStr for Address {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{}` is no upstream's address: write http://10.0.0.5:9000 or http://host:80/base",
+                "`{}` is no upstream's address: write http://10.0.0.5:9000 or https://host:443/base",
                 crate::clip(text)
             )
         };
-        if text.starts_with("https://") {
-            return Err(format!(
-                "`{}`: upstreams are spoken to in plain HTTP, on a network of your own: write http://, and put what ends \
-                 TLS beside the upstream",
-                crate::clip(text)
-            ));
-        }
-        let rest = text.strip_prefix("http://").ok_or_else(wrong)?;
+        let (is_tls, rest) = match text.strip_prefix("https://") {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix("http://").ok_or_else(wrong)?),
+        };
         let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let base = base.trim_end_matches('/');
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         let sound = !host_of(authority).is_empty() && authority.bytes().all(is_plain) && port_is_sound(authority);
         let is_base = base.is_empty() || (plain_path(base).is_ok_and(|plain| plain == base) && !base.contains('?'));
-        if sound && is_base { Ok(Self { authority: authority.into(), base: base.into() }) } else { Err(wrong()) }
+        if !(sound && is_base) {
+            return Err(wrong());
+        }
+        Ok(Self { is_tls, authority: authority.into(), base: base.into() })
     }
 }
 
@@ -331,18 +344,22 @@ mod tests {
 
     #[test]
     fn an_address_is_a_host_a_port_and_perhaps_a_base() {
-        for (text, authority, base) in [
-            ("http://10.0.0.5:9000", "10.0.0.5:9000", ""),
-            ("http://api.internal", "api.internal", ""),
-            ("http://[::1]:80/a/b/", "[::1]:80", "/a/b"),
+        for (text, is_tls, authority, base) in [
+            ("http://10.0.0.5:9000", false, "10.0.0.5:9000", ""),
+            ("http://api.internal", false, "api.internal", ""),
+            ("https://api.internal", true, "api.internal", ""),
+            ("http://[::1]:80/a/b/", false, "[::1]:80", "/a/b"),
         ] {
             let address: Address = text.parse().unwrap();
-            assert_eq!((address.authority.as_str(), address.base.as_str()), (authority, base));
+            let found = (address.is_tls, address.authority.as_str(), address.base.as_str());
+            assert_eq!(found, (is_tls, authority, base));
+            assert_eq!(address.to_string(), text.trim_end_matches('/'));
         }
         for text in [
             "",
             "10.0.0.5:80",
-            "https://a",
+            "HTTPS://a",
+            "https://",
             "http://",
             "http:///a",
             "http://:80",

@@ -161,11 +161,17 @@ impl SigningKey {
         self.jwk.as_ref()
     }
 
-    /// Signs a token.
+    /// Signs an access token.
     #[must_use]
     pub fn sign(&self, claims: &impl Serialize) -> Option<String> {
+        self.sign_as(TYPE, claims)
+    }
+
+    /// Signs what is no access token, and says so.
+    #[must_use]
+    pub fn sign_as(&self, kind: &str, claims: &impl Serialize) -> Option<String> {
         let mut header = Header::new(self.algorithm.of_library());
-        header.typ = Some(TYPE.into());
+        header.typ = Some(kind.into());
         header.kid = Some(self.kid.clone());
         encode(&header, claims, &self.sign).ok()
     }

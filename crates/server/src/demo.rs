@@ -40,7 +40,7 @@ pub async fn demo_services(folder: &Path) -> io::Result<BTreeMap<String, Vec<Add
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let authority = listener.local_addr()?.to_string();
     let at = |name: &str| {
-        let address = Address { authority: authority.clone(), base: format!("{base}/{name}") };
+        let address = Address { is_tls: false, authority: authority.clone(), base: format!("{base}/{name}") };
         (name.to_owned(), vec![address])
     };
     let addresses = ["storage", "echo"].map(at).into();

@@ -9,11 +9,14 @@
 //! same is asked of whoever would enter.
 
 mod admit;
+mod assertion;
 mod body;
+mod connect;
 mod envoy;
 mod forward;
 mod forward_auth;
 mod headers;
+mod health;
 mod request;
 mod snippet;
 mod tunnel;
@@ -27,9 +30,12 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use keywright_core::policy::{Policy, PolicyError};
 use keywright_core::route::{ErrorShape, Route, Upstream};
+
+use assertion::Vouching;
+use forward::Sent;
 
 use crate::extract::{Context, address};
 use crate::problem::Problem;
@@ -40,6 +46,7 @@ use crate::{Options, Server, dashboard};
 pub(crate) use envoy::{answer as check, hears as hears_envoy};
 pub(crate) use forward_auth::{PATHS as FORWARD_AUTH, ask};
 pub use headers::{IDENTITY, MISLEADING};
+pub(crate) use health::watch;
 pub use snippet::{Snippet, snippet};
 pub(crate) use upstreams::Gateway;
 
@@ -116,26 +123,35 @@ async fn through(server: &Server, context: &Context, request: Request) -> Result
     let Some(Way { target, choice, rest }) = way else { return Ok(None) };
     let route = choice.route;
     let stopped = |problem: Problem| Stopped::new(problem, route.errors);
-    let path = match parts.uri.query() {
-        Some(query) => format!("{rest}?{query}"),
-        None => rest,
-    };
+    let path = with_query(rest, &parts.uri);
     let ip = address(&parts.headers, context.peer, &server.options);
     let guest = enter(server, ip, &parts, &choice).await?;
     if body::declared(&parts.headers).is_some_and(|length| length > route.body_limit) {
         return Err(stopped(too_large(route)));
     }
     let wants_tunnel = route.websocket && tunnel::is_wanted(&parts);
-    let sent = headers::onward(server, context, &parts.headers, &target, route, &guest, wants_tunnel);
+    let sent = Sent {
+        headers: headers::onward(server, context, &parts.headers, &target, route, &guest, wants_tunnel),
+        vouching: Vouching::of(server, context, route, &guest),
+    };
     let mut response =
         forward::forward(server, route, &parts.method, &path, sent, body, wants_tunnel).await.map_err(stopped)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        tunnel::join(server, route, &mut parts, &mut response).map_err(stopped)?;
+        let held = admit::hold(server, ip, &parts, route)?;
+        tunnel::join(server, route, held, &mut parts, &mut response).map_err(stopped)?;
     }
     headers::back(response.headers_mut(), wants_tunnel);
     response.headers_mut().extend(guest.limits);
     let idle = body::wait(route.timeouts.idle);
     Ok(Some(response.map(|body| Body::new(body::Download::new(body, idle)))))
+}
+
+/// What an upstream is asked for, with the query of what was asked here.
+fn with_query(rest: String, asked: &Uri) -> String {
+    match asked.query() {
+        Some(query) => format!("{rest}?{query}"),
+        None => rest,
+    }
 }
 
 /// The way a request takes.

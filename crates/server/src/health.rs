@@ -11,6 +11,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
@@ -36,6 +37,11 @@ impl EncodeLabelValue for Status {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabels {
+    address: String,
 }
 
 /// What the server counts of itself.
@@ -93,6 +99,16 @@ pub(crate) async fn metrics(State(server): State<Server>, who: Who) -> Result<Re
     let hashes = Counter::<u64>::default();
     hashes.inc_by(server.app.password_hashes());
     registry.register("password_hashes", "Passwords hashed since the start, to be stored or compared", hashes);
+    if let Some(tls) = &server.options.tls {
+        let ends = Gauge::<i64>::default();
+        ends.set(tls.ends().millis().div_euclid(1_000));
+        registry.register("certificate_end_timestamp_seconds", "When the server's own certificate ends", ends);
+    }
+    let upstreams = Family::<UpstreamLabels, Gauge>::default();
+    for (address, is_well) in server.gateway.health() {
+        upstreams.get_or_create(&UpstreamLabels { address: address.to_string() }).set(i64::from(is_well));
+    }
+    registry.register("upstream_up", "Whether an upstream with a health check is well", upstreams);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| Problem::new("INTERNAL", "the metrics could not be written"))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -19,13 +19,15 @@ mod request_id;
 mod router;
 mod scrub;
 mod serve;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use keywright_app::App;
-use keywright_core::route::Address;
+use keywright_app::trust::Trust;
+use keywright_core::route::{Address, Health};
 
 pub use demo::demo_services;
 pub use docs::openapi_json;
@@ -33,6 +35,7 @@ pub use extract::LocalOperator;
 pub use gateway::{IDENTITY, MISLEADING, Snippet, check_routes, snippet};
 pub use router::{Dialect, Needs, ROUTES, Route, router};
 pub use serve::serve;
+pub use tls::{Files, Pair, Standing, Tls, Unfit};
 
 /// Every error the API can answer: its code, its status and what it means.
 pub fn problems() -> impl Iterator<Item = (&'static str, u16, &'static str)> {
@@ -51,8 +54,14 @@ pub struct Options {
     pub trusted_proxies: Vec<IpNet>,
     /// Where the outside reaches this server: what links are made of.
     pub public_url: Option<String>,
+    /// What it speaks TLS with; plain HTTP without.
+    pub tls: Option<Tls>,
     /// Where the upstreams are that the policy's routes name.
     pub upstreams: BTreeMap<String, Vec<Address>>,
+    /// How it is found out whether the upstreams of a name are well; where nothing is said, whoever is asked anyway finds out.
+    pub health: BTreeMap<String, Health>,
+    /// Who vouches for the upstreams of a name, where it is not whom the machine trusts.
+    pub trusted: BTreeMap<String, Trust>,
 }
 
 /// What every handler shares.

@@ -31,7 +31,8 @@ use crate::framing::Watched;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::router::{Dialect, finish, method_name, routed};
-use crate::{Options, Server, http2};
+use crate::tls::Begun;
+use crate::{Options, Server, gateway, http2};
 
 /// Connections open at once; more wait to be accepted.
 const MOST_CONNECTIONS: u32 = 10_000;
@@ -55,7 +56,12 @@ pub async fn serve(
     options: Options,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let watching = options.tls.clone().map(|tls| {
+        tls.warn(app.now());
+        tokio::spawn(tls.watch(Arc::clone(&app)))
+    });
     let server = Server::new(app, options);
+    let asking = tokio::spawn(gateway::watch(server.clone()));
     let router = routed(server.clone());
     let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS as usize));
     let (stop_all, stopping) = watch::channel(());
@@ -68,17 +74,64 @@ pub async fn serve(
         let Some((stream, peer, place)) = accepted else { continue };
         let (server, router, stopping) = (server.clone(), router.clone(), stopping.clone());
         tokio::spawn(async move {
-            converse(server, router, stream, peer, stopping).await;
+            begin(server, router, stream, peer, stopping).await;
             drop(place);
         });
     }
     drop(listener);
     stop_all.send_replace(());
+    for task in watching.into_iter().chain([asking]) {
+        task.abort();
+    }
     // Each connection has a place: once all places are free, all connections have ended.
     if tokio::time::timeout(DRAIN_TIME, connections.acquire_many(MOST_CONNECTIONS)).await.is_err() {
         tracing::warn!("calls still under way after 30 seconds were cut off");
     }
     Ok(())
+}
+
+/// One connection, from its first byte.
+async fn begin(server: Server, router: Router, stream: TcpStream, peer: SocketAddr, mut stopping: watch::Receiver<()>) {
+    let Some(tls) = server.options.tls.clone() else {
+        return converse(Desk::new(server, router, peer, false), stream, stopping).await;
+    };
+    let begun = tokio::select! {
+        begun = tls.begin(stream) => begun,
+        _ = stopping.changed() => None,
+    };
+    match begun {
+        Some(Begun::Encrypted(stream)) => converse(Desk::new(server, router, peer, false), stream, stopping).await,
+        Some(Begun::Plain(stream)) => converse(Desk::new(server, router, peer, true), stream, stopping).await,
+        None => {}
+    }
+}
+
+/// One connection, from its first request to its last answer.
+async fn converse<T>(mut desk: Desk, mut stream: T, mut stopping: watch::Receiver<()>)
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let begun = tokio::select! {
+        begun = tokio::time::timeout(HEAD_TIME, http2::begin(&mut stream)) => begun,
+        // Nothing has been asked yet.
+        _ = stopping.changed() => return,
+    };
+    let Ok(Ok((begun, is_http2))) = begun else { return };
+    // Where it should be encrypted and is not, nothing is spoken but the refusal.
+    if is_http2 && !desk.is_bare {
+        return http2::converse(desk.server, begun, stream, desk.peer, stopping).await;
+    }
+    let (stream, is_broken) = Watched::new(begun, stream);
+    desk.is_broken = is_broken;
+    let desk = Arc::new(desk);
+    let service = service_fn(move |request| {
+        let desk = Arc::clone(&desk);
+        async move { Ok::<_, std::convert::Infallible>(answer(&desk, request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    until_over(connection, stopping, |connection| connection.graceful_shutdown()).await;
 }
 
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
@@ -100,33 +153,6 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> Option<
     }
 }
 
-/// Answers the calls of one connection.
-async fn converse<T>(server: Server, router: Router, mut stream: T, peer: SocketAddr, mut stopping: watch::Receiver<()>)
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let begun = tokio::select! {
-        begun = tokio::time::timeout(HEAD_TIME, http2::begin(&mut stream)) => begun,
-        // Nothing has been asked yet.
-        _ = stopping.changed() => return,
-    };
-    let Ok(Ok((begun, is_http2))) = begun else { return };
-    if is_http2 {
-        return http2::converse(server, begun, stream, peer, stopping).await;
-    }
-    // What every call of a connection needs, behind one count instead of one for each part.
-    let (stream, is_broken) = Watched::new(begun, stream);
-    let shared = Arc::new((server, router, is_broken));
-    let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, std::convert::Infallible>(answer(&shared, peer, request).await) }
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
-    until_over(connection, stopping, |connection| connection.graceful_shutdown()).await;
-}
-
 /// Waits for a connection's end, which comes after the calls under way once the server is to stop.
 pub(crate) async fn until_over<C>(connection: C, mut stopping: watch::Receiver<()>, end: impl FnOnce(Pin<&mut C>))
 where
@@ -146,14 +172,36 @@ where
     }
 }
 
-/// What every call of a connection needs: the last says whether one was out of order.
-type Shared = (Server, Router, Arc<AtomicBool>);
+/// What every call of a connection needs, behind one count instead of one for each part.
+struct Desk {
+    server: Server,
+    router: Router,
+    peer: SocketAddr,
+    /// Whether a request was out of order.
+    is_broken: Arc<AtomicBool>,
+    /// Whether it is not encrypted and should be.
+    is_bare: bool,
+}
 
-async fn answer((server, router, is_broken): &Shared, peer: SocketAddr, request: Request<Incoming>) -> Answer {
+impl Desk {
+    fn new(server: Server, router: Router, peer: SocketAddr, is_bare: bool) -> Self {
+        Self { server, router, peer, is_broken: Arc::default(), is_bare }
+    }
+}
+
+const TWO_READINGS: &str = "the request has two readings: send one length or chunks, and end lines with CR and LF";
+const BARE: &str = "this port speaks HTTPS: begin the address with https://";
+
+async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
+    let Desk { server, router, peer, is_broken, is_bare } = desk;
     let request_id = RequestId::of(request.headers());
     let context = Context { peer: Some(peer.ip()), request_id, is_local: false };
+    if *is_bare {
+        // What was sent, a key perhaps, was read by whoever listens. To send it on to where it works would hide that.
+        return refuse(server, &context, request.method(), BARE);
+    }
     if is_broken.load(Ordering::Acquire) {
-        return refuse(server, &context, request.method());
+        return refuse(server, &context, request.method(), TWO_READINGS);
     }
     if request.method() == Method::POST && request.uri().path() == VERIFY {
         return verify_first(server, &context, request).await.map(|bytes| Either::Left(Full::new(bytes)));
@@ -167,9 +215,8 @@ async fn answer((server, router, is_broken): &Shared, peer: SocketAddr, request:
     }
 }
 
-/// The answer to a request whose end two readers could see in two places, and the end of its connection.
-fn refuse(server: &Server, context: &Context, method: &Method) -> Answer {
-    let detail = "the request has two readings: send one length or chunks, and end lines with CR and LF";
+/// The answer to a request that is not looked at, and the end of its connection.
+fn refuse(server: &Server, context: &Context, method: &Method, detail: &str) -> Answer {
     let mut response = Problem::new("BAD_REQUEST", detail).answer(&context.request_id, Dialect::Native);
     finish(response.headers_mut(), &context.request_id);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -25,3 +25,4 @@ mod rekey;
 mod serve;
 mod support;
 mod through;
+mod tls;

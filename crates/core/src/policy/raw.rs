@@ -211,6 +211,15 @@ pub(super) struct RawRoute {
     pub(super) websocket: bool,
     #[serde(default)]
     pub(super) forward_credential: bool,
+    pub(super) assertion: Option<Spanned<RawAssertion>>,
+}
+
+/// Whether an upstream is given a signed word on each request, and whom it is for.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "true, false, or a text that says whom it is for")]
+pub(super) enum RawAssertion {
+    Is(bool),
+    For(String),
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::compile::{Check, check_word};
-use super::raw::{RawPolicy, RawRoute, RawToll, RawTollTable};
+use super::raw::{RawAssertion, RawPolicy, RawRoute, RawToll, RawTollTable};
 use super::{OPERATOR_KIND, Policy};
 use crate::permission::check_name;
 use crate::route::{Route, Timeouts, Toll, Upstream, host_of, plain_path};
@@ -20,6 +20,8 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 const USUAL: Timeouts = Timeouts { connect: Span::seconds(5), header: Span::seconds(60), idle: Span::minutes(5) };
 /// The longest a route may wait for anything.
 const LONGEST: Span = Span::days(1);
+/// The longest name of whom an assertion is for.
+const LONGEST_AUDIENCE: usize = 200;
 /// The largest body where the policy does not say: 1 GB.
 const BODY: u64 = 1 << 30;
 
@@ -68,6 +70,7 @@ fn route(name: &Spanned<String>, raw: &RawRoute, policy: &Policy, check: &mut Ch
         preflight: raw.preflight,
         websocket: raw.websocket,
         forward_credential: raw.forward_credential,
+        assertion: assertion(name.get_ref(), raw, check),
         line: check.line(&raw.upstream.as_ref().map_or(raw.path.span(), Spanned::span)),
     }
 }
@@ -191,6 +194,23 @@ fn kinds(raw: &RawRoute, policy: &Policy, check: &mut Check<'_>) -> Vec<String> 
         }
     }
     listed.get_ref().iter().map(|name| name.get_ref().clone()).collect()
+}
+
+/// Whom a signed word is for: the route, unless it says otherwise.
+fn assertion(name: &str, raw: &RawRoute, check: &mut Check<'_>) -> Option<String> {
+    let said = raw.assertion.as_ref()?;
+    match said.get_ref() {
+        RawAssertion::Is(is) => is.then(|| name.to_owned()),
+        RawAssertion::For(audience) => {
+            if !(1..=LONGEST_AUDIENCE).contains(&audience.len())
+                || !audience.bytes().all(|byte| byte.is_ascii_graphic())
+            {
+                let message = format!("assertion is true, or whom it is for: 1 to {LONGEST_AUDIENCE} visible letters");
+                check.say(&said.span(), message);
+            }
+            Some(audience.clone())
+        }
+    }
 }
 
 fn timeouts(raw: &RawRoute, check: &mut Check<'_>) -> Timeouts {

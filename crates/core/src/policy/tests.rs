@@ -221,7 +221,7 @@ fn a_mistake_in_a_route_is_told_with_its_line_and_what_to_write() {
         (path("/x/{id}"), 6, "no patterns"),
         (path("/x/../y"), 6, "plain letters"),
         (path("/%78"), 6, "plain letters"),
-        (upstream("\"https://a\""), 7, "plain HTTP"),
+        (upstream("\"ftp://a\""), 7, "https://host:443"),
         (upstream("\"http://u:p@a\""), 7, "http://10.0.0.5:9000"),
         (upstream("[]"), 7, "1 to 16"),
         (upstream("[\"a\", \"a\"]"), 7, "twice"),
@@ -243,6 +243,9 @@ fn a_mistake_in_a_route_is_told_with_its_line_and_what_to_write() {
         (route("timeout = { read = \"1s\" }"), 9, "read"),
         (route("body_limit = \"10\""), 9, "10MB"),
         (route("body_limit = \"99999999999GB\""), 9, "10MB"),
+        (route("assertion = \"\""), 9, "1 to 200"),
+        (route("assertion = \"a b\""), 9, "visible letters"),
+        (route("assertion = 1"), 9, "whom it is for"),
         (second(""), 11, "route.x already"),
         (second("kinds = [\"default\"]"), 11, "route.x already"),
     ] {
@@ -286,6 +289,19 @@ fn a_route_is_strict_where_the_policy_is_silent() {
     assert_eq!((route.kinds.as_slice(), route.body_limit, route.line), (["default".to_owned()].as_slice(), 1 << 30, 7));
     assert!(!(route.people || route.strip || route.preflight || route.websocket || route.forward_credential));
     assert_eq!((route.toll("GET").unwrap().cost, route.toll("HEAD"), route.toll("POST")), (1, route.toll("GET"), None));
+}
+
+#[test]
+fn an_assertion_is_for_the_route_unless_it_says_for_whom() {
+    for (more, audience) in [
+        ("", None),
+        ("assertion = false", None),
+        ("assertion = true", Some("x")),
+        ("assertion = \"https://reports.internal\"", Some("https://reports.internal")),
+    ] {
+        let policy = Policy::parse(&route(more)).unwrap();
+        assert_eq!(policy.routes()[0].assertion.as_deref(), audience, "{more}");
+    }
 }
 
 #[test]

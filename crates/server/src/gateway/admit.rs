@@ -8,6 +8,7 @@ use http::{HeaderMap, Method};
 use keywright_app::App;
 use keywright_app::caller::{Caller, Reach};
 use keywright_app::error::Error;
+use keywright_app::holding::Held;
 use keywright_app::verify::{Ask, Verdict, Verified, Want};
 use keywright_core::audit::Actor;
 use keywright_core::policy::Policy;
@@ -121,6 +122,16 @@ pub(super) async fn admit(
             }
         }
     }
+}
+
+/// What a guest was let in with, to ask about it again while a connection of theirs stands.
+pub(super) fn hold(server: &Server, ip: Option<IpAddr>, parts: &Parts, route: &Route) -> Result<Held, Stopped> {
+    let stopped = |error: Error| Stopped::new(error, route.errors);
+    let permissions = route.toll(parts.method.as_str()).map_or(&[][..], |toll| &toll.permissions);
+    Ok(match presented(&parts.headers, &server.app.world().policy).map_err(stopped)? {
+        Presented::Token(token) => server.app.hold_token(token, permissions),
+        Presented::Key(key) => server.app.hold_key(key, ip, permissions),
+    })
 }
 
 fn lacks(toll: &Toll) -> Error {

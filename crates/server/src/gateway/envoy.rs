@@ -26,7 +26,7 @@ use tower::service_fn;
 
 use self::messages::{CheckRequest, CheckResponse};
 use self::question::{Question, Unread};
-use super::forward_auth::{UNLISTED, enter_by};
+use super::forward_auth::{UNLISTED, enter_by, vouched};
 use super::headers::{Change, Whence};
 use super::{Stopped, headers};
 use crate::Server;
@@ -116,9 +116,13 @@ async fn decide(
     let Question { parts, from, scheme, host } = question;
     // Whom Envoy sees may be a proxy itself, which is believed where it is listed as one.
     let ip = address(&parts.headers, Some(*from), &server.options);
-    let (route, guest) = enter_by(server, context, policy, parts, ip).await?;
+    let (way, guest) = enter_by(server, context, policy, parts, ip).await?;
     let whence = Whence { from: ip, scheme, host };
-    Ok((headers::change(&parts.headers, route, &guest, &whence, &context.request_id), guest.limits))
+    let mut change = headers::change(&parts.headers, way.choice.route, &guest, &whence, &context.request_id);
+    if let Some(signed) = vouched(server, context, way, parts, &guest)? {
+        change.set.insert(headers::ASSERTION, signed);
+    }
+    Ok((change, guest.limits))
 }
 
 /// The answer to give to a request that may not pass, as the gate itself would.

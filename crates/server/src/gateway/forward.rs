@@ -5,14 +5,17 @@ use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use keywright_core::route::{Address, Route};
 use tokio::time::sleep;
 
+use super::assertion::Vouching;
 use super::body::{Fault, Source, Upload, wait};
-use super::too_large;
+use super::connect::Unproven;
 use super::upstreams::Upstreams;
+use super::{headers, too_large};
 use crate::Server;
 use crate::problem::Problem;
 
@@ -23,10 +26,19 @@ const MOST_TRIES: usize = 3;
 enum Failure {
     /// There was no connection: nothing has been sent.
     Unreached { timed_out: bool },
+    /// It did not prove who it is: nothing has been sent. Says why.
+    Unproven(String),
     /// The connection broke before the answer began.
     Broken,
     /// The answer did not begin in time.
     Slow,
+}
+
+/// What goes on of a request besides its body.
+pub(super) struct Sent<'a> {
+    pub(super) headers: HeaderMap,
+    /// What the upstream is told and signed besides.
+    pub(super) vouching: Option<Vouching<'a>>,
 }
 
 /// An upstream's answer.
@@ -35,19 +47,20 @@ pub(super) async fn forward(
     route: &Route,
     method: &Method,
     path: &str,
-    headers: HeaderMap,
+    sent: Sent<'_>,
     body: Body,
     wants_tunnel: bool,
 ) -> Result<Response<Incoming>, Problem> {
     let now = server.app.now();
     let addresses = server.gateway.addresses(route, &server.options, now);
-    let client = server.gateway.client(route.timeouts.connect);
     let source = Source::new(body, route.body_limit);
     let mut failure = None;
     let mut tries = 0;
-    for address in addresses.iter().cycle() {
+    for place in addresses.iter().cycle() {
         tries += 1;
-        let request = request(route, address, method, path, &headers, &source)?;
+        let address = &place.address;
+        let client = server.gateway.client(place, route.timeouts.connect, &server.options);
+        let request = request(route, address, method, path, &sent, &source)?;
         let failed = match send(&client, request, route, &source).await {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !wants_tunnel => {
                 tracing::warn!(route = route.name, %address, "the upstream switches protocols unasked");
@@ -73,6 +86,10 @@ pub(super) async fn forward(
         Some(Failure::Slow | Failure::Unreached { timed_out: true }) => {
             Err(Problem::new("UPSTREAM_TIMED_OUT", "the service behind this path did not answer in time"))
         }
+        Some(Failure::Unproven(_)) => {
+            let detail = "the service behind this path could not prove who it is, and was told nothing";
+            Err(Problem::new("UPSTREAM_UNREACHABLE", detail))
+        }
         Some(Failure::Broken | Failure::Unreached { timed_out: false }) | None => Err(unreachable()),
     }
 }
@@ -85,14 +102,15 @@ fn unreachable() -> Problem {
 /// behind however often it is done (RFC 9110, 9.2.2), may be asked twice where no body was begun.
 fn may_try_again(failed: &Failure, method: &Method, source: &Source, upstreams: usize) -> bool {
     match failed {
-        Failure::Unreached { .. } => !source.is_begun() && upstreams > 1,
+        Failure::Unreached { .. } | Failure::Unproven(_) => !source.is_begun() && upstreams > 1,
         Failure::Broken => method.is_idempotent() && source.is_empty(),
         Failure::Slow => false,
     }
 }
 
-fn why(failed: &Failure) -> &'static str {
+fn why(failed: &Failure) -> &str {
     match failed {
+        Failure::Unproven(reason) => reason,
         Failure::Unreached { timed_out: true } => "no connection to the upstream in time",
         Failure::Unreached { timed_out: false } => "no connection to the upstream",
         Failure::Broken => "the upstream broke off before it answered",
@@ -113,7 +131,7 @@ fn request(
     address: &Address,
     method: &Method,
     path: &str,
-    headers: &HeaderMap,
+    sent: &Sent<'_>,
     source: &Arc<Source>,
 ) -> Result<Request<Upload>, Problem> {
     let uri = format!("{address}{path}").parse::<Uri>();
@@ -121,7 +139,13 @@ fn request(
     let mut request = Request::new(Upload::new(source, wait(route.timeouts.idle)));
     *request.method_mut() = method.clone();
     *request.uri_mut() = uri;
-    *request.headers_mut() = headers.clone();
+    *request.headers_mut() = sent.headers.clone();
+    if let Some(vouching) = &sent.vouching {
+        // About the path as this upstream reads it, its base included.
+        let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        let signed = vouching.sign(method, target)?;
+        request.headers_mut().insert(headers::ASSERTION, signed);
+    }
     Ok(request)
 }
 
@@ -154,6 +178,9 @@ fn failure(error: &hyper_util::client::legacy::Error) -> Failure {
     }
     let mut cause = error.source();
     while let Some(inner) = cause {
+        if let Some(Unproven(reason)) = inner.downcast_ref::<Unproven>() {
+            return Failure::Unproven(reason.clone());
+        }
         if inner.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
             return Failure::Unreached { timed_out: true };
         }

@@ -15,10 +15,11 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use keywright_core::forward_auth::Proxy;
 use keywright_core::policy::Policy;
-use keywright_core::route::{ErrorShape, Route};
+use keywright_core::route::ErrorShape;
 
 use super::admit::Guest;
-use super::{Stopped, Way, enter, find, headers};
+use super::assertion::Vouching;
+use super::{Stopped, Way, enter, find, headers, with_query};
 use crate::Server;
 use crate::extract::{Context, seen_by};
 use crate::problem::Problem;
@@ -82,25 +83,42 @@ async fn decide(server: &Server, context: &Context, parts: &mut Parts) -> Result
     let peer = peer.ok_or_else(|| native(Problem::new("FORBIDDEN", UNLISTED)))?;
     restore(parts, proxy).map_err(|detail| native(Problem::new("BAD_REQUEST", detail)))?;
     let ip = seen_by(peer, &parts.headers, &server.options);
-    let (_, guest) = enter_by(server, context, &world.policy, parts, Some(ip)).await?;
+    let (way, guest) = enter_by(server, context, &world.policy, parts, Some(ip)).await?;
     let mut told = guest.limits.clone();
     headers::identify(&mut told, &guest);
+    if let Some(signed) = vouched(server, context, way, parts, &guest)? {
+        told.insert(headers::ASSERTION, signed);
+    }
     Ok(told)
 }
 
-/// The route of a request that a proxy has, and who takes it, if they may. It is paid for here.
+/// The way of a request that a proxy has, and who takes it, if they may. It is paid for here.
 pub(super) async fn enter_by<'p>(
     server: &Server,
     context: &Context,
     policy: &'p Policy,
     parts: &Parts,
     ip: Option<IpAddr>,
-) -> Result<(&'p Route, Guest), Stopped> {
-    let Some(Way { choice, .. }) = find(server, context, policy, parts)? else {
+) -> Result<(Way<'p>, Guest), Stopped> {
+    let Some(way) = find(server, context, policy, parts)? else {
         return Err(Stopped::new(Problem::not_found(), ErrorShape::Native));
     };
-    let guest = enter(server, ip, parts, &choice).await?;
-    Ok((choice.route, guest))
+    let guest = enter(server, ip, parts, &way.choice).await?;
+    Ok((way, guest))
+}
+
+/// What is signed for the upstream of a request that a proxy has, where its route asks for it.
+pub(super) fn vouched(
+    server: &Server,
+    context: &Context,
+    way: Way<'_>,
+    parts: &Parts,
+    guest: &Guest,
+) -> Result<Option<HeaderValue>, Stopped> {
+    let route = way.choice.route;
+    let Some(vouching) = Vouching::of(server, context, route, guest) else { return Ok(None) };
+    let signed = vouching.sign(&parts.method, &with_query(way.rest, &parts.uri));
+    signed.map(Some).map_err(|problem| Stopped::new(problem, route.errors))
 }
 
 /// The way of asking that a path names, where it is one that is answered.

@@ -18,7 +18,7 @@ use crate::request_id::{self, RequestId};
 use crate::{Server, dashboard};
 
 /// Who asks, as an upstream reads it.
-pub const IDENTITY: [&str; 9] = [
+pub const IDENTITY: [&str; 10] = [
     "x-account-id",
     "x-key-id",
     "x-key-kind",
@@ -28,7 +28,11 @@ pub const IDENTITY: [&str; 9] = [
     "x-key-permissions",
     "x-user-id",
     "x-session-id",
+    ASSERTION,
 ];
+
+/// The same, signed, where the route asks for it.
+pub(super) const ASSERTION: &str = "x-keywright-assertion";
 
 /// What some upstream or other takes for a client's address, for another path or for another method than was asked about.
 pub const MISLEADING: [&str; 13] = [
@@ -159,6 +163,8 @@ fn is_ours(cookie: &[u8]) -> bool {
 pub(super) fn identify(headers: &mut HeaderMap, guest: &Guest) {
     let Guest { account, key, kind, environment, role, services, permissions, user, session, limits: _ } = guest;
     let values = [account, key, kind, environment, role, services, permissions, user, session];
+    // What is signed is about a path, which is not known here: until it is, there is nothing in its place.
+    let values = values.into_iter().map(String::as_str).chain([""]);
     for (name, value) in IDENTITY.into_iter().zip(values) {
         set(headers, name, value);
     }
@@ -173,7 +179,8 @@ fn say_whence(headers: &mut HeaderMap, server: &Server, context: &Context, sent:
         let only = all.next().filter(|_| is_proxy && all.next().is_none());
         only.and_then(|value| value.to_str().ok())
     };
-    let scheme = said("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or("http");
+    let own = if server.options.tls.is_some() { "https" } else { "http" };
+    let scheme = said("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or(own);
     let is_host = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
     let host = said("x-forwarded-host").filter(is_host).unwrap_or(&target.authority);
     Whence { from, scheme, host }.say(headers);

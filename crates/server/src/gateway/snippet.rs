@@ -58,6 +58,11 @@ pub fn snippet(
     if !server.base.is_empty() {
         return Err(format!("{server}: this server is asked at its host and port alone, as in http://127.0.0.1:8700"));
     }
+    if server.is_tls {
+        return Err(format!(
+            "{server}: a printed configuration has the proxy ask in plain HTTP: write https:// into it by hand"
+        ));
+    }
     let places = places(policy, options, upstream)?;
     let text = match wanted {
         Snippet::Nginx => nginx(&places),
@@ -94,6 +99,12 @@ fn places<'p>(policy: &'p Policy, options: &Options, instead: Option<&Address>) 
         }
         if let Some(based) = addresses.iter().find(|address| !address.base.is_empty()) {
             return Err(format!("route.{}: {based} has a path, and a proxy is told a host and a port", route.name));
+        }
+        if let Some(encrypted) = addresses.iter().find(|address| address.is_tls) {
+            return Err(format!(
+                "route.{}: {encrypted}: a printed configuration leads on in plain HTTP: name such an upstream with --upstream",
+                route.name
+            ));
         }
         places.push(Place { route, addresses, forwards_credential: route.forward_credential });
     }

@@ -1,9 +1,12 @@
 //! WebSockets: the one thing a connection may become, where its route allows it.
+//!
+//! What must stay true: one is open for as long as what opened it works, and no longer than a look more.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
@@ -11,14 +14,21 @@ use http::{HeaderMap, HeaderName, Method, Response, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use keywright_app::App;
+use keywright_app::holding::Held;
 use keywright_core::route::Route;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::body::wait;
 use crate::Server;
 use crate::problem::Problem;
+
+/// How often it is asked whether what opened one still works.
+const LOOK: Duration = Duration::from_millis(500);
+/// Of so many looks one asks the database though nothing was changed.
+const SELDOM: u32 = 10;
 
 /// Whether a request is for a WebSocket (RFC 6455, 4.1). Whatever else a connection is to become is not asked for.
 pub(super) fn is_wanted(parts: &Parts) -> bool {
@@ -42,6 +52,7 @@ pub(super) fn is_wanted(parts: &Parts) -> bool {
 pub(super) fn join(
     server: &Server,
     route: &Route,
+    held: Held,
     parts: &mut Parts,
     response: &mut Response<Incoming>,
 ) -> Result<(), Problem> {
@@ -51,7 +62,7 @@ pub(super) fn join(
         return Err(Problem::new("UPSTREAM_UNREACHABLE", "the upstream switches protocols unasked"));
     };
     let upstream = hyper::upgrade::on(response);
-    let idle = wait(route.timeouts.idle);
+    let (app, idle) = (Arc::clone(&server.app), wait(route.timeouts.idle));
     tokio::spawn(async move {
         if let (Ok(upstream), Ok(client)) = (upstream.await, client.await) {
             let heard = Arc::new(Notify::new());
@@ -61,11 +72,32 @@ pub(super) fn join(
                 // However it ends, both ends are closed.
                 _ = copy_bidirectional(&mut upstream, &mut client) => {}
                 () = silent => {}
+                () = ended(&app, &held) => tracing::debug!("a WebSocket was closed: what opened it works no more"),
             }
         }
         drop(place);
     });
     Ok(())
+}
+
+/// Waits until what opened a WebSocket works no more.
+async fn ended(app: &App, held: &Held) {
+    let (mut seen, mut looks) = (app.changes(), 0_u32);
+    loop {
+        sleep(LOOK).await;
+        looks = looks.wrapping_add(1);
+        let changes = app.changes();
+        // Where nothing was changed, time alone can have ended it; that is asked for each time only where it is in memory.
+        if changes == seen && !held.is_in_memory() && !looks.is_multiple_of(SELDOM) {
+            continue;
+        }
+        match app.still_holds(held).await {
+            Ok(true) => seen = changes,
+            Ok(false) => return,
+            // What would end it is written to the very database that cannot be asked.
+            Err(_) => {}
+        }
+    }
 }
 
 /// One end, which says when something comes from it.

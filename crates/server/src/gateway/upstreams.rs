@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use keywright_app::trust::Trust;
 use keywright_core::route::{Address, Route, Upstream};
 use keywright_core::time::{Span, Time};
 use tokio::sync::Semaphore;
 
 use super::body::{Upload, wait};
+use super::connect::Connector;
 use crate::Options;
 
 /// How long an upstream that could not be reached is asked last.
@@ -24,16 +25,33 @@ const MOST_KEPT: usize = 64;
 /// WebSockets open at once.
 const MOST_TUNNELS: usize = 10_000;
 
-pub(super) type Upstreams = Client<HttpConnector, Upload>;
+pub(super) type Upstreams = Client<Connector, Upload>;
+
+/// An upstream of a route's.
+pub(super) struct Place {
+    pub(super) address: Address,
+    /// The name the configuration has an authority under that vouches for it; none where the machine's do.
+    trusted: Option<String>,
+}
 
 /// What the gate knows of its upstreams.
 pub(crate) struct Gateway {
-    /// By how long a connection may take to be made, in milliseconds.
-    clients: Mutex<BTreeMap<i64, Upstreams>>,
+    /// By how long a connection may take to be made, in milliseconds, and by whom it is for.
+    clients: Mutex<BTreeMap<(i64, Option<String>), Upstreams>>,
     /// Until when an upstream is asked last.
     down: Mutex<HashMap<Address, Time>>,
+    /// What health checks found out last.
+    well: Mutex<BTreeMap<Address, bool>>,
     turn: AtomicUsize,
     pub(super) tunnels: Arc<Semaphore>,
+}
+
+impl Place {
+    /// One that has a name.
+    pub(super) fn of(name: &str, address: Address, options: &Options) -> Self {
+        let trusted = (address.is_tls && options.trusted.contains_key(name)).then(|| name.to_owned());
+        Self { address, trusted }
+    }
 }
 
 impl Default for Gateway {
@@ -41,6 +59,7 @@ impl Default for Gateway {
         Self {
             clients: Mutex::default(),
             down: Mutex::default(),
+            well: Mutex::default(),
             turn: AtomicUsize::new(0),
             tunnels: Arc::new(Semaphore::new(MOST_TUNNELS)),
         }
@@ -48,26 +67,44 @@ impl Default for Gateway {
 }
 
 impl Gateway {
-    pub(super) fn client(&self, connect: Span) -> Upstreams {
-        lock(&self.clients).entry(connect.millis()).or_insert_with(|| make(connect)).clone()
+    /// What an upstream is asked by. Connections are shared only where the same is asked of whoever is at the other end.
+    pub(super) fn client(&self, place: &Place, connect: Span, options: &Options) -> Upstreams {
+        let own = place.trusted.as_ref().and_then(|name| options.trusted.get(name));
+        let make = || make(own.cloned().or_else(Trust::machine), connect);
+        lock(&self.clients).entry((connect.millis(), place.trusted.clone())).or_insert_with(make).clone()
     }
 
     /// A route's upstreams in the order they are asked: in turn, those that were out of reach a moment ago last.
-    pub(super) fn addresses(&self, route: &Route, options: &Options, now: Time) -> Vec<Address> {
-        let mut all: Vec<Address> = Vec::with_capacity(route.upstreams.len());
+    pub(super) fn addresses(&self, route: &Route, options: &Options, now: Time) -> Vec<Place> {
+        let mut all: Vec<Place> = Vec::with_capacity(route.upstreams.len());
         for upstream in &route.upstreams {
             match upstream {
-                Upstream::At(address) => all.push(address.clone()),
-                Upstream::Named(name) => all.extend(options.upstreams.get(name).into_iter().flatten().cloned()),
+                Upstream::At(address) => all.push(Place { address: address.clone(), trusted: None }),
+                Upstream::Named(name) => {
+                    let named = options.upstreams.get(name).into_iter().flatten();
+                    all.extend(named.map(|address| Place::of(name, address.clone(), options)));
+                }
             }
         }
         if all.len() > 1 {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % all.len();
             all.rotate_left(turn);
-            let down = lock(&self.down);
-            all.sort_by_key(|address| down.get(address).is_some_and(|until| *until > now));
+            let (down, well) = (lock(&self.down), lock(&self.well));
+            let is_ill = |place: &Place| well.get(&place.address).is_some_and(|well| !well);
+            let is_down = |place: &Place| down.get(&place.address).is_some_and(|until| *until > now);
+            all.sort_by_key(|place| is_ill(place) || is_down(place));
         }
         all
+    }
+
+    /// What a health check found out. Says what the one before did; they are taken to be well.
+    pub(super) fn note_health(&self, address: &Address, is_well: bool) -> bool {
+        lock(&self.well).insert(address.clone(), is_well).unwrap_or(true)
+    }
+
+    /// What health checks found out last.
+    pub(crate) fn health(&self) -> BTreeMap<Address, bool> {
+        lock(&self.well).clone()
     }
 
     /// An upstream could not be reached.
@@ -78,13 +115,10 @@ impl Gateway {
     }
 }
 
-fn make(connect: Span) -> Upstreams {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(wait(connect)));
+fn make(trust: Option<Trust>, connect: Span) -> Upstreams {
     let mut builder = Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEPT).pool_max_idle_per_host(MOST_KEPT);
-    builder.build(connector)
+    builder.build(Connector::new(trust, wait(connect)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -51,7 +51,7 @@ impl Evil {
 }
 
 /// A part of a token: its header, its claims.
-fn part(token: &str, number: usize) -> Value {
+pub(crate) fn part(token: &str, number: usize) -> Value {
     let part = token.split('.').nth(number).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
@@ -78,7 +78,7 @@ fn fits_a_header(token: &str) -> bool {
 }
 
 /// Where a token was taken that should not have been.
-async fn taken(server: &TestServer, token: &str, more: &[(&str, &str)]) -> Vec<String> {
+pub(crate) async fn taken(server: &TestServer, token: &str, more: &[(&str, &str)]) -> Vec<String> {
     let mut taken = Vec::new();
     for (method, path) in DOORS.iter().chain(more).filter(|_| fits_a_header(token)) {
         let body = if *method == "POST" { json!({ "name": "n", "scopes": ["org:read"] }) } else { Value::Null };

@@ -1,8 +1,10 @@
 //! The gate in front of real upstreams: what reaches them, what comes back, and what stops at the gate.
 
+mod assertions;
 mod denials;
-mod framing;
+pub(crate) mod framing;
 mod headers;
+mod https;
 mod paths;
 mod streams;
 pub(crate) mod upstream;
@@ -20,7 +22,7 @@ use tokio::net::TcpStream;
 use crate::harness::{Issued, TestServer};
 
 /// Who asks, as an upstream reads it.
-pub(crate) const IDENTITY: [&str; 9] = [
+pub(crate) const IDENTITY: [&str; 10] = [
     "x-account-id",
     "x-key-id",
     "x-key-kind",
@@ -30,6 +32,7 @@ pub(crate) const IDENTITY: [&str; 9] = [
     "x-key-permissions",
     "x-user-id",
     "x-session-id",
+    "x-keywright-assertion",
 ];
 
 /// A route to `upstream` beneath `/t`, with these lines besides.

@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod browser;
+mod certificates;
 mod chromium;
 mod contract;
 mod dashboard;
@@ -26,5 +27,6 @@ mod oidc_provider;
 mod problems;
 mod python;
 mod refusals;
+mod tls;
 mod v1;
 mod wire;

@@ -3,14 +3,12 @@
 use super::upstream::Upstream;
 use super::{all, ask, gate, head, route};
 
-#[tokio::test]
-async fn whatever_could_smuggle_a_request_is_refused() {
-    let upstream = Upstream::fine().await;
-    let (server, key) = gate(&route(&upstream.url(), "")).await;
-    let post = |fields: &str, body: &str| head("POST", "/t", &key.key, fields) + body;
-    let get = |fields: &str| head("GET", "/t", &key.key, fields);
+/// Requests that two readers could read differently, by what is wrong with them.
+pub(crate) fn with_two_readings(key: &str) -> Vec<(&'static str, String)> {
+    let post = |fields: &str, body: &str| head("POST", "/t", key, fields) + body;
+    let get = |fields: &str| head("GET", "/t", key, fields);
     let chunked = "0\r\n\r\n";
-    for (what, request) in [
+    vec![
         ("two equal lengths", post("content-length: 4\r\nContent-Length: 4\r\n", "abcd")),
         ("two lengths", post("content-length: 4\r\ncontent-length: 5\r\n", "abcde")),
         ("a list of lengths", post("content-length: 4, 4\r\n", "abcd")),
@@ -35,7 +33,15 @@ async fn whatever_could_smuggle_a_request_is_refused() {
         ("another scheme in the line", get("").replace("GET /t", "GET ftp://gate/t")),
         ("a chunk that ends in a bare line feed", post("transfer-encoding: chunked\r\n", "3\nabc\r\n0\r\n\r\n")),
         ("HTTP/1.0 with chunks", post("transfer-encoding: chunked\r\n", chunked).replace("HTTP/1.1", "HTTP/1.0")),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn whatever_could_smuggle_a_request_is_refused() {
+    let upstream = Upstream::fine().await;
+    let (server, key) = gate(&route(&upstream.url(), "")).await;
+    let get = |fields: &str| head("GET", "/t", &key.key, fields);
+    for (what, request) in with_two_readings(&key.key) {
         let answer = all(ask(server.address(), &request).await).await;
         assert!(answer.starts_with("HTTP/1.1 400 ") || answer.starts_with("HTTP/1.0 400 "), "{what}: {answer:?}");
     }

@@ -21,7 +21,7 @@ async fn who_asks_is_said_by_the_gate_alone() {
     assert!(!seen.headers.iter().any(|(_, value)| value.contains("forged")), "{seen:?}");
     let said = IDENTITY.map(|name| seen.one(name).to_owned());
     let account = text(&key.shown, "account_id");
-    assert_eq!(said, [&account, &key.id, "default", "live", "", "", "storage:manage", "", ""]);
+    assert_eq!(said, [&account, &key.id, "default", "live", "", "", "storage:manage", "", "", ""]);
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn a_person_is_said_by_their_id_and_session() {
     server.get("/t").by(&token).send().await.with(200);
     let seen = upstream.last();
     let said = IDENTITY.map(|name| seen.one(name).to_owned());
-    assert_eq!(said, [account.as_str(), "", "", "", "", "", "", &user, &session]);
+    assert_eq!(said, [account.as_str(), "", "", "", "", "", "", &user, &session, ""]);
 }
 
 #[tokio::test]

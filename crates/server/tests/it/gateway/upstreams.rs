@@ -1,13 +1,21 @@
 //! Upstreams that are away, slow, or several.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use keywright_app::core::route::Health;
+use keywright_app::core::time::Span;
+use keywright_server::Options;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 use super::upstream::{Upstream, nobody, read_head};
-use super::{all, ask, gate, head, route};
+use super::{all, ask, gate, gate_with, head, route};
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn an_upstream_that_is_away_is_a_502_in_the_routes_words() {
@@ -115,4 +123,67 @@ async fn an_upstream_that_speaks_nonsense_is_a_502() {
         let (server, key) = gate(&route(&upstream.url(), "")).await;
         server.get("/t").by(&key.key).send().await.problem(502, "UPSTREAM_UNREACHABLE");
     }
+}
+
+#[tokio::test]
+async fn an_upstream_that_says_it_is_ill_is_asked_last_until_it_is_well_again() {
+    let is_ill = Arc::new(AtomicBool::new(true));
+    let says = Arc::clone(&is_ill);
+    let sick = Upstream::answering(move |seen| {
+        let refuses = seen.line == "GET /up?full" && says.load(Ordering::Relaxed);
+        let status = if refuses { "503 Service Unavailable" } else { "200 OK" };
+        format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")
+    })
+    .await;
+    let fine = Upstream::fine().await;
+    let at = |upstream: &Upstream| format!("http://{}", upstream.address).parse().unwrap();
+    let options = Options {
+        upstreams: BTreeMap::from([("two".to_owned(), vec![at(&sick), at(&fine)])]),
+        health: BTreeMap::from([("two".to_owned(), Health { path: "/up?full".into(), every: Span::from_millis(100) })]),
+        ..Options::default()
+    };
+    let (server, key) = gate_with(&route("\"two\"", ""), options).await;
+    let metric = |is_up: u8| format!("keywright_upstream_up{{address=\"http://{}\"}} {is_up}", sick.address);
+    let told = async |is_up: u8| {
+        let wanted = metric(is_up);
+        while !server.get("/metrics").send().await.with(200).text.contains(&wanted) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let asked = || sick.seen().iter().filter(|seen| seen.line == "GET /t").count();
+    timeout(PATIENCE, told(0)).await.expect("it is not found out that it is ill");
+    for _ in 0..6 {
+        server.get("/t").by(&key.key).send().await.with(200);
+    }
+    assert_eq!(asked(), 0, "it is asked though it is ill");
+    let check = sick.seen().into_iter().find(|seen| seen.line == "GET /up?full").unwrap();
+    assert!(check.headers.iter().all(|(name, _)| !name.starts_with("x-") && name != "authorization"), "{check:?}");
+    is_ill.store(false, Ordering::Relaxed);
+    timeout(PATIENCE, told(1)).await.expect("it is not found out that it is well");
+    for _ in 0..6 {
+        server.get("/t").by(&key.key).send().await.with(200);
+    }
+    assert_eq!(asked(), 3, "it takes its turns again");
+}
+
+#[tokio::test]
+async fn where_all_are_ill_they_are_asked_all_the_same() {
+    let sick = Upstream::answering(|seen| {
+        let status = if seen.line == "GET /up" { "503 Service Unavailable" } else { "200 OK" };
+        format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")
+    })
+    .await;
+    let options = Options {
+        upstreams: BTreeMap::from([("one".to_owned(), vec![format!("http://{}", sick.address).parse().unwrap()])]),
+        health: BTreeMap::from([("one".to_owned(), Health { path: "/up".into(), every: Span::from_millis(50) })]),
+        ..Options::default()
+    };
+    let (server, key) = gate_with(&route("\"one\"", ""), options).await;
+    let checked = async {
+        while sick.seen().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await
+        }
+    };
+    timeout(PATIENCE, checked).await.expect("it is not asked");
+    server.get("/t").by(&key.key).send().await.with(200);
 }

@@ -1,0 +1,45 @@
+//! What an upstream is told and signed besides, where its route asks for it.
+
+use http::{HeaderValue, Method};
+use keywright_app::tokens::Asserted;
+use keywright_core::route::Route;
+
+use super::admit::Guest;
+use crate::Server;
+use crate::extract::Context;
+use crate::problem::Problem;
+
+/// A word on a request that is yet to be signed: the path is the upstream's own.
+pub(super) struct Vouching<'a> {
+    server: &'a Server,
+    guest: &'a Guest,
+    audience: &'a str,
+    request_id: &'a str,
+}
+
+impl<'a> Vouching<'a> {
+    /// For a guest on this route; none where the route asks for none, or where nobody is known to ask.
+    pub(super) fn of(server: &'a Server, context: &'a Context, route: &'a Route, guest: &'a Guest) -> Option<Self> {
+        let audience = route.assertion.as_deref()?;
+        let is_known = !(guest.account.is_empty() && guest.key.is_empty());
+        is_known.then_some(Self { server, guest, audience, request_id: &context.request_id.0 })
+    }
+
+    /// The word, signed.
+    pub(super) fn sign(&self, method: &Method, path: &str) -> Result<HeaderValue, Problem> {
+        let Guest { account, key, user, session, permissions, .. } = self.guest;
+        let asserted = Asserted {
+            audience: self.audience,
+            account,
+            key,
+            user,
+            session,
+            permissions: permissions.split(' ').filter(|name| !name.is_empty()).collect(),
+            method: method.as_str(),
+            path,
+            request_id: self.request_id,
+        };
+        let signed = self.server.app.assert(&asserted)?;
+        HeaderValue::from_str(&signed).map_err(|_| Problem::new("INTERNAL", "an assertion is no header"))
+    }
+}
