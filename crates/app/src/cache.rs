@@ -10,6 +10,8 @@
 //!   inserts only where it is still the same, so what has been revoked is never cached again (security.md 37, 40).
 //! - The table never grows: what does not fit makes room among its neighbours (security.md 40, 60).
 
+mod room;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

@@ -13,8 +13,10 @@ pub mod caller;
 pub mod clock;
 mod credits;
 pub mod error;
+pub mod explain;
 pub mod factors;
 mod guesses;
+pub mod health;
 mod identities;
 pub mod import;
 pub mod invitations;
@@ -29,6 +31,7 @@ pub mod logins;
 pub mod mail;
 pub mod members;
 pub mod metering;
+pub mod operators;
 mod outbound;
 pub mod own;
 mod password;
@@ -41,6 +44,7 @@ pub mod registry;
 pub mod replay;
 mod rotation;
 pub mod sessions;
+pub mod setup;
 pub mod ssh_keys;
 mod sync;
 mod tasks;
@@ -68,6 +72,7 @@ use clock::Clock;
 pub struct App {
     db: Db,
     clock: Clock,
+    started_at: keywright_core::time::Time,
     worlds: world::Worlds,
     keyring: Keyring,
     cache: cache::Cache,

@@ -34,6 +34,7 @@ use crate::problem::Problem;
 use crate::router::{Dialect, ROUTES};
 use crate::{Options, Server, dashboard};
 
+pub(crate) use admit::{kind_of, meant};
 pub(crate) use forward_auth::{PATHS as FORWARD_AUTH, ask};
 pub use snippet::{Snippet, snippet};
 pub(crate) use upstreams::Gateway;
