@@ -11,7 +11,6 @@
 //! - The table never grows: what does not fit makes room among its neighbours (security.md 40, 60).
 
 mod room;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -36,7 +35,6 @@ const PART: usize = 16;
 const ABSENT: usize = 256;
 
 type Slot = [AtomicU64; 8];
-
 // A slot's words.
 const SEQUENCE: usize = 0;
 const TAG_HIGH: usize = 1;

@@ -19,6 +19,7 @@ pub(crate) mod operator;
 mod security;
 mod sessions;
 mod setup;
+mod simulate;
 mod visitor;
 
 use askama::Template;
@@ -45,6 +46,7 @@ pub(crate) use self::security::{
 };
 pub(crate) use self::sessions::{end as end_session, end_others, list as list_sessions};
 pub(crate) use self::setup::{ask as ask_set_up, set_up};
+pub(crate) use self::simulate::{ask as ask_simulate, simulate};
 use self::visitor::{Frame, Person, Visitor};
 
 /// Where people begin.

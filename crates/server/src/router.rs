@@ -243,6 +243,8 @@ routes! {
         POST   "/dashboard/keys",             Browser => dashboard::create;
         GET    "/dashboard/keys/new",         Browser => dashboard::new;
         GET    "/dashboard/keys/{id}",        Browser => dashboard::show;
+        GET    "/dashboard/keys/{id}/simulate", Browser => dashboard::ask_simulate;
+        POST   "/dashboard/keys/{id}/simulate", Browser => dashboard::simulate;
         GET    "/dashboard/keys/{id}/rotate", Browser => dashboard::ask_rotate;
         POST   "/dashboard/keys/{id}/rotate", Browser => dashboard::rotate;
         POST   "/dashboard/keys/{id}/grace",  Browser => dashboard::set_grace;

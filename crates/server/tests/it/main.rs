@@ -22,6 +22,7 @@ mod lockouts;
 mod model;
 mod oidc_provider;
 mod operator;
+mod operator_explain;
 mod problems;
 mod python;
 mod refusals;
