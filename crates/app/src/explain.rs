@@ -59,15 +59,14 @@ impl App {
         Ok(Explanation::of(checks, found.map(|(_, record)| record.id)))
     }
 
-    /// What a verification of a key of the caller's would come to, with the newest of its secrets that work.
+    /// What a verification of a key of the caller's would come to, with the newest of its secrets.
     ///
     /// # Errors
     /// The caller may not see the key.
     pub async fn simulate_key(&self, caller: &Caller, id: KeyId, ask: &Ask<'_>) -> Result<Explanation, Error> {
         let key = self.get_key(caller, id).await?;
-        let (world, now) = (self.world(), self.clock.now());
-        let mut held = secrets::list_secrets(&self.db, id).await?;
-        held.retain(|secret| secret.is_live(now) || key.expires_at.is_some());
+        let world = self.world();
+        let held = secrets::list_secrets(&self.db, id).await?;
         let newest = held.into_iter().max_by_key(|secret| secret.created_at);
         let found = match newest {
             Some(secret) => self.find_secret(&[secret.digest]).await?,
@@ -76,7 +75,7 @@ impl App {
         let mut checks = Vec::new();
         match found.and_then(|found| self.facts_of(world, &found)) {
             Some(known) => self.check_known(world, &known, ask, &mut checks),
-            // None of its secrets works any more: nobody can present it.
+            // None of its secrets is there any more: nobody can present it.
             None if key.revoked_at.is_some() => {
                 checks.push(Checked { refuses_with: Outcome::Revoked, passed: false });
             }

@@ -67,7 +67,7 @@ impl App {
         if !(1_000..=TOKEN_LIFE.millis()).contains(&lasts.millis()) {
             return Err(Error::invalid("expires_in", format!("is from 1s to {TOKEN_LIFE}")));
         }
-        let user = self.find_user(user).await?;
+        let user = self.user_to_change(caller, user).await?;
         let account = self.membership(user, account).await?;
         let now = self.clock.now();
         let begun = self.new_session(user, account, caller.actor.name(), Method::Operator, &Place::default(), now);
@@ -123,7 +123,8 @@ impl App {
         caller.must_be_operator()?;
         caller.must(&self.world().policy.catalog, "users:write")?;
         caller.must_be_proved()?;
-        self.end(caller, user, id).await
+        let user = self.user_to_change(caller, user).await?;
+        self.end(caller, Some(user), id).await
     }
 
     /// Ends one of the caller's own sessions.
@@ -318,6 +319,14 @@ impl App {
     #[must_use]
     pub fn browser_cookie(&self, session: &Session) -> PlainKey {
         browser::cookie(&self.keyring.proofs, session)
+    }
+
+    /// A person an operator acts on, who may do no more than they.
+    pub(crate) async fn user_to_change(&self, caller: &Caller, id: Option<UserId>) -> Result<UserId, Error> {
+        let id = id.ok_or(Error::NotFound("user"))?;
+        let user = users::find_user(&self.db, id).await?.ok_or(Error::NotFound("user"))?;
+        caller.must_hold_all(&self.world().policy.catalog, user.operator.as_deref().unwrap_or_default())?;
+        Ok(id)
     }
 
     pub(crate) async fn find_user(&self, id: Option<UserId>) -> Result<UserId, Error> {

@@ -51,7 +51,8 @@ async fn about(server: &Server, token: &str, state: Option<SetupState>) -> Resul
         service: service(server),
         token: if closed.is_empty() { token.to_owned() } else { String::new() },
         closed,
-        is_set_up: !closed.is_empty() && server.app.has_operator().await?,
+        // Whoever shows no link of ours is told nothing of the server.
+        is_set_up: !closed.is_empty() && state.is_some() && server.app.has_operator().await?,
         email: String::new(),
         mistakes: Mistakes::default(),
     };

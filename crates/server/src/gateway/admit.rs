@@ -112,7 +112,8 @@ pub(crate) fn meant<'p>(
         None => ("", place),
     };
     let host = host_of(host).trim_end_matches('.').to_ascii_lowercase();
-    let plain = plain_path(if path.is_empty() { "/" } else { path })?;
+    let plain = plain_path(if path.is_empty() { "/" } else { path });
+    let plain = plain.map_err(|detail| format!("has two readings, or none: {detail}"))?;
     let group = policy.routes_for(&host, &plain);
     let of_kind = group.iter().find(|route| kind.is_none_or(|kind| takes(route, kind)));
     let route = of_kind.or(group.first()).ok_or("is one that no route of the gate is for")?;

@@ -1,5 +1,6 @@
 //! `POST /v1/users/{id}/promote` and `/demote`: people who are operators.
 
+use keywright_app::core::policy::Policy;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
@@ -53,6 +54,17 @@ async fn nobody_gives_or_takes_more_than_they_have() {
         server.post(&path, &Value::Null).by(&lesser).send().await.problem(403, "FORBIDDEN");
     }
     server.delete(&format!("/v1/users/{user}/2fa")).by(&lesser).send().await.problem(403, "FORBIDDEN");
+    // Nor is anybody them for a while, or ends what they do.
+    let (session, _) = server.session_of(&user).await;
+    let sessions = format!("/v1/users/{user}/sessions");
+    server.post(&sessions, &json!({})).by(&lesser).send().await.problem(403, "FORBIDDEN");
+    server.delete(&format!("{sessions}/{session}")).by(&lesser).send().await.problem(403, "FORBIDDEN");
+    let issuer = "[issuer.main]\nurl = \"https://id.example\"\naudience = [\"keywright\"]";
+    server.app.reload_policy(&format!("{}\n{issuer}", Policy::DEV)).unwrap();
+    let link = json!({ "issuer": "main", "subject": "eve" });
+    let identities = format!("/v1/users/{user}/identities");
+    server.post(&identities, &link).by(&lesser).send().await.problem(403, "FORBIDDEN");
+    server.post(&identities, &link).send().await.is(201);
     let new = json!({ "email": "eve@example.com", "password": PASSWORD, "operator_permissions": ["*"] });
     server.post("/v1/users", &new).by(&lesser).send().await.problem(403, "FORBIDDEN");
     assert_eq!(server.get(&format!("/v1/users/{user}")).send().await.is(200)["status"], "active");
