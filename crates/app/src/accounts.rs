@@ -3,7 +3,8 @@
 use keywright_core::account::{Account, AccountChange};
 use keywright_core::audit::AuditEvent;
 use keywright_core::id::AccountId;
-use keywright_store::accounts;
+use keywright_store::accounts::{self, AccountFilter};
+use keywright_store::keys;
 use serde_json::json;
 
 use crate::caller::{Caller, Reach};
@@ -77,24 +78,31 @@ impl App {
     ///
     /// # Errors
     /// The caller may not read accounts.
-    pub async fn list_accounts(
-        &self,
-        caller: &Caller,
-        after: Option<AccountId>,
-        limit: u32,
-    ) -> Result<Vec<Account>, Error> {
+    pub async fn list_accounts(&self, caller: &Caller, filter: AccountFilter) -> Result<Vec<Account>, Error> {
         caller.must(&self.world().policy.catalog, "accounts:read")?;
         match caller.reach {
             Reach::Everything => {
                 // The server's own accounts are the first, and no customers.
-                let after = after.unwrap_or(AccountId::TRIALS).max(AccountId::TRIALS);
-                Ok(accounts::list_accounts(&self.db, Some(after), limit.into()).await?)
+                let after = filter.after.unwrap_or(AccountId::TRIALS).max(AccountId::TRIALS);
+                Ok(accounts::list_accounts(&self.db, &AccountFilter { after: Some(after), ..filter }).await?)
             }
-            Reach::Account(own) if after.is_none() => {
+            Reach::Account(own) if filter.after.is_none() => {
                 Ok(accounts::find_account(&self.db, own).await?.into_iter().collect())
             }
             Reach::Account(_) => Ok(Vec::new()),
         }
+    }
+
+    /// How many keys of an account's are neither revoked nor expired; counted no further than `up_to`.
+    ///
+    /// # Errors
+    /// The caller may not read keys, or there is no such account.
+    pub async fn count_keys(&self, caller: &Caller, id: AccountId, up_to: u32) -> Result<i64, Error> {
+        caller.must(&self.world().policy.catalog, "keys:read")?;
+        if !caller.reaches(id) {
+            return Err(Error::NotFound("account"));
+        }
+        Ok(keys::count_account_keys(&self.db, id, self.clock.now(), up_to.into()).await?)
     }
 
     /// Changes an account. Once a suspension has returned, none of its keys is accepted.

@@ -10,6 +10,7 @@
 //!   inserts only where it is still the same, so what has been revoked is never cached again (security.md 37, 40).
 //! - The table never grows: what does not fit makes room among its neighbours (security.md 40, 60).
 
+mod room;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -34,7 +35,6 @@ const PART: usize = 16;
 const ABSENT: usize = 256;
 
 type Slot = [AtomicU64; 8];
-
 // A slot's words.
 const SEQUENCE: usize = 0;
 const TAG_HIGH: usize = 1;

@@ -21,6 +21,8 @@ pub struct Caller {
     pub environment: Option<String>,
     /// The session they show, where they show one.
     pub session: Option<SessionId>,
+    /// Whether it is an operator at a browser who is to prove again who they are before they change people.
+    pub must_prove: bool,
     /// The request they make, for the audit log.
     pub request_id: Option<String>,
 }
@@ -44,6 +46,7 @@ impl Caller {
             grant: Arc::new(catalog.grant(["*"])),
             environment: None,
             session: None,
+            must_prove: false,
             request_id: None,
         }
     }
@@ -68,6 +71,35 @@ impl Caller {
         match self.reach {
             Reach::Everything => Ok(()),
             Reach::Account(_) => Err(Error::Forbidden("this is for operators: use an operator key".into())),
+        }
+    }
+
+    /// Requires that an operator at a browser has proved not long ago who they are: what changes people takes more than a
+    /// browser that was left open.
+    ///
+    /// # Errors
+    /// They have to prove it again.
+    pub fn must_be_proved(&self) -> Result<(), Error> {
+        if self.must_prove {
+            Err(Error::Forbidden("this takes your password again: confirm who you are first".into()))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Requires that the caller is permitted all that an operator with these permissions is. Nobody gives, takes or stands
+    /// above more than they have.
+    ///
+    /// # Errors
+    /// Says so.
+    pub fn must_hold_all(&self, catalog: &Catalog, permissions: &[String]) -> Result<(), Error> {
+        let other = catalog.grant(permissions.iter().map(String::as_str));
+        if self.grant.contains(&other) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(
+                "this concerns an operator who may do more than you: it takes one who may do it all".into(),
+            ))
         }
     }
 

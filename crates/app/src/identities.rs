@@ -35,7 +35,8 @@ impl App {
         if !is_subject(subject) {
             return Err(Error::invalid("subject", "is what the issuer's tokens say in `sub`: 1 to 255 bytes"));
         }
-        let user = self.find_user(user).await?;
+        caller.must_be_proved()?;
+        let user = self.user_to_change(caller, user).await?;
         let now = self.clock.now();
         let identity = Identity { subject: subject.into(), email: None, account: None };
         let linked = link(issuer, identity, user, now);

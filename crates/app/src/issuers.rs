@@ -217,6 +217,7 @@ impl App {
             grant: Arc::new(world.policy.member_grant(place.role)),
             environment: None,
             session: None,
+            must_prove: false,
             request_id,
         })
     }

@@ -13,8 +13,10 @@ pub mod caller;
 pub mod clock;
 mod credits;
 pub mod error;
+pub mod explain;
 pub mod factors;
 mod guesses;
+pub mod health;
 pub mod holding;
 mod identities;
 pub mod import;
@@ -30,6 +32,7 @@ pub mod logins;
 pub mod mail;
 pub mod members;
 pub mod metering;
+pub mod operators;
 pub mod outbound;
 pub mod own;
 mod password;
@@ -42,6 +45,7 @@ pub mod registry;
 pub mod replay;
 mod rotation;
 pub mod sessions;
+pub mod setup;
 pub mod ssh_keys;
 mod sync;
 mod tasks;
@@ -72,6 +76,7 @@ use clock::Clock;
 pub struct App {
     db: Db,
     clock: Clock,
+    started_at: keywright_core::time::Time,
     worlds: world::Worlds,
     keyring: Keyring,
     cache: cache::Cache,

@@ -139,6 +139,11 @@ impl Lockouts {
         held.collect()
     }
 
+    /// How many locks hold.
+    pub(crate) fn count(&self, now: Time) -> usize {
+        lock(&self.book).values().filter(|entry| entry.failures.locked_until(now).is_some()).count()
+    }
+
     /// Ends a lock, and forgets what led to it. `false` where it was over.
     fn lift(&self, id: LockoutId, now: Time) -> bool {
         let mut book = lock(&self.book);

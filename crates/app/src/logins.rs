@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use keywright_core::account::{Standing, normal_email};
+use keywright_core::account::{Standing, User, normal_email};
 use keywright_core::audit::AuditEvent;
 use keywright_core::id::{AccountId, SessionId, UserId};
 use keywright_core::password::Password;
@@ -51,6 +51,15 @@ pub enum Attempt<'a> {
     Challenge(&'a str),
 }
 
+/// Where a login leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// To the account they name, else to the first of theirs that is active.
+    Account(Option<AccountId>),
+    /// To pages: as before, and for an operator who is in no account to the operators' own.
+    Pages,
+}
+
 /// How a login ends that does not fail.
 pub enum LoggedIn {
     /// They are in.
@@ -77,7 +86,7 @@ pub struct Tokens {
 }
 
 impl App {
-    /// Logs a person in to one of their accounts: the one they name, else the first that is active.
+    /// Logs a person in.
     ///
     /// # Errors
     /// The address, password, challenge or code is wrong, too many were, or the person belongs to no active account.
@@ -85,7 +94,7 @@ impl App {
         &self,
         attempt: Attempt<'_>,
         code: Option<&str>,
-        account: Option<AccountId>,
+        into: Entry,
         place: Place,
     ) -> Result<LoggedIn, Error> {
         self.lease.must_hold()?;
@@ -106,7 +115,10 @@ impl App {
                 return Ok(LoggedIn::NeedsCode { challenge, expires_at });
             }
         };
-        let account = self.account_to_enter(credentials.user.id, account).await?;
+        let account = match into {
+            Entry::Account(named) => self.account_to_enter(credentials.user.id, named).await?,
+            Entry::Pages => self.pages_to_enter(&credentials.user).await?,
+        };
         // A password that was hashed weakly once is hashed as others are, now that it is known.
         let stronger = match attempt {
             Attempt::Password { password, .. } if password::is_weak(&credentials.password_hash) => {
@@ -210,6 +222,14 @@ impl App {
         found.ok_or_else(|| self.count_login(None, ip, now).map_or(Error::LoginFailed, Error::Limited))
     }
 
+    /// An operator need belong to no account: then the operators' own is where they are.
+    async fn pages_to_enter(&self, user: &User) -> Result<AccountId, Error> {
+        match self.account_to_enter(user.id, None).await {
+            Err(Error::Forbidden(_)) if user.operator.is_some() => Ok(AccountId::OPERATOR),
+            entered => entered,
+        }
+    }
+
     pub(crate) async fn account_to_enter(&self, user: UserId, named: Option<AccountId>) -> Result<AccountId, Error> {
         for (account, _) in members::list_memberships(&self.db, user).await? {
             let found = accounts::find_account(&self.db, account).await?;
@@ -248,7 +268,7 @@ impl App {
         let Some((shown, access)) = shown.filter(is_ours).zip(access.as_ref()) else {
             return Err(self.count_login(None, place.ip, now).map_or(Error::SessionOver, Error::Limited));
         };
-        if access.standing != Standing::Active {
+        if access.standing != Standing::Active || access.role.is_none() {
             return Err(Error::SessionOver);
         }
         let (id, turn, author) =
@@ -288,6 +308,7 @@ impl App {
             salt,
             turn: 0,
             refreshed_at: None,
+            proved_at: Some(now),
         }
     }
 

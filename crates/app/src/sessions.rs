@@ -38,6 +38,16 @@ pub struct Begun {
     pub expires_in: i64,
 }
 
+/// Somebody at a browser.
+pub struct AtBrowser {
+    /// Who they are in the account they act in: nobody who may do anything, where they are in none.
+    pub caller: Caller,
+    /// What they are in it.
+    pub role: Option<MemberRole>,
+    /// Who they are as an operator, where they are one.
+    pub operator: Option<Caller>,
+}
+
 impl App {
     /// Begins a session for a person, as an operator: what a login will do.
     ///
@@ -52,15 +62,16 @@ impl App {
     ) -> Result<Begun, Error> {
         caller.must_be_operator()?;
         caller.must(&self.world().policy.catalog, "users:write")?;
+        caller.must_be_proved()?;
         let lasts = lasts.unwrap_or(TOKEN_LIFE);
         if !(1_000..=TOKEN_LIFE.millis()).contains(&lasts.millis()) {
             return Err(Error::invalid("expires_in", format!("is from 1s to {TOKEN_LIFE}")));
         }
-        let user = self.find_user(user).await?;
+        let user = self.user_to_change(caller, user).await?;
         let account = self.membership(user, account).await?;
         let now = self.clock.now();
         let begun = self.new_session(user, account, caller.actor.name(), Method::Operator, &Place::default(), now);
-        let session = Session { expires_at: now.after(lasts), ends_at: now.after(lasts), ..begun };
+        let session = Session { expires_at: now.after(lasts), ends_at: now.after(lasts), proved_at: None, ..begun };
         // It is begun for a while, and nobody is given what would go on with it.
         let Tokens { session, access, expires_in, .. } = self.tokens_of(session, now)?;
         self.write(caller, move |tx| {
@@ -111,7 +122,9 @@ impl App {
     pub async fn end_session(&self, caller: &Caller, user: Option<UserId>, id: Option<SessionId>) -> Result<(), Error> {
         caller.must_be_operator()?;
         caller.must(&self.world().policy.catalog, "users:write")?;
-        self.end(caller, user, id).await
+        caller.must_be_proved()?;
+        let user = self.user_to_change(caller, user).await?;
+        self.end(caller, Some(user), id).await
     }
 
     /// Ends one of the caller's own sessions.
@@ -202,26 +215,31 @@ impl App {
             (session.user, session.account) == (claims.sub, claims.account_id) && session.is_live(now)
         };
         let access = access.filter(|access| is_meant(&access.session) && access.standing == Standing::Active);
-        Ok(self.member(&access.ok_or(Error::Unauthenticated)?, request_id))
+        let access = access.ok_or(Error::Unauthenticated)?;
+        // Who is in no account has no use for a token: what an operator may do, a browser or a key of theirs does.
+        let role = access.role.ok_or(Error::Unauthenticated)?;
+        Ok(self.member(&access, Some(role), request_id))
     }
 
-    /// Whoever acts in a session.
-    fn member(&self, access: &Access, request_id: Option<String>) -> Caller {
+    /// Whoever acts in a session, in its account.
+    fn member(&self, access: &Access, role: Option<MemberRole>, request_id: Option<String>) -> Caller {
+        let policy = &self.world().policy;
         Caller {
             actor: Actor::User(access.session.user),
             reach: Reach::Account(access.session.account),
-            grant: Arc::new(self.world().policy.member_grant(access.role)),
+            grant: Arc::new(role.map(|role| policy.member_grant(role)).unwrap_or_default()),
             environment: None,
             session: Some(access.session.id),
+            must_prove: false,
             request_id,
         }
     }
 
-    /// Who a browser is, by what its cookie has; and what they are in their account.
+    /// Who a browser is, by what its cookie has.
     ///
     /// # Errors
     /// It is none of ours, or its session is over.
-    pub async fn authenticate_browser(&self, cookie: &str, place: &Place) -> Result<(Caller, MemberRole), Error> {
+    pub async fn authenticate_browser(&self, cookie: &str, place: &Place) -> Result<AtBrowser, Error> {
         self.lease.must_hold()?;
         let now = self.clock.now();
         if let Some(wait) = self.login_locked_for(None, place.ip, now).await? {
@@ -245,7 +263,14 @@ impl App {
             self.meter(move |tx| Box::pin(async move { Ok(sessions::touch_session(tx, &used, now).await.map(drop)?) }))
                 .await?;
         }
-        Ok((self.member(&access, place.request_id.clone()), access.role))
+        let caller = self.member(&access, access.role, place.request_id.clone());
+        let operator = access.operator.as_ref().map(|permissions| Caller {
+            reach: Reach::Everything,
+            grant: Arc::new(self.world().policy.catalog.grant(permissions.iter().map(String::as_str))),
+            must_prove: !access.session.is_proved(now),
+            ..caller.clone()
+        });
+        Ok(AtBrowser { caller, role: access.role, operator })
     }
 
     /// Goes over to another account of the person who asks: a session there takes the place of the one that is shown, and ends
@@ -259,7 +284,8 @@ impl App {
         let account = self.account_to_enter(user, Some(account)).await?;
         let now = self.clock.now();
         let next = self.new_session(user, account, caller.actor.name(), held.method, place, now);
-        let next = Session { expires_at: next.expires_at.min(held.ends_at), ends_at: held.ends_at, ..next };
+        let (ends_at, proved_at) = (held.ends_at, held.proved_at);
+        let next = Session { expires_at: next.expires_at.min(ends_at), ends_at, proved_at, ..next };
         self.write_all(caller, move |tx| {
             Box::pin(async move {
                 // They may have been taken out, or have logged out, in the meantime.
@@ -293,6 +319,14 @@ impl App {
     #[must_use]
     pub fn browser_cookie(&self, session: &Session) -> PlainKey {
         browser::cookie(&self.keyring.proofs, session)
+    }
+
+    /// A person an operator acts on, who may do no more than they.
+    pub(crate) async fn user_to_change(&self, caller: &Caller, id: Option<UserId>) -> Result<UserId, Error> {
+        let id = id.ok_or(Error::NotFound("user"))?;
+        let user = users::find_user(&self.db, id).await?.ok_or(Error::NotFound("user"))?;
+        caller.must_hold_all(&self.world().policy.catalog, user.operator.as_deref().unwrap_or_default())?;
+        Ok(id)
     }
 
     pub(crate) async fn find_user(&self, id: Option<UserId>) -> Result<UserId, Error> {

@@ -51,10 +51,12 @@ impl App {
         let makings = keywright_store::secrets::list_makings(&db).await?;
         let (legacy, upgrades) = Legacy::new(makings, &keyring);
         let (writer, queue) = write::channel();
+        let started_at = clock.now();
         let app = Arc::new(Self {
             db,
             clock,
-            worlds: Worlds::new(policy),
+            started_at,
+            worlds: Worlds::new(policy, started_at),
             keyring,
             cache: Cache::new(cached_keys, SHARDS),
             accounts: crate::record::AccountStates::default(),

@@ -255,6 +255,7 @@ impl App {
                 (session.user, session.account) == (claims.sub, claims.account_id)
                     && session.is_live(now)
                     && access.standing == Standing::Active
+                    && access.role.is_some()
             });
             holds.then(|| Holding {
                 scope: None,

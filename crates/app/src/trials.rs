@@ -126,6 +126,7 @@ impl App {
             grant: world.policy.catalog.grant([]).into(),
             environment: None,
             session: None,
+            must_prove: false,
             request_id,
         };
         let mut key = new_key(kind, AccountId::TRIALS, Draft::default(), &nobody, now);

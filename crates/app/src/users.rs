@@ -7,6 +7,7 @@ use keywright_core::audit::AuditEvent;
 use keywright_core::id::{AccountId, UserId};
 use keywright_core::member::MemberRole;
 use keywright_core::password::Password;
+use keywright_store::users::UserFilter;
 use keywright_store::{StoreError, accounts, factors, members, sessions, users};
 use serde_json::json;
 
@@ -25,48 +26,70 @@ pub struct Person {
     pub memberships: Vec<(AccountId, MemberRole)>,
 }
 
+/// Somebody to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewPerson<'a> {
+    /// Their address.
+    pub email: &'a str,
+    /// Without one they cannot log in.
+    pub password: Option<&'a str>,
+    /// The account they belong to, and what they are in it. Only an operator can do without.
+    pub member: Option<(AccountId, MemberRole)>,
+    /// What they may do as an operator, where they are to be one.
+    pub operator: Option<&'a [String]>,
+}
+
 impl App {
-    /// Makes a person who belongs to an account. Without a password they cannot log in. An operator vouches for the
-    /// address.
+    /// Makes a person who belongs to an account, or is an operator, or both. An operator vouches for the address.
     ///
     /// # Errors
-    /// The caller is no operator, the address is none or taken, or the password is too weak.
-    pub async fn create_user(
-        &self,
-        caller: &Caller,
-        account: AccountId,
-        email: &str,
-        password: Option<&str>,
-        role: MemberRole,
-    ) -> Result<Person, Error> {
+    /// The caller is no operator or may do less than the new one, the address is none or taken, or the password is too weak.
+    pub async fn create_user(&self, caller: &Caller, new: NewPerson<'_>) -> Result<Person, Error> {
         caller.must_be_operator()?;
         caller.must(&self.world().policy.catalog, "users:write")?;
+        caller.must_be_proved()?;
+        let NewPerson { email, password, member, operator } = new;
         let email =
             normal_email(email).ok_or_else(|| Error::invalid("email", "is no address, as in ann@example.com"))?;
-        if account == AccountId::OPERATOR {
-            return Err(Error::Conflict("the operators' own account has no members".into()));
+        match member {
+            Some((AccountId::OPERATOR, _)) => {
+                return Err(Error::Conflict("the operators' own account has no members".into()));
+            }
+            None if operator.is_none() => {
+                return Err(Error::invalid(
+                    "account_id",
+                    "is required of whoever is no operator, with their role in it",
+                ));
+            }
+            Some(_) | None => {}
         }
+        let operator = operator.map(|permissions| self.permissions_to_give(caller, permissions)).transpose()?;
         let now = self.clock.now();
         let user = User::new(UserId::new(now, &mut clock::rng()), Some(email), now);
-        let user = User { email_verified_at: Some(now), ..user };
+        let user = User { email_verified_at: Some(now), operator, ..user };
         let hash = match password {
             Some(password) => self.hasher.hash(chosen("password", password, &user)?).await?,
             None => String::new(),
         };
         self.write(caller, move |tx| {
             Box::pin(async move {
-                if accounts::find_account(tx, account).await?.is_none() {
+                if let Some((account, _)) = member
+                    && accounts::find_account(tx, account).await?.is_none()
+                {
                     return Err(Error::invalid("account_id", "is no account there is"));
                 }
                 users::insert_user(tx, &user, &hash).await.map_err(|error| match error {
                     StoreError::Conflict => Error::Conflict("there is a person with this email already".into()),
                     other @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => other.into(),
                 })?;
-                members::insert_member(tx, account, user.id, role, now).await?;
-                let detail = json!({ "email": user.email, "role": role });
-                let target = user.id.to_string();
-                let event = AuditEvent { action: "user.create", target, account: Some(account), detail };
-                Ok((Person { user, memberships: vec![(account, role)] }, event))
+                if let Some((account, role)) = member {
+                    members::insert_member(tx, account, user.id, role, now).await?;
+                }
+                let role = member.map(|(_, role)| role);
+                let detail = json!({ "email": user.email, "role": role, "operator_permissions": user.operator });
+                let (target, account) = (user.id.to_string(), member.map(|(account, _)| account));
+                let event = AuditEvent { action: "user.create", target, account, detail };
+                Ok((Person { user, memberships: member.into_iter().collect() }, event))
             })
         })
         .await
@@ -89,12 +112,11 @@ impl App {
         &self,
         caller: &Caller,
         email: Option<&str>,
-        after: Option<UserId>,
-        limit: u32,
+        filter: &UserFilter,
     ) -> Result<Vec<Person>, Error> {
         self.must_see_users(caller)?;
         let found = match email.map(normal_email) {
-            None => users::list_users(&self.db, after, limit.into()).await?,
+            None => users::list_users(&self.db, filter).await?,
             Some(None) => Vec::new(),
             Some(Some(email)) => {
                 users::find_credentials_by_email(&self.db, &email).await?.map(|found| found.user).into_iter().collect()
@@ -115,11 +137,16 @@ impl App {
     pub async fn set_user_disabled(&self, caller: &Caller, id: UserId, disabled: bool) -> Result<Person, Error> {
         caller.must_be_operator()?;
         caller.must(&self.world().policy.catalog, "users:write")?;
-        let (now, world) = (self.clock.now(), Arc::clone(self.world()));
+        caller.must_be_proved()?;
+        if disabled {
+            must_be_another(caller, id)?;
+        }
+        let (now, world, by) = (self.clock.now(), Arc::clone(self.world()), caller.clone());
         let user = self
             .write_all(caller, move |tx| {
                 Box::pin(async move {
                     let user = users::find_user(tx, id).await?.ok_or(Error::NotFound("user"))?;
+                    by.must_hold_all(&world.policy.catalog, user.operator.as_deref().unwrap_or_default())?;
                     let since = disabled.then(|| user.disabled_at.unwrap_or(now));
                     users::update_disabled(tx, id, since).await?;
                     let ended = match disabled {
@@ -142,10 +169,12 @@ impl App {
     pub async fn reset_factor(&self, caller: &Caller, id: UserId) -> Result<(), Error> {
         caller.must_be_operator()?;
         caller.must(&self.world().policy.catalog, "users:write")?;
-        let now = self.clock.now();
+        caller.must_be_proved()?;
+        let (now, world, by) = (self.clock.now(), Arc::clone(self.world()), caller.clone());
         self.write(caller, move |tx| {
             Box::pin(async move {
-                users::find_user(tx, id).await?.ok_or(Error::NotFound("user"))?;
+                let user = users::find_user(tx, id).await?.ok_or(Error::NotFound("user"))?;
+                by.must_hold_all(&world.policy.catalog, user.operator.as_deref().unwrap_or_default())?;
                 if !factors::stop_totp(tx, id).await? {
                     return Err(Error::Conflict("this person's second factor is off".into()));
                 }
@@ -206,9 +235,17 @@ impl App {
         caller.must(&self.world().policy.catalog, "users:read")
     }
 
-    async fn person(&self, user: User) -> Result<Person, Error> {
+    pub(crate) async fn person(&self, user: User) -> Result<Person, Error> {
         let memberships = members::list_memberships(&self.db, user.id).await?;
         Ok(Person { user, memberships })
+    }
+}
+
+/// Nobody shuts themselves out by mistake.
+pub(crate) fn must_be_another(caller: &Caller, id: UserId) -> Result<(), Error> {
+    match caller.person() {
+        Ok(own) if own == id => Err(Error::Conflict("this is you: another operator can do it".into())),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

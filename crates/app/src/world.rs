@@ -4,14 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use keywright_core::policy::{Policy, PolicyError};
+use keywright_core::time::Time;
 
 use crate::App;
+use crate::caller::Caller;
+use crate::error::Error;
 
-/// A policy and how many there were before it.
+/// A policy, and how many there were before it.
 #[derive(Debug)]
 pub struct World {
     /// The policy.
     pub policy: Policy,
+    /// When it was put in force.
+    pub since: Time,
     pub(crate) epoch: u64,
 }
 
@@ -26,8 +31,9 @@ pub(crate) struct Worlds {
 }
 
 impl Worlds {
-    pub(crate) fn new(policy: Policy) -> Self {
-        Self { first: World { policy, epoch: 0 }.into(), later: boxcar::Vec::new(), reloads: AtomicUsize::new(0) }
+    pub(crate) fn new(policy: Policy, since: Time) -> Self {
+        let first = World { policy, since, epoch: 0 }.into();
+        Self { first, later: boxcar::Vec::new(), reloads: AtomicUsize::new(0) }
     }
 
     /// The one in force.
@@ -37,8 +43,8 @@ impl Worlds {
         reloads.checked_sub(1).and_then(|last| self.later.get(last)).unwrap_or(&self.first)
     }
 
-    fn store(&self, policy: Policy) {
-        let last = self.later.push_with(|before| World { policy, epoch: before as u64 + 1 }.into());
+    fn store(&self, policy: Policy, since: Time) {
+        let last = self.later.push_with(|before| World { policy, since, epoch: before as u64 + 1 }.into());
         // Of two reloads at once the later stays.
         self.reloads.fetch_max(last + 1, Ordering::AcqRel);
     }
@@ -56,9 +62,19 @@ impl App {
 
     /// Puts a new policy in force.
     pub fn put_in_force(&self, policy: Policy) {
-        self.worlds.store(policy);
+        self.worlds.store(policy, self.clock.now());
         // What was numbered under the old policy means nothing under the new one.
         self.cache.evict_all();
+    }
+
+    /// The policy in force, for an operator to read.
+    ///
+    /// # Errors
+    /// The caller is no operator, or may not see it.
+    pub fn get_policy(&self, caller: &Caller) -> Result<&Arc<World>, Error> {
+        caller.must_be_operator()?;
+        caller.must(&self.world().policy.catalog, "policy:read")?;
+        Ok(self.world())
     }
 
     /// The policy in force.
@@ -75,10 +91,10 @@ mod tests {
 
     #[test]
     fn a_reload_is_in_force_and_what_began_before_keeps_its_own() {
-        let worlds = Worlds::new(Policy::parse(Policy::DEV).unwrap());
+        let worlds = Worlds::new(Policy::parse(Policy::DEV).unwrap(), Time::from_millis(1));
         let before = worlds.load();
-        worlds.store(Policy::parse(Policy::STARTER).unwrap());
-        worlds.store(Policy::parse(Policy::STARTER).unwrap());
+        worlds.store(Policy::parse(Policy::STARTER).unwrap(), Time::from_millis(2));
+        worlds.store(Policy::parse(Policy::STARTER).unwrap(), Time::from_millis(2));
         assert_eq!((before.epoch, worlds.load().epoch), (0, 2));
         assert!(before.policy.kind("wavis").is_some() && worlds.load().policy.kind("wavis").is_none());
     }

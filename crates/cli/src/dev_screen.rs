@@ -21,7 +21,7 @@ pub(crate) fn screen(place: &Place, url: &str, credentials: &Credentials, colour
         text.push('\n');
     };
     rows(&[
-        ("dashboard", format!("{url}/dashboard")),
+        ("dashboard", format!("{url}/dashboard, as a customer and as the operator")),
         ("API, with docs", format!("{url}/docs")),
         ("gate", format!("{url}/v1/storage/, /v1/chat/completions and more, to demo services")),
         ("data", format!("{folder} (delete it to begin anew)")),

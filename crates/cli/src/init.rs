@@ -87,7 +87,7 @@ fn explain(file: &Path, policy: &Path, master_key: &Path) {
     say::note(&format!(
         "\nThat is the first operator key: it may do everything and cannot be shown again.\n\n  \
          {}  what the server is told\n  {}  what keys there are and what they may do\n  {}  back it up, apart from the data\n\n\
-         Next:\n  keywright serve --config {}\n  export KEYWRIGHT_API_KEY=…   # the key above\n  \
+         Next:\n  keywright serve --config {}   # prints a link on which you choose the password of the first operator\n  export KEYWRIGHT_API_KEY=…   # the key above\n  \
          keywright accounts create 'My first customer'\n",
         file.display(),
         policy.display(),

@@ -89,7 +89,7 @@ enum Command {
     /// Make, list, change and suspend accounts
     #[command(subcommand)]
     Accounts(accounts::Command),
-    /// Make people, and begin, list and end their sessions
+    /// Make people and operators, and begin, list and end their sessions
     #[command(subcommand)]
     Users(users::Command),
     /// See who belongs to an account, change it, and invite people

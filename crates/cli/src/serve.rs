@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 use clap::Args;
+use keywright_app::setup::Issued;
 use keywright_server::Options;
+use serde_json::json;
+use zeroize::Zeroizing;
 
-use crate::config;
 use crate::exit::Exit;
 use crate::log::{self, LogFormat};
 use crate::options::Global;
 use crate::place::{config_file, load_config};
-use crate::running;
 use crate::tls::TlsFiles;
+use crate::{config, running, say};
 
 /// What the help says beneath the options.
 pub(crate) const HELP: &str = "\
@@ -48,10 +50,33 @@ pub(crate) async fn run(global: &Global, serve: Serve) -> Result<Exit> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let listening = running::listen(serve.listen.unwrap_or(config.listen), scheme).await?;
     let house = place.open(lock).await?;
+    let link = house.app.first_setup_link().await?;
+    let format = serve.log_format.unwrap_or(config.log_format);
     let ready = |url: &str| {
         tracing::info!(url, database = place.shown_database(), config = %file.display(), "listening");
+        link.iter().for_each(|link| show(link, url, format));
         Ok(())
     };
     running::run(&place, house, listening, Options { tls, trusted, ..config.options }, ready).await?;
     Ok(Exit::Done)
+}
+
+/// Shows the set-up link, this once: past the log and its levels, in a form that does not break it.
+fn show(link: &Issued, listening: &str, format: LogFormat) {
+    let url = match &link.url {
+        Some(url) => Zeroizing::new(url.reveal().to_owned()),
+        None => Zeroizing::new(format!("{listening}/setup?token={}", link.token.reveal())),
+    };
+    let url = url.as_str();
+    match format {
+        LogFormat::Text => say::note(&format!(
+            "\nThere is no operator who can log in yet. Become the first on this page; the link is good for a day and for one \
+             use:\n\n  {url}\n\n`keywright users setup-link` prints another.\n"
+        )),
+        LogFormat::Json => {
+            let line =
+                json!({ "level": "INFO", "message": "there is no operator who can log in yet", "setup_link": url });
+            say::note(&line.to_string());
+        }
+    }
 }

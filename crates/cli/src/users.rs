@@ -45,18 +45,21 @@ const IDENTITIES: [Column; 4] = [
 /// What can be done with people.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make a person who belongs to an account
+    /// Make a person who belongs to an account, or who is an operator
     #[command(after_help = "Examples:\n  keywright users create ann@example.com --account acc_… --role developer\n  \
-        pass show ann | keywright users create ann@example.com --account acc_… --role owner --password-stdin")]
+        pass show ann | keywright users create ann@example.com --account acc_… --role owner --password-stdin\n  \
+        pass show eve | keywright users create eve@example.com --operator --password-stdin")]
     Create {
         /// Their address
         email: String,
         /// The account they belong to
-        #[arg(long, value_name = "ACCOUNT")]
-        account: String,
+        #[arg(long, value_name = "ACCOUNT", requires = "role", required_unless_present_any = ["operator", "permission"])]
+        account: Option<String>,
         /// What they are in it
-        #[arg(long, value_name = "ROLE", value_parser = ["owner", "admin", "developer", "viewer"])]
-        role: String,
+        #[arg(long, value_name = "ROLE", requires = "account", value_parser = ["owner", "admin", "developer", "viewer"])]
+        role: Option<String>,
+        #[command(flatten)]
+        operator: AsOperator,
         /// Read their password from the first line of standard input; without one they cannot log in
         #[arg(long)]
         password_stdin: bool,
@@ -69,6 +72,20 @@ pub(crate) enum Command {
     Disable(One),
     /// Let a person in again
     Enable(One),
+    /// Make a person an operator, or give an operator other permissions; it counts on their next request
+    #[command(after_help = "Examples:\n  keywright users promote ann@example.com\n  \
+        keywright users promote ann@example.com --permission accounts:read --permission audit:read")]
+    Promote {
+        #[command(flatten)]
+        user: One,
+        /// What they may do, as in accounts:read; repeat for several [default: *]
+        #[arg(long, value_name = "PERMISSION")]
+        permission: Vec<String>,
+    },
+    /// Make an operator a person like others
+    Demote(One),
+    /// Print a link on which the first operator chooses a password; it is good for a day and for one use
+    SetupLink,
     /// Turn a person's second factor off, for one who has lost it and their backup codes; their sessions end
     #[command(name = "reset-2fa")]
     ResetFactor(One),
@@ -128,6 +145,23 @@ pub(crate) enum Command {
     },
 }
 
+/// What somebody may do as an operator.
+#[derive(Args)]
+pub(crate) struct AsOperator {
+    /// They are an operator and may do everything
+    #[arg(long)]
+    operator: bool,
+    /// They are an operator and may do this, as in accounts:read; repeat for several
+    #[arg(long, value_name = "PERMISSION", conflicts_with = "operator")]
+    permission: Vec<String>,
+}
+
+impl AsOperator {
+    fn permissions(self) -> Option<Vec<String>> {
+        if self.operator { Some(vec!["*".into()]) } else { Some(self.permission).filter(|all| !all.is_empty()) }
+    }
+}
+
 /// A person.
 #[derive(Args)]
 pub(crate) struct One {
@@ -153,13 +187,9 @@ impl One {
 /// Does what was asked.
 pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
     match command {
-        Command::Create { email, account, role, password_stdin } => {
-            let mut body = json!({ "email": email, "account_id": account, "role": role });
-            if let Some(fields) = body.as_object_mut().filter(|_| password_stdin) {
-                fields.insert("password".into(), first_line()?.into());
-            }
-            let made = with(global, async |session| session.call(Call::post("/v1/users", body)).await).await?;
-            output::object(global, &made)?;
+        Command::Create { email, account, role, operator, password_stdin } => {
+            let member = (account.map(Value::from), role.map(Value::from));
+            create(global, email, member, operator.permissions(), password_stdin).await?;
         }
         Command::List(paging) => list::run(global, Call::get("/v1/users"), &paging, &COLUMNS).await?,
         Command::Get(user) => {
@@ -168,6 +198,12 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
         }
         Command::Disable(user) => output::object(global, &post(global, &user, "disable").await?)?,
         Command::Enable(user) => output::object(global, &post(global, &user, "enable").await?)?,
+        Command::Promote { user, permission } => promote(global, &user, permission).await?,
+        Command::Demote(user) => output::object(global, &post(global, &user, "demote").await?)?,
+        Command::SetupLink => {
+            let call = async |session: &Session| session.call(Call::post("/v1/users/setup-link", json!({}))).await;
+            print_link(global, &with(global, call).await?)?;
+        }
         Command::ResetFactor(user) => {
             let reset = with(global, async |session| {
                 let path = format!("{}/2fa", user.path(session).await?);
@@ -220,6 +256,35 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+async fn create(
+    global: &Global,
+    email: String,
+    (account, role): (Option<Value>, Option<Value>),
+    permissions: Option<Vec<String>>,
+    password_stdin: bool,
+) -> Result<()> {
+    let password = if password_stdin { Some(Value::from(first_line()?)) } else { None };
+    let body = fields([
+        ("email", Some(email.into())),
+        ("account_id", account),
+        ("role", role),
+        ("operator_permissions", permissions.map(Value::from)),
+        ("password", password),
+    ]);
+    let call = async |session: &Session| session.call(Call::post("/v1/users", body.into())).await;
+    output::object(global, &with(global, call).await?)
+}
+
+async fn promote(global: &Global, user: &One, permissions: Vec<String>) -> Result<()> {
+    let named = Some(permissions).filter(|all| !all.is_empty()).map(Value::from);
+    let body = fields([("operator_permissions", named)]);
+    let call = async |session: &Session| {
+        let path = format!("{}/promote", user.path(session).await?);
+        session.call(Call::post(path, body.into())).await
+    };
+    output::object(global, &with(global, call).await?)
+}
+
 /// The token alone, for a shell to take; all of the answer where `-o json` asks for it.
 fn print_token(global: &Global, begun: &Value) -> Result<()> {
     if matches!(global.output, Some(Format::Json)) {
@@ -229,6 +294,24 @@ fn print_token(global: &Global, begun: &Value) -> Result<()> {
         Some(token) => Ok(say::data(token)?),
         None => bail!("the answer has no access_token"),
     }
+}
+
+/// The link alone, for a person to open; all of the answer where `-o json` asks for it.
+fn print_link(global: &Global, issued: &Value) -> Result<()> {
+    if matches!(global.output, Some(Format::Json)) {
+        return output::object(global, issued);
+    }
+    let text = |name: &str| issued.get(name).and_then(Value::as_str);
+    match (text("url"), text("token")) {
+        (Some(url), _) => say::data(url)?,
+        (None, Some(token)) => {
+            say::data(&format!("/setup?token={token}"))?;
+            say::note("Open it at the address of the server: this configuration has no public_url.");
+        }
+        (None, None) => bail!("the answer has no token"),
+    }
+    say::note("It makes the first operator, once, within a day. One that was printed before is void.");
+    Ok(())
 }
 
 async fn post(global: &Global, user: &One, verb: &str) -> Result<Value> {

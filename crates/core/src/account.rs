@@ -333,6 +333,8 @@ pub struct User {
     pub second_factor_at: Option<Time>,
     /// When an operator shut them out.
     pub disabled_at: Option<Time>,
+    /// What they may do as an operator, as an operator's key is permitted; none of whoever is no operator.
+    pub operator: Option<Vec<String>>,
     /// When they were made.
     pub created_at: Time,
 }
@@ -341,7 +343,15 @@ impl User {
     /// A person of whom nothing is known but their address.
     #[must_use]
     pub const fn new(id: UserId, email: Option<String>, now: Time) -> Self {
-        Self { id, email, email_verified_at: None, second_factor_at: None, disabled_at: None, created_at: now }
+        Self {
+            id,
+            email,
+            email_verified_at: None,
+            second_factor_at: None,
+            disabled_at: None,
+            operator: None,
+            created_at: now,
+        }
     }
 
     /// Their address; empty where they have none.

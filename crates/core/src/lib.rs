@@ -31,6 +31,7 @@ pub mod registry;
 pub mod route;
 pub mod secret;
 pub mod session;
+pub mod setup;
 pub mod signing;
 pub mod ssh;
 pub mod ticket;

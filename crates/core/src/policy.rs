@@ -35,7 +35,7 @@ pub const DEFAULT_KIND: &str = "default";
 pub const OPERATOR_KIND: &str = "operator";
 /// What an operator's key can be permitted. A customer's own credential may hold these too; it then reaches its own
 /// account alone.
-pub const MANAGEMENT: [(&str, &str); 17] = [
+pub const MANAGEMENT: [(&str, &str); 18] = [
     ("accounts:read", "see accounts"),
     ("accounts:write", "make and change accounts"),
     ("audit:read", "read the audit log"),
@@ -49,6 +49,7 @@ pub const MANAGEMENT: [(&str, &str); 17] = [
     ("members:read", "see who belongs to an account, and who is invited"),
     ("members:write", "invite people, change their role, take them out"),
     ("metrics:read", "scrape the server's metrics"),
+    ("policy:read", "see the policy in force"),
     ("signing-keys:read", "see the keys tokens are signed with"),
     ("signing-keys:write", "have another key sign tokens"),
     ("users:read", "see people and their sessions"),
@@ -247,6 +248,22 @@ impl Policy {
     #[must_use]
     pub fn member_grant(&self, role: MemberRole) -> Grant {
         self.catalog.grant(self.members.get(&role).into_iter().flatten().map(String::as_str))
+    }
+
+    /// The patterns a person of this role is permitted by.
+    #[must_use]
+    pub fn member_permissions(&self, role: MemberRole) -> &[String] {
+        self.members.get(&role).map_or(&[], Vec::as_slice)
+    }
+
+    /// Roles that keys can have, and what each is permitted.
+    pub fn roles(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.roles.iter().map(|(name, permissions)| (name.as_str(), permissions.as_slice()))
+    }
+
+    /// Services that keys can cover, and what each is permitted.
+    pub fn services(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.services.iter().map(|(name, permissions)| (name.as_str(), permissions.as_slice()))
     }
 
     /// Providers whose access tokens are taken.

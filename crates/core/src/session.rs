@@ -15,6 +15,8 @@ use crate::time::{Span, Time};
 
 /// How long an access token lives (security.md 5).
 pub const TOKEN_LIFE: Span = Span::minutes(60);
+/// How long a proof of who somebody is lasts, for what takes a recent one.
+pub const PROOF_LIFE: Span = Span::minutes(15);
 
 /// A person's access to one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Session {
     pub turn: i64,
     /// When it was last gone on with.
     pub refreshed_at: Option<Time>,
+    /// When its person last proved in it who they are, by password and second factor.
+    pub proved_at: Option<Time>,
 }
 
 /// How a person proved who they are when a session began.
@@ -83,6 +87,12 @@ impl Method {
 }
 
 impl Session {
+    /// Whether its person proved who they are not long ago.
+    #[must_use]
+    pub fn is_proved(&self, now: Time) -> bool {
+        self.proved_at.is_some_and(|at| (0..PROOF_LIFE.millis()).contains(&now.since(at)))
+    }
+
     /// Whether it still holds.
     #[must_use]
     pub fn is_live(&self, now: Time) -> bool {
@@ -165,7 +175,15 @@ pub(crate) mod tests {
             salt: [0; SALT_BYTES],
             turn: 0,
             refreshed_at: None,
+            proved_at: None,
         }
+    }
+
+    #[test]
+    fn a_proof_lasts_for_a_while_and_none_is_of_the_future() {
+        let at = |minutes| Session { proved_at: Some(NOW.after(Span::minutes(minutes))), ..session() };
+        assert!(at(0).is_proved(NOW) && at(-14).is_proved(NOW));
+        assert!(!at(-15).is_proved(NOW) && !at(1).is_proved(NOW) && !session().is_proved(NOW));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod account;
 mod audit;
+mod checks;
 mod cookie;
 mod create;
 mod entrance;
@@ -15,23 +16,20 @@ mod life;
 mod login;
 mod look;
 mod members;
+pub(crate) mod operator;
 mod security;
 mod sessions;
+mod setup;
+mod simulate;
+mod visitor;
 
 use askama::Template;
-use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY};
-use http::request::Parts;
 use http::{HeaderValue, StatusCode};
-use keywright_app::caller::Caller;
-use keywright_app::error::Error;
-use keywright_core::account::Account;
-use keywright_core::member::MemberRole;
 use serde::de::DeserializeOwned;
 
 use crate::Server;
-use crate::extract::Origin;
 use crate::problem::Problem;
 
 pub(crate) use self::account::{add_ssh_key, delete_ssh_key, list_services, list_ssh_keys};
@@ -48,6 +46,9 @@ pub(crate) use self::security::{
     stop as stop_factor,
 };
 pub(crate) use self::sessions::{end as end_session, end_others, list as list_sessions};
+pub(crate) use self::setup::{ask as ask_set_up, set_up};
+pub(crate) use self::simulate::{ask as ask_simulate, simulate};
+use self::visitor::{Frame, Person, Visitor};
 
 /// Where people begin.
 pub(crate) const HOME: &str = "/dashboard/keys";
@@ -57,94 +58,6 @@ const SCRIPT: &str = include_str!("../templates/dashboard/script.js");
 /// What a page may load, run and lead to.
 pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-/// Somebody who is logged in, in one of their accounts.
-pub(crate) struct Visitor {
-    caller: Caller,
-    role: MemberRole,
-    email: String,
-    account: Account,
-    /// All the accounts they belong to.
-    accounts: Vec<Account>,
-}
-
-impl FromRequestParts<Server> for Visitor {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Response> {
-        match visitor(parts, server).await {
-            Ok(visitor) => Ok(visitor),
-            Err(Error::Unauthenticated) => {
-                let path = parts.uri.path_and_query().map_or(HOME, |path| path.as_str());
-                let next = if parts.method == http::Method::GET { path } else { HOME };
-                Err(see(&format!("/dashboard/login?{}", query(&[("next", next)]))))
-            }
-            Err(other) => Err(Problem::from(other).into_response()),
-        }
-    }
-}
-
-async fn visitor(parts: &mut Parts, server: &Server) -> Result<Visitor, Error> {
-    let shown = cookie::read(&parts.headers).ok_or(Error::Unauthenticated)?.to_owned();
-    let Ok(Origin(place)) = Origin::from_request_parts(parts, server).await else { return Err(Error::Unauthenticated) };
-    let (caller, role) = server.app.authenticate_browser(&shown, &place).await?;
-    let (person, _) = server.app.get_self(&caller).await?;
-    let accounts = server.app.list_own_accounts(&caller).await?;
-    let own = caller.own_account()?;
-    let account = accounts.iter().find(|account| account.id == own).cloned().ok_or(Error::Unauthenticated)?;
-    let email = person.user.email.unwrap_or_else(|| person.user.id.to_string());
-    Ok(Visitor { caller, role, email, account, accounts })
-}
-
-/// What is around every page.
-struct Frame {
-    service: String,
-    account: String,
-    /// Other accounts to go over to: their ids and names.
-    others: Vec<(String, String)>,
-    email: String,
-    /// What the navigation leads to, beside what everybody sees.
-    entries: Vec<(&'static str, &'static str)>,
-    /// The entry of the navigation that is open.
-    section: &'static str,
-    /// What has just been done.
-    notice: &'static str,
-}
-
-impl Visitor {
-    fn frame(&self, server: &Server, section: &'static str, notice: &'static str) -> Frame {
-        Frame {
-            service: service(server),
-            account: self.account.name.clone(),
-            others: self.others(),
-            email: self.email.clone(),
-            entries: self.entries(server),
-            section,
-            notice,
-        }
-    }
-
-    fn others(&self) -> Vec<(String, String)> {
-        let others = self.accounts.iter().filter(|account| account.id != self.account.id);
-        others.map(|account| (account.id.to_string(), account.name.clone())).collect()
-    }
-
-    /// Pages that are shown to whoever may see what is on them.
-    fn entries(&self, server: &Server) -> Vec<(&'static str, &'static str)> {
-        let all = [
-            ("members:read", "members", "Members"),
-            ("ssh_keys:read", "ssh-keys", "SSH Keys"),
-            ("services:read", "services", "Services"),
-            ("audit:read", "audit", "Audit"),
-        ];
-        all.into_iter().filter(|(needs, ..)| self.may(server, needs)).map(|(_, path, name)| (path, name)).collect()
-    }
-
-    /// Whether the person may do this in their account.
-    fn may(&self, server: &Server, permission: &str) -> bool {
-        self.caller.must(&server.app.world().policy.catalog, permission).is_ok()
-    }
-}
 
 fn service(server: &Server) -> String {
     server.app.world().policy.login.name.clone()

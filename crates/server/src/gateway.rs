@@ -43,6 +43,7 @@ use crate::request_id::RequestId;
 use crate::router::{Dialect, ROUTES};
 use crate::{Options, Server, dashboard};
 
+pub(crate) use admit::{kind_of, meant};
 pub(crate) use envoy::{answer as check, hears as hears_envoy};
 pub(crate) use forward_auth::{PATHS as FORWARD_AUTH, ask};
 pub use headers::{IDENTITY, MISLEADING};

@@ -21,6 +21,7 @@ use crate::api::{
 use crate::compat::wavis::user_keys;
 use crate::compat::wayscloud::{account, dashboard as service_keys};
 use crate::compat::{cloudheed, wavis};
+use crate::dashboard::operator;
 use crate::extract::{Context, LocalOperator, Who, read};
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
@@ -37,6 +38,9 @@ pub enum Needs {
     Session,
     /// A person's session, shown by a browser.
     Browser,
+    /// A session of a person who is an operator, shown by a browser, with this permission; with any where it is empty. To
+    /// others there is no such page.
+    Desk(&'static str),
     /// This permission.
     Permission(&'static str),
     /// This permission, and to be an operator.
@@ -91,7 +95,7 @@ macro_rules! routes {
     };
 }
 
-use Needs::{Browser, Key, Nothing, Operator, Permission, Session};
+use Needs::{Browser, Desk, Key, Nothing, Operator, Permission, Session};
 
 routes! {
     Native {
@@ -139,12 +143,15 @@ routes! {
         POST   "/v1/signing-keys/rotate", Operator("signing-keys:write") => tokens::rotate_key;
         POST   "/v1/users",             Operator("users:write")   => users::create;
         GET    "/v1/users",             Operator("users:read")    => users::list;
+        POST   "/v1/users/setup-link",  Operator("*")             => users::issue_setup_link;
         GET    "/v1/users/{id}",        Operator("users:read")    => users::get;
         POST   "/v1/users/{id}/sessions", Operator("users:write") => users::begin_session;
         GET    "/v1/users/{id}/sessions", Operator("users:read")  => users::list_sessions;
         DELETE "/v1/users/{id}/sessions/{session_id}", Operator("users:write") => users::end_session;
         POST   "/v1/users/{id}/disable", Operator("users:write")  => users::disable;
         POST   "/v1/users/{id}/enable", Operator("users:write")   => users::enable;
+        POST   "/v1/users/{id}/promote", Operator("users:write")  => users::promote;
+        POST   "/v1/users/{id}/demote", Operator("users:write")   => users::demote;
         DELETE "/v1/users/{id}/2fa",    Operator("users:write")   => users::reset_factor;
         POST   "/v1/users/{id}/identities", Operator("users:write") => identities::link;
         GET    "/v1/users/{id}/identities", Operator("users:read") => identities::list;
@@ -237,6 +244,8 @@ routes! {
         POST   "/dashboard/keys/find",        Browser => dashboard::look_up;
         GET    "/dashboard/keys/new",         Browser => dashboard::new;
         GET    "/dashboard/keys/{id}",        Browser => dashboard::show;
+        GET    "/dashboard/keys/{id}/simulate", Browser => dashboard::ask_simulate;
+        POST   "/dashboard/keys/{id}/simulate", Browser => dashboard::simulate;
         GET    "/dashboard/keys/{id}/rotate", Browser => dashboard::ask_rotate;
         POST   "/dashboard/keys/{id}/rotate", Browser => dashboard::rotate;
         POST   "/dashboard/keys/{id}/grace",  Browser => dashboard::set_grace;
@@ -265,8 +274,36 @@ routes! {
         POST   "/dashboard/security/2fa/start", Browser => dashboard::start_factor;
         POST   "/dashboard/security/2fa/codes", Browser => dashboard::renew_codes;
         POST   "/dashboard/security/2fa/disable", Browser => dashboard::stop_factor;
+        GET    "/setup",                      Nothing => dashboard::ask_set_up;
+        POST   "/setup",                      Nothing => dashboard::set_up;
+        GET    "/dashboard/operator",         Desk("") => operator::home;
+        GET    "/dashboard/operator/confirm", Desk("") => operator::ask_confirm;
+        POST   "/dashboard/operator/confirm", Desk("") => operator::confirm;
+        GET    "/dashboard/operator/health",  Desk("metrics:read") => operator::health;
+        GET    "/dashboard/operator/accounts", Desk("accounts:read") => operator::list_accounts;
+        GET    "/dashboard/operator/accounts/{id}", Desk("accounts:read") => operator::show_account;
+        POST   "/dashboard/operator/accounts/{id}/suspend", Desk("accounts:write") => operator::suspend;
+        POST   "/dashboard/operator/accounts/{id}/resume", Desk("accounts:write") => operator::resume;
+        POST   "/dashboard/operator/accounts/{id}/billing", Desk("accounts:write") => operator::set_billing;
+        GET    "/dashboard/operator/users",   Desk("users:read") => operator::list_users;
+        GET    "/dashboard/operator/users/{id}", Desk("users:read") => operator::show_user;
+        POST   "/dashboard/operator/users/{id}/disable", Desk("users:write") => operator::disable_user;
+        POST   "/dashboard/operator/users/{id}/enable", Desk("users:write") => operator::enable_user;
+        POST   "/dashboard/operator/users/{id}/reset-2fa", Desk("users:write") => operator::reset_factor;
+        POST   "/dashboard/operator/users/{id}/promote", Desk("users:write") => operator::promote;
+        POST   "/dashboard/operator/users/{id}/demote", Desk("users:write") => operator::demote;
+        POST   "/dashboard/operator/users/{id}/sessions/{session_id}/end", Desk("users:write") => operator::end_session;
+        GET    "/dashboard/operator/lockouts", Desk("lockouts:read") => operator::list_lockouts;
+        POST   "/dashboard/operator/lockouts/{id}/lift", Desk("lockouts:write") => operator::lift;
+        GET    "/dashboard/operator/explain", Desk("keys:explain") => operator::ask_explain;
+        POST   "/dashboard/operator/explain", Desk("keys:explain") => operator::explain;
+        GET    "/dashboard/operator/policy",  Desk("policy:read") => operator::policy;
+        GET    "/dashboard/operator/audit",   Desk("audit:read") => operator::list_audit;
     }
 }
+
+/// What a path is logged as that is no route's.
+const NO_ROUTE: &str = "none";
 
 /// All routes over an app, for a server or for calls inside the process.
 pub fn router(app: Arc<App>, options: Options) -> Router {
@@ -303,14 +340,14 @@ async fn around(State(server): State<Server>, mut request: Request, next: Next) 
     request.extensions_mut().insert(context);
     let method = request.method().clone();
     // The route, not the path: somebody will put a key into a path one day, and it must not be in the log.
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    // Whoever looks for a page is told by a page that there is none.
-    let is_page = route == "none" && request.uri().path().starts_with("/dashboard/");
-    let dialect = if is_page { Dialect::Dashboard } else { Route::dialect_at(&route) };
+    let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str).to_owned();
+    // What is missing among the pages looks like a page, whether or not a route is there.
+    let is_lost_page = route == NO_ROUTE && request.uri().path().starts_with("/dashboard/");
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         // The router knows what a path takes (RFC 9110, 15.5.6).
         let allowed = response.headers_mut().remove(ALLOW);
+        let dialect = if is_lost_page { Dialect::Dashboard } else { Route::dialect_at(&route) };
         response = problem.answer(&id, dialect).map(Into::into);
         response.headers_mut().extend(allowed.map(|allowed| (ALLOW, allowed)));
     }

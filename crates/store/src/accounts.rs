@@ -8,7 +8,7 @@ use crate::read::{Read, find, list};
 use crate::row::Row;
 use crate::sql::statements;
 use crate::tx::{Rows, Tx};
-use crate::value::{Value, json, values};
+use crate::value::{Value, containing, json, values};
 
 /// An account's columns in the order [`account`] reads them.
 macro_rules! account_columns {
@@ -27,7 +27,10 @@ statements! {
         last_name = $8, company = $9, customer_type = $10, subscription = $11, credits = $12, metadata = $13, \
         updated_ms = $14, version = version + 1 where id = $1 and version = $2";
     FIND_ACCOUNT = concat!("select ", account_columns!(), " from accounts where id = $1");
-    LIST_ACCOUNTS = concat!("select ", account_columns!(), " from accounts where id > $1 order by id limit $2");
+    LIST_ACCOUNTS = concat!("select ", account_columns!(), " from accounts where id > $1 \
+        and (cast($3 as text) is null or standing = $3) \
+        and (cast($4 as text) is null or lower(name) like $4 escape '!' or lower(email) like $4 escape '!' \
+            or lower(company) like $4 escape '!' or id like $4 escape '!') order by id limit $2");
 }
 
 fn account(row: &mut Row) -> Result<Account, StoreError> {
@@ -101,11 +104,26 @@ pub async fn find_account(on: &impl Read, id: AccountId) -> Result<Option<Accoun
     find(on, FIND_ACCOUNT, values![id], account).await
 }
 
+/// Which accounts to list: those that fit everything given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountFilter {
+    /// That stand so.
+    pub standing: Option<Standing>,
+    /// With this in their name, address, company or id, in small or large letters.
+    pub words: Option<String>,
+    /// After this account: the last one of the page before.
+    pub after: Option<AccountId>,
+    /// At most so many.
+    pub limit: i64,
+}
+
 /// Lists accounts by id, the operator's own among them.
 ///
 /// # Errors
 /// Unavailable or corrupt.
-pub async fn list_accounts(on: &impl Read, after: Option<AccountId>, limit: i64) -> Result<Vec<Account>, StoreError> {
-    let after = after.map(|id| id.to_string()).unwrap_or_default();
-    list(on, LIST_ACCOUNTS, values![after, limit], account).await
+pub async fn list_accounts(on: &impl Read, filter: &AccountFilter) -> Result<Vec<Account>, StoreError> {
+    let after = filter.after.map(|id| id.to_string()).unwrap_or_default();
+    let standing = filter.standing.map(Standing::name);
+    let words = filter.words.as_deref().map(containing);
+    list(on, LIST_ACCOUNTS, values![after, filter.limit, standing, words], account).await
 }

@@ -13,7 +13,7 @@ use crate::row::Row;
 use crate::secrets;
 use crate::sql::{Sql, statements};
 use crate::tx::{Rows, Tx};
-use crate::value::{Value, json, values};
+use crate::value::{Value, containing, json, values};
 
 /// A key's columns in the order [`key`] reads them.
 macro_rules! key_columns {
@@ -98,6 +98,8 @@ statements! {
     /// Stops counting at `$4`, so that an account with a million keys costs no more than its limit.
     COUNT_LIVE_KEYS = "select count(*) from (select 1 from keys where account = $1 and kind = $2 \
         and revoked_ms is null and (expires_ms is null or expires_ms > $3) limit $4) as live";
+    COUNT_WORKING_KEYS = "select count(*) from (select 1 from keys where account = $1 \
+        and revoked_ms is null and (expires_ms is null or expires_ms > $2) limit $3) as live";
     DELETE_ENDED_SECRETS = concat!("delete from secrets where key_id in ", ended!(), " returning digest");
     DELETE_ENDED_USAGE = concat!("delete from usage where key_id in ", ended!());
     DELETE_ENDED_KEYS = concat!("delete from keys where id in ", ended!(), " returning id");
@@ -186,19 +188,6 @@ impl KeyFilter {
         ];
         (sql, values)
     }
-}
-
-/// The pattern of texts that have this in them.
-fn containing(words: &str) -> String {
-    let mut pattern = String::from("%");
-    for char in words.to_ascii_lowercase().chars() {
-        if matches!(char, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(char);
-    }
-    pattern.push('%');
-    pattern
 }
 
 pub(crate) fn key(row: &mut Row) -> Result<Key, StoreError> {
@@ -422,6 +411,15 @@ pub async fn count_live_keys(
     up_to: i64,
 ) -> Result<i64, StoreError> {
     let count = find(on, COUNT_LIVE_KEYS, values![account, kind, now, up_to], Row::int).await?;
+    count.ok_or_else(|| StoreError::corrupt("counting answered with no row"))
+}
+
+/// How many keys of an account's are neither revoked nor expired, of all kinds; counted no further than `up_to`.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn count_account_keys(on: &impl Read, account: AccountId, now: Time, up_to: i64) -> Result<i64, StoreError> {
+    let count = find(on, COUNT_WORKING_KEYS, values![account, now, up_to], Row::int).await?;
     count.ok_or_else(|| StoreError::corrupt("counting answered with no row"))
 }
 

@@ -21,6 +21,7 @@ pub mod replays;
 mod row;
 pub mod secrets;
 pub mod sessions;
+pub mod setup;
 mod sql;
 pub mod ssh_keys;
 #[cfg(feature = "testing")]

@@ -32,6 +32,7 @@ migrations! {
     8 "0008_mail",
     9 "0009_pending_email",
     10 "0010_invitations",
+    11 "0011_operators",
 }
 
 #[cfg(test)]

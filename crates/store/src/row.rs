@@ -109,8 +109,17 @@ impl Row {
         from(&self.text()?).ok_or_else(|| self.wrong())
     }
 
+    pub(crate) fn maybe_named<T>(&mut self, from: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, StoreError> {
+        let Some(name) = self.maybe_text()? else { return Ok(None) };
+        from(&name).map(Some).ok_or_else(|| self.wrong())
+    }
+
     pub(crate) fn numbered<T>(&mut self, from: impl FnOnce(i64) -> Option<T>) -> Result<T, StoreError> {
         from(self.int()?).ok_or_else(|| self.wrong())
+    }
+
+    pub(crate) fn maybe_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, StoreError> {
+        self.maybe_text()?.map(|text| serde_json::from_str(&text).map_err(|_| self.wrong())).transpose()
     }
 
     pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Result<T, StoreError> {

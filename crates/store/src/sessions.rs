@@ -17,7 +17,7 @@ use crate::value::values;
 
 statements! {
     INSERT_SESSION = "insert into sessions (id, user_id, account, created_by, created_ms, expires_ms, ends_ms, method, \
-        ip, user_agent, salt) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        ip, user_agent, salt, proved_ms) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     /// One statement: of any number that show the same turn, one takes the next.
     TAKE_TURN = "update sessions set turn = turn + 1, refreshed_ms = $3, expires_ms = $4, ip = $5, user_agent = $6 \
         where id = $1 and turn = $2 and ended_ms is null and expires_ms > $3";
@@ -30,14 +30,17 @@ statements! {
         and expires_ms > $3";
     FORGET_SESSIONS = "delete from sessions where ends_ms < $1";
     FIND_SESSION = "select id, user_id, account, created_by, created_ms, expires_ms, ends_ms, ended_ms, method, ip, \
-        user_agent, salt, turn, refreshed_ms from sessions where id = $1";
+        user_agent, salt, turn, refreshed_ms, proved_ms from sessions where id = $1";
     FIND_ACCESS = "select s.id, s.user_id, s.account, s.created_by, s.created_ms, s.expires_ms, s.ends_ms, s.ended_ms, \
-        s.method, s.ip, s.user_agent, s.salt, s.turn, s.refreshed_ms, m.role, a.standing from sessions s \
-        join users u on u.id = s.user_id join members m on m.account = s.account and m.user_id = s.user_id \
-        join accounts a on a.id = s.account where s.id = $1 and u.disabled_ms is null";
+        s.method, s.ip, s.user_agent, s.salt, s.turn, s.refreshed_ms, s.proved_ms, m.role, a.standing, \
+        u.operator_permissions from sessions s join users u on u.id = s.user_id \
+        left join members m on m.account = s.account and m.user_id = s.user_id \
+        join accounts a on a.id = s.account where s.id = $1 and u.disabled_ms is null \
+        and (m.role is not null or (s.account = $2 and u.operator_permissions is not null))";
+    PROVE_SESSION = "update sessions set proved_ms = $2 where id = $1 and ended_ms is null and expires_ms > $2";
     /// Newest first, so that a list that is cut off has what still holds.
     LIST_SESSIONS = "select id, user_id, account, created_by, created_ms, expires_ms, ends_ms, ended_ms, method, ip, \
-        user_agent, salt, turn, refreshed_ms from sessions \
+        user_agent, salt, turn, refreshed_ms, proved_ms from sessions \
         where user_id = $1 and id < $2 and ended_ms is null and expires_ms > $3 order by id desc limit $4";
     FIND_LOGIN_FROM = "select s.id from sessions s join users u on u.id = s.user_id \
         where u.email = $1 and s.ip = $2 and s.method <> 'operator' limit 1";
@@ -48,10 +51,12 @@ statements! {
 pub struct Access {
     /// The session.
     pub session: Session,
-    /// What its person is in the account, now.
-    pub role: MemberRole,
+    /// What its person is in the account, now; none of an operator's session in the operators' own account.
+    pub role: Option<MemberRole>,
     /// How the account stands, now.
     pub standing: Standing,
+    /// What its person may do as an operator, now.
+    pub operator: Option<Vec<String>>,
 }
 
 fn session(row: &mut Row) -> Result<Session, StoreError> {
@@ -70,6 +75,7 @@ fn session(row: &mut Row) -> Result<Session, StoreError> {
         salt: row.bytes16()?,
         turn: row.int()?,
         refreshed_at: row.maybe_time()?,
+        proved_at: row.maybe_time()?,
     })
 }
 
@@ -79,7 +85,19 @@ fn session(row: &mut Row) -> Result<Session, StoreError> {
 /// Conflict: there is no such person or account.
 pub async fn insert_session(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
     let Session {
-        id, user, account, created_by, created_at, expires_at, ends_at, method, ip, user_agent, salt, ..
+        id,
+        user,
+        account,
+        created_by,
+        created_at,
+        expires_at,
+        ends_at,
+        method,
+        ip,
+        user_agent,
+        salt,
+        proved_at,
+        ..
     } = session;
     let ip = ip.map(|ip| ip.to_string());
     let values = values![
@@ -93,7 +111,8 @@ pub async fn insert_session(tx: &mut Tx, session: &Session) -> Result<(), StoreE
         method.name(),
         ip,
         user_agent.as_deref(),
-        salt
+        salt,
+        *proved_at
     ];
     tx.write(INSERT_SESSION, values, Rows::One).await.map(drop)
 }
@@ -118,6 +137,14 @@ pub async fn touch_session(tx: &mut Tx, session: &Session, now: Time) -> Result<
     let Session { id, expires_at, ip, user_agent, .. } = session;
     let ip = ip.map(|ip| ip.to_string());
     Ok(tx.write(TOUCH_SESSION, values![*id, now, *expires_at, ip, user_agent.as_deref()], Rows::AtMostOne).await? == 1)
+}
+
+/// Writes down that a session's person has proved who they are. `false` where it is over.
+///
+/// # Errors
+/// Unavailable.
+pub async fn prove_session(tx: &mut Tx, id: SessionId, now: Time) -> Result<bool, StoreError> {
+    Ok(tx.write(PROVE_SESSION, values![id, now], Rows::AtMostOne).await? == 1)
 }
 
 /// Ends all of a person's sessions but this one, where one is named. Says how many held.
@@ -175,16 +202,18 @@ pub async fn find_session(on: &impl Read, id: SessionId) -> Result<Option<Sessio
     find(on, FIND_SESSION, values![id], session).await
 }
 
-/// Finds a session with all that decides what it may do; none where its person is no member of the account any more.
+/// Finds a session with all that decides what it may do; none where its person is no member of the account any more, or, in
+/// the operators' own, no operator.
 ///
 /// # Errors
 /// Unavailable or corrupt.
 pub async fn find_access(on: &impl Read, id: SessionId) -> Result<Option<Access>, StoreError> {
-    find(on, FIND_ACCESS, values![id], |row| {
+    find(on, FIND_ACCESS, values![id, AccountId::OPERATOR], |row| {
         Ok(Access {
             session: session(row)?,
-            role: row.named(MemberRole::from_name)?,
+            role: row.maybe_named(MemberRole::from_name)?,
             standing: row.named(Standing::from_name)?,
+            operator: row.maybe_json()?,
         })
     })
     .await

@@ -100,6 +100,7 @@ pub fn statements() -> Vec<(&'static str, Sql)> {
         crate::replays::STATEMENTS,
         crate::secrets::STATEMENTS,
         crate::sessions::STATEMENTS,
+        crate::setup::STATEMENTS,
         crate::ssh_keys::STATEMENTS,
         crate::usage::STATEMENTS,
         crate::users::STATEMENTS,

@@ -11,18 +11,33 @@ use crate::read::{Read, find, list};
 use crate::row::Row;
 use crate::sql::statements;
 use crate::tx::{Rows, Tx};
-use crate::value::values;
+use crate::value::{containing, json, values};
+
+/// A person's columns in the order [`user`] reads them.
+macro_rules! user_columns {
+    () => {
+        "id, email, email_verified_ms, totp_on_ms, disabled_ms, operator_permissions, created_ms"
+    };
+}
 
 statements! {
-    INSERT_USER = "insert into users (id, email, password_hash, created_ms, email_verified_ms, password_ms) \
-        values ($1, $2, $3, $4, $5, $4)";
-    FIND_CREDENTIALS_BY_EMAIL = "select id, email, email_verified_ms, totp_on_ms, disabled_ms, created_ms, \
-        password_hash, totp_sealed, totp_step from users where email = $1";
-    FIND_CREDENTIALS = "select id, email, email_verified_ms, totp_on_ms, disabled_ms, created_ms, \
-        password_hash, totp_sealed, totp_step from users where id = $1";
-    FIND_USER = "select id, email, email_verified_ms, totp_on_ms, disabled_ms, created_ms from users where id = $1";
-    LIST_USERS = "select id, email, email_verified_ms, totp_on_ms, disabled_ms, created_ms from users \
-        where id > $1 order by id limit $2";
+    INSERT_USER = "insert into users (id, email, password_hash, created_ms, email_verified_ms, password_ms, \
+        operator_permissions) values ($1, $2, $3, $4, $5, $4, $6)";
+    FIND_CREDENTIALS_BY_EMAIL = concat!("select ", user_columns!(), ", password_hash, totp_sealed, totp_step \
+        from users where email = $1");
+    FIND_CREDENTIALS = concat!("select ", user_columns!(), ", password_hash, totp_sealed, totp_step \
+        from users where id = $1");
+    FIND_USER = concat!("select ", user_columns!(), " from users where id = $1");
+    LIST_USERS = concat!("select ", user_columns!(), " from users \
+        where id > $1 and (cast($3 as text) is null or email like $3 escape '!' or id like $3 escape '!') \
+        order by id limit $2");
+    LIST_OPERATORS = concat!("select ", user_columns!(), " from users where operator_permissions is not null \
+        and id > $1 and (cast($3 as text) is null or email like $3 escape '!' or id like $3 escape '!') \
+        order by id limit $2");
+    /// Those who can log in.
+    COUNT_OPERATORS = "select count(*) from users where operator_permissions is not null and disabled_ms is null \
+        and password_hash <> ''";
+    UPDATE_OPERATOR = "update users set operator_permissions = $2 where id = $1";
     /// Only over the password it was decided by.
     UPDATE_PASSWORD = "update users set password_hash = $3, password_ms = $4 where id = $1 and password_hash = $2";
     UPDATE_PENDING_EMAIL = "update users set pending_email = $2 where id = $1";
@@ -50,7 +65,8 @@ pub struct Credentials {
 /// Conflict: the address is taken.
 pub async fn insert_user(tx: &mut Tx, user: &User, password_hash: &str) -> Result<(), StoreError> {
     let email = user.email.clone().unwrap_or_else(|| user.id.to_string());
-    let values = values![user.id, email, password_hash, user.created_at, user.email_verified_at];
+    let operator = user.operator.as_ref().map(json).transpose()?;
+    let values = values![user.id, email, password_hash, user.created_at, user.email_verified_at, operator];
     tx.write(INSERT_USER, values, Rows::One).await.map(drop)
 }
 
@@ -87,6 +103,7 @@ fn user(row: &mut Row) -> Result<User, StoreError> {
         email_verified_at: row.maybe_time()?,
         second_factor_at: row.maybe_time()?,
         disabled_at: row.maybe_time()?,
+        operator: row.maybe_json()?,
         created_at: row.time()?,
     })
 }
@@ -139,11 +156,43 @@ pub async fn find_user(on: &impl Read, id: UserId) -> Result<Option<User>, Store
     find(on, FIND_USER, values![id], user).await
 }
 
+/// Which people to list: those that fit everything given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserFilter {
+    /// With this in their address or their id, in small or large letters.
+    pub words: Option<String>,
+    /// Operators alone.
+    pub operators: bool,
+    /// After this person: the last one of the page before.
+    pub after: Option<UserId>,
+    /// At most so many.
+    pub limit: i64,
+}
+
 /// Lists people by id.
 ///
 /// # Errors
 /// Unavailable or corrupt.
-pub async fn list_users(on: &impl Read, after: Option<UserId>, limit: i64) -> Result<Vec<User>, StoreError> {
-    let after = after.map(|id| id.to_string()).unwrap_or_default();
-    list(on, LIST_USERS, values![after, limit], user).await
+pub async fn list_users(on: &impl Read, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
+    let after = filter.after.map(|id| id.to_string()).unwrap_or_default();
+    let sql = if filter.operators { LIST_OPERATORS } else { LIST_USERS };
+    list(on, sql, values![after, filter.limit, filter.words.as_deref().map(containing)], user).await
+}
+
+/// How many operators there are who can log in.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn count_operators(on: &impl Read) -> Result<i64, StoreError> {
+    let count = find(on, COUNT_OPERATORS, values![], Row::int).await?;
+    count.ok_or_else(|| StoreError::corrupt("counting answered with no row"))
+}
+
+/// Makes a person an operator with these permissions, or no operator.
+///
+/// # Errors
+/// Conflict: there is no such person.
+pub async fn update_operator(tx: &mut Tx, id: UserId, permissions: Option<&[String]>) -> Result<(), StoreError> {
+    let permissions = permissions.map(|list| json(&list)).transpose()?;
+    tx.write(UPDATE_OPERATOR, values![id, permissions], Rows::One).await.map(drop)
 }

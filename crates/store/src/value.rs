@@ -28,6 +28,19 @@ pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|_| StoreError::corrupt("a value cannot be written as JSON"))
 }
 
+/// The pattern of texts that have this in them.
+pub(crate) fn containing(words: &str) -> String {
+    let mut pattern = String::from("%");
+    for char in words.to_ascii_lowercase().chars() {
+        if matches!(char, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(char);
+    }
+    pattern.push('%');
+    pattern
+}
+
 macro_rules! from {
     ($($type:ty => |$value:ident| $variant:ident($some:expr);)+) => {
         $(

@@ -24,6 +24,7 @@ fn people(desk: &Desk, is_served: bool) {
     assert_eq!(held["data"].as_array().map(Vec::len), Some(1));
 
     members(desk, &account, text(&ann, "id"), is_served);
+    operators(desk);
     assert_eq!(desk.json(&["users", "disable", "ann@example.com"])["status"], "disabled");
     assert_eq!(desk.json(&["users", "enable", "ann@example.com"])["status"], "active");
     assert_eq!(desk.run(&["users", "reset-2fa", "ann@example.com"]).code, 1, "none is on");
@@ -65,6 +66,19 @@ fn members(desk: &Desk, account: &str, ann: &str, is_served: bool) {
         assert!(refused.code == 1 && refused.stderr.contains("public_url"), "{refused:?}");
     }
     assert_eq!(desk.json(&["members", "invitations", account])["data"], json!([]));
+}
+
+fn operators(desk: &Desk) {
+    let eve = ["users", "create", "eve@example.com", "--operator", "--password-stdin"];
+    let eve = desk.run_with(&eve, "plum tractor ode\n").json();
+    assert_eq!((&eve["operator_permissions"], &eve["memberships"]), (&json!(["*"]), &json!([])));
+    let some = ["users", "promote", "ann@example.com", "--permission", "audit:read", "--permission", "accounts:read"];
+    assert_eq!(desk.json(&some)["operator_permissions"], json!(["accounts:read", "audit:read"]));
+    assert_eq!(desk.json(&["users", "promote", "ann@example.com"])["operator_permissions"], json!(["*"]));
+    assert_eq!(desk.json(&["users", "demote", "ann@example.com"])["operator_permissions"], Value::Null);
+    assert_eq!(desk.run(&["users", "demote", "ann@example.com"]).code, 1, "she is none");
+    desk.run(&["users", "create", "bo@example.com"]).fails(2, "--account");
+    desk.run(&["users", "setup-link"]).fails(1, "there is an operator who can log in");
 }
 
 #[test]

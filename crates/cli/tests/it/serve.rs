@@ -168,6 +168,37 @@ fn only_one_server_runs_on_a_folder() {
     desk.run(&["serve", "--listen", "127.0.0.1:0"]).fails(1, &server.url);
 }
 
+/// What a link in a text leads to, within a server.
+fn link_in(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("/setup?token=")?;
+    let token = rest.split(|char: char| !(char.is_ascii_alphanumeric() || "-_".contains(char))).next()?;
+    Some(format!("/setup?token={token}"))
+}
+
+#[test]
+fn the_first_start_prints_a_set_up_link_and_the_next_ones_do_not() {
+    let (mut desk, key) = Desk::with_config();
+    let server = desk.serve();
+    until("the link is printed", || link_in(&desk.log("serve.log")).is_some());
+    let log = desk.log("serve.log");
+    let link = link_in(&log).unwrap();
+    assert!(log.contains(&format!("{}{link}", server.url)), "{log}");
+    let page = |path: &str| match ureq::get(format!("{}{path}", server.url)).call() {
+        Ok(mut answer) => (200, answer.body_mut().read_to_string().unwrap()),
+        Err(ureq::Error::StatusCode(status)) => (status, String::new()),
+        Err(other) => panic!("{other:?}"),
+    };
+    assert!(page(&link).1.contains("The first operator"));
+    desk.set("KEYWRIGHT_API_KEY", &key);
+    let printed = desk.run(&["users", "setup-link"]);
+    assert_eq!((printed.code, printed.stdout.lines().count()), (0, 1), "{printed:?}");
+    assert_eq!(page(&link).0, 404, "a newer one took its place");
+    assert_eq!(page(&link_in(&printed.stdout).unwrap()).0, 200);
+    assert_eq!(server.terminate().0, Some(0));
+    desk.serve().terminate();
+    assert_eq!(desk.log("serve.log").matches("/setup?token=").count(), 1);
+}
+
 #[test]
 fn the_log_is_json_where_asked() {
     let (desk, _) = Desk::with_config();
@@ -175,7 +206,6 @@ fn the_log_is_json_where_asked() {
     std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "\nlog_format = \"json\"\n").unwrap();
     let server = desk.serve();
     server.terminate();
-    for line in desk.log("serve.log").lines() {
-        assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
-    }
+    let lines: Vec<Value> = desk.log("serve.log").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().any(|line| line["setup_link"].as_str().is_some_and(|link| link.contains("/setup?token="))));
 }

@@ -5,6 +5,7 @@ use axum::response::Response;
 use keywright_app::error::Error;
 use keywright_core::account::AccountChange;
 use keywright_core::id::AccountId;
+use keywright_store::accounts::AccountFilter;
 
 use super::page::{Page, Paging, cursor, limit, query};
 use super::view::AccountView;
@@ -34,7 +35,9 @@ pub(crate) async fn list(
 ) -> Result<axum::Json<Page<AccountView>>, Problem> {
     let asked: Paging = query(text.as_deref())?;
     let limit = limit(asked.limit)?;
-    let accounts = server.app.list_accounts(&who.caller, cursor(asked.cursor.as_deref())?, limit + 1).await?;
+    let after = cursor(asked.cursor.as_deref())?;
+    let filter = AccountFilter { after, limit: i64::from(limit) + 1, ..AccountFilter::default() };
+    let accounts = server.app.list_accounts(&who.caller, filter).await?;
     Ok(axum::Json(Page::of(accounts, limit, |account| account.id.to_string(), Into::into)))
 }
 

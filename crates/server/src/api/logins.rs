@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
 use keywright_app::error::Error;
-use keywright_app::logins::{Attempt, LoggedIn, Tokens};
+use keywright_app::logins::{Attempt, Entry, LoggedIn, Tokens};
 use keywright_core::id::AccountId;
 use serde::Deserialize;
 use serde_json::json;
@@ -40,7 +40,7 @@ pub(crate) async fn log_in(
             return Err(Error::invalid("challenge", "stands for email and password: send it with a code alone").into());
         }
     };
-    match server.app.log_in(attempt, body.code.as_deref(), body.account_id, place).await? {
+    match server.app.log_in(attempt, body.code.as_deref(), Entry::Account(body.account_id), place).await? {
         LoggedIn::In(tokens) => Ok(shown(&tokens)),
         LoggedIn::NeedsCode { challenge, expires_at } => {
             let detail = "send the same again with `code`, or the challenge with `code`: six digits from the \

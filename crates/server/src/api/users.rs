@@ -6,12 +6,15 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
+use keywright_app::error::Error;
 use keywright_app::sessions::Begun;
-use keywright_app::users::Person;
+use keywright_app::users::{NewPerson, Person};
 use keywright_core::id::{AccountId, SessionId, UserId};
 use keywright_core::member::MemberRole;
+use keywright_core::secret::PlainKey;
 use keywright_core::session::{Method, Session};
 use keywright_core::time::{Span, Time};
+use keywright_store::users::UserFilter;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -24,9 +27,10 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateUser {
     email: String,
-    account_id: AccountId,
-    role: MemberRole,
+    account_id: Option<AccountId>,
+    role: Option<MemberRole>,
     password: Option<String>,
+    operator_permissions: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -37,6 +41,7 @@ pub(crate) struct UserView {
     second_factor: bool,
     status: &'static str,
     memberships: Vec<Membership>,
+    operator_permissions: Option<Vec<String>>,
     created_at: Time,
 }
 
@@ -56,6 +61,7 @@ impl From<Person> for UserView {
             status: if user.disabled_at.is_some() { "disabled" } else { "active" },
             email: user.email,
             memberships: memberships.collect(),
+            operator_permissions: user.operator,
             created_at: user.created_at,
         }
     }
@@ -67,8 +73,16 @@ pub(crate) async fn create(
     who: Who,
     Json(body): Json<CreateUser>,
 ) -> Result<(StatusCode, axum::Json<UserView>), Problem> {
-    let CreateUser { email, account_id, role, password } = body;
-    let person = server.app.create_user(&who.caller, account_id, &email, password.as_deref(), role).await?;
+    let CreateUser { email, account_id, role, password, operator_permissions } = body;
+    let member = match (account_id, role) {
+        (Some(account), Some(role)) => Some((account, role)),
+        (None, None) => None,
+        (Some(_), None) => return Err(Error::invalid("role", "is required with account_id").into()),
+        (None, Some(_)) => return Err(Error::invalid("account_id", "is required with role").into()),
+    };
+    let new =
+        NewPerson { email: &email, password: password.as_deref(), member, operator: operator_permissions.as_deref() };
+    let person = server.app.create_user(&who.caller, new).await?;
     Ok((StatusCode::CREATED, axum::Json(person.into())))
 }
 
@@ -89,7 +103,8 @@ pub(crate) async fn list(
     let asked: ListUsers = query(text.as_deref())?;
     let limit = limit(asked.limit)?;
     let after = cursor(asked.cursor.as_deref())?;
-    let people = server.app.list_users(&who.caller, asked.email.as_deref(), after, limit + 1).await?;
+    let filter = UserFilter { after, limit: i64::from(limit) + 1, ..UserFilter::default() };
+    let people = server.app.list_users(&who.caller, asked.email.as_deref(), &filter).await?;
     Ok(axum::Json(Page::of(people, limit, |person| person.user.id.to_string(), Into::into)))
 }
 
@@ -114,6 +129,40 @@ pub(crate) async fn enable(
     Id(id): Id,
 ) -> Result<axum::Json<UserView>, Problem> {
     Ok(axum::Json(server.app.set_user_disabled(&who.caller, user_id(&id), false).await?.into()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Promote {
+    operator_permissions: Option<Vec<String>>,
+}
+
+/// `POST /v1/users/{id}/promote`
+pub(crate) async fn promote(
+    State(server): State<Server>,
+    who: Who,
+    Id(id): Id,
+    Json(body): Json<Promote>,
+) -> Result<axum::Json<UserView>, Problem> {
+    let permissions = body.operator_permissions.unwrap_or_else(|| vec!["*".into()]);
+    Ok(axum::Json(server.app.promote_user(&who.caller, user_id(&id), &permissions).await?.into()))
+}
+
+/// `POST /v1/users/{id}/demote`
+pub(crate) async fn demote(
+    State(server): State<Server>,
+    who: Who,
+    Id(id): Id,
+) -> Result<axum::Json<UserView>, Problem> {
+    Ok(axum::Json(server.app.demote_user(&who.caller, user_id(&id)).await?.into()))
+}
+
+/// `POST /v1/users/setup-link`
+pub(crate) async fn issue_setup_link(State(server): State<Server>, who: Who) -> Result<Response, Problem> {
+    let issued = server.app.issue_setup_link(&who.caller).await?;
+    let url = issued.url.as_ref().map(PlainKey::reveal);
+    let body = json!({ "token": issued.token.reveal(), "url": url, "expires_at": issued.expires_at });
+    Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], axum::Json(body)).into_response())
 }
 
 /// `DELETE /v1/users/{id}/2fa`

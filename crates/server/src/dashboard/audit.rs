@@ -7,6 +7,7 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use keywright_app::error::Error;
 use keywright_core::audit::AuditRow;
+use keywright_core::time::Time;
 use keywright_store::audit::AuditFilter;
 use serde::Deserialize;
 
@@ -48,14 +49,35 @@ impl Asked {
     }
 }
 
-struct RowLook {
-    seq: i64,
-    at: Moment,
-    actor: String,
-    action: String,
-    target: String,
-    detail: String,
-    request_id: String,
+/// A row as lists show it.
+pub(super) struct RowLook {
+    pub(super) seq: i64,
+    pub(super) at: Moment,
+    pub(super) actor: String,
+    pub(super) action: String,
+    pub(super) target: String,
+    /// Rows about the same are asked for with this.
+    pub(super) about: String,
+    pub(super) account: String,
+    pub(super) detail: String,
+    pub(super) request_id: String,
+}
+
+impl RowLook {
+    /// `own` is the name of whoever looks.
+    pub(super) fn new(row: AuditRow, own: &str, now: Time) -> Self {
+        Self {
+            seq: row.seq,
+            at: Moment::new(row.at, now),
+            actor: if row.actor == own { "you".into() } else { row.actor },
+            action: row.action,
+            about: query(&[("target", &row.target)]),
+            target: row.target,
+            account: row.account.map(|id| id.to_string()).unwrap_or_default(),
+            detail: pretty(&row.detail),
+            request_id: row.request_id.unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Template)]
@@ -90,18 +112,9 @@ pub(crate) async fn list(
         _ => String::new(),
     };
     let own = visitor.caller.actor.name();
-    let look = |row: AuditRow| RowLook {
-        seq: row.seq,
-        at: Moment::new(row.at, now),
-        actor: if row.actor == own { "you".into() } else { row.actor },
-        action: row.action,
-        target: row.target,
-        detail: pretty(&row.detail),
-        request_id: row.request_id.unwrap_or_default(),
-    };
     let log = Log {
         frame: visitor.frame(&server, "audit", ""),
-        rows: rows.into_iter().map(look).collect(),
+        rows: rows.into_iter().map(|row| RowLook::new(row, &own, now)).collect(),
         export: query(&[("target", &asked.target), ("action", &asked.action)]),
         next,
         asked,

@@ -91,7 +91,8 @@ fn is_from_a_page_of_ours(headers: &HeaderMap, options: &Options) -> bool {
     if site.is_some_and(|site| site != "same-origin") {
         return false;
     }
-    let Some(origin) = text(ORIGIN.as_str()) else { return site.is_some() };
+    // A page that sends no referrer sends no origin either (the Fetch standard, append a request `Origin` header).
+    let Some(origin) = text(ORIGIN.as_str()).filter(|origin| *origin != "null") else { return site.is_some() };
     let is_public = options.public_url.as_deref().is_some_and(|url| origin_of(url) == Some(origin));
     let authority = origin.split_once("://").map(|(_, authority)| authority);
     is_public || (authority.is_some() && authority == text(HOST.as_str()))
@@ -128,6 +129,8 @@ mod tests {
         assert!(is(&[("host", "10.0.0.1:8700"), ("origin", "https://keys.example.com")]), "a proxy changes the host");
         assert!(is(&[("host", "127.0.0.1:8700"), ("origin", "http://127.0.0.1:8700")]));
         assert!(is(&[host, ("sec-fetch-site", "same-origin")]));
+        assert!(is(&[host, ("sec-fetch-site", "same-origin"), ("origin", "null")]), "a page without a referrer");
+        assert!(!is(&[host, ("sec-fetch-site", "cross-site"), ("origin", "null")]));
         for origin in ["https://evil.example", "null", "https://keys.example.com.evil.example", "", "keys.example.com"]
         {
             assert!(!is(&[host, ("origin", origin)]), "{origin}");

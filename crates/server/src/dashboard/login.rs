@@ -6,12 +6,12 @@ use axum::response::Response;
 use http::StatusCode;
 use http::header::SET_COOKIE;
 use keywright_app::error::Error;
-use keywright_app::logins::{Attempt, LoggedIn};
+use keywright_app::logins::{Attempt, Entry, LoggedIn};
 use keywright_core::session::Session;
 
 use super::kept::{self, Kept};
 use super::look::sentence;
-use super::{Form, HOME, Visitor, cookie, is_ours, page, see, service};
+use super::{Form, HOME, Person, cookie, is_ours, page, see, service};
 use crate::Server;
 use crate::extract::Origin;
 use crate::problem::Problem;
@@ -51,7 +51,7 @@ impl Login {
 /// `GET /dashboard/login`
 pub(crate) async fn login(
     State(server): State<Server>,
-    visitor: Result<Visitor, Response>,
+    visitor: Result<Person, Response>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let asked = query.unwrap_or_default();
@@ -83,7 +83,7 @@ pub(crate) async fn log_in(
         return page(StatusCode::UNPROCESSABLE_ENTITY, &Login { challenge: challenge.into(), wrong, ..again });
     }
     again.email = form.text("email").into();
-    match server.app.log_in(attempt, code, None, place).await {
+    match server.app.log_in(attempt, code, Entry::Pages, place).await {
         Ok(LoggedIn::In(tokens)) if again.kept.is_empty() => enter(&server, &tokens.session, see(&again.next)),
         Ok(LoggedIn::In(tokens)) => {
             let kept = Kept { service: again.service, path: again.next, fields: again.kept };
@@ -108,7 +108,7 @@ fn told(error: &Error) -> String {
 }
 
 /// Has the browser keep a session with an answer.
-fn enter(server: &Server, session: &Session, mut response: Response) -> Result<Response, Problem> {
+pub(super) fn enter(server: &Server, session: &Session, mut response: Response) -> Result<Response, Problem> {
     let seconds = session.ends_at.since(session.created_at) / 1_000;
     let kept = cookie::keep(&server.app.browser_cookie(session), seconds);
     let kept = kept.ok_or_else(|| Error::Internal("a session has no cookie".into()))?;
@@ -119,7 +119,7 @@ fn enter(server: &Server, session: &Session, mut response: Response) -> Result<R
 /// `POST /dashboard/account`
 pub(crate) async fn switch(
     State(server): State<Server>,
-    visitor: Visitor,
+    visitor: Person,
     Origin(place): Origin,
     form: Form,
 ) -> Result<Response, Problem> {
@@ -131,7 +131,7 @@ pub(crate) async fn switch(
 /// `POST /dashboard/logout`
 pub(crate) async fn log_out(
     State(server): State<Server>,
-    visitor: Result<Visitor, Response>,
+    visitor: Result<Person, Response>,
     _form: Form,
 ) -> Result<Response, Problem> {
     if let Ok(visitor) = visitor {

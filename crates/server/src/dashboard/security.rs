@@ -10,7 +10,7 @@ use keywright_core::totp::qr_svg;
 use zeroize::Zeroizing;
 
 use super::look::Mistakes;
-use super::{Form, Frame, Visitor, page, see};
+use super::{Form, Frame, Person, page, see};
 use crate::Server;
 use crate::extract::Origin;
 use crate::problem::Problem;
@@ -36,7 +36,7 @@ struct Security {
 
 const FIELDS: [&str; 3] = ["password", "new_password", "code"];
 
-async fn about(server: &Server, visitor: &Visitor, notice: &'static str) -> Result<Security, Error> {
+async fn about(server: &Server, visitor: &Person, notice: &'static str) -> Result<Security, Error> {
     let (person, codes_left) = server.app.get_self(&visitor.caller).await?;
     let is_on = person.user.second_factor_at.is_some();
     let pending = if is_on { None } else { server.app.pending_factor(&visitor.caller).await.ok() };
@@ -58,11 +58,14 @@ async fn about(server: &Server, visitor: &Visitor, notice: &'static str) -> Resu
 /// `GET /dashboard/security`
 pub(crate) async fn show(
     State(server): State<Server>,
-    visitor: Visitor,
+    visitor: Person,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let notice = match query.as_deref() {
         Some("done=password") => "You have another password. Every other session of yours has ended.",
+        Some("done=set-up") => {
+            "You are the operator of this server. Turn your second factor on now: whoever has your password may do everything."
+        }
         Some("done=off") => "The second factor is off. A password alone lets somebody in now.",
         _ => "",
     };
@@ -70,7 +73,7 @@ pub(crate) async fn show(
 }
 
 /// The page again, with what is wrong in one of its forms.
-async fn again(server: &Server, visitor: &Visitor, form: &'static str, error: Error) -> Result<Response, Problem> {
+async fn again(server: &Server, visitor: &Person, form: &'static str, error: Error) -> Result<Response, Problem> {
     let beside = match error {
         Error::LoginFailed => Some(("password", "is not your present password")),
         Error::CodeWrong => Some(("code", "is wrong, or was used before: wait for the next one")),
@@ -96,7 +99,7 @@ async fn again(server: &Server, visitor: &Visitor, form: &'static str, error: Er
 /// `POST /dashboard/security/password`
 pub(crate) async fn change_password(
     State(server): State<Server>,
-    visitor: Visitor,
+    visitor: Person,
     Origin(place): Origin,
     form: Form,
 ) -> Result<Response, Problem> {
@@ -108,7 +111,7 @@ pub(crate) async fn change_password(
 }
 
 /// `POST /dashboard/security/2fa/setup`
-pub(crate) async fn set_up(State(server): State<Server>, visitor: Visitor, _form: Form) -> Result<Response, Problem> {
+pub(crate) async fn set_up(State(server): State<Server>, visitor: Person, _form: Form) -> Result<Response, Problem> {
     match server.app.set_up_factor(&visitor.caller).await {
         Ok(_) => Ok(see("/dashboard/security#second-factor")),
         Err(error) => again(&server, &visitor, "factor", error).await,
@@ -116,7 +119,7 @@ pub(crate) async fn set_up(State(server): State<Server>, visitor: Visitor, _form
 }
 
 /// `GET /dashboard/security/2fa/qr.svg`
-pub(crate) async fn picture(State(server): State<Server>, visitor: Visitor) -> Result<Response, Problem> {
+pub(crate) async fn picture(State(server): State<Server>, visitor: Person) -> Result<Response, Problem> {
     let enrolment = server.app.pending_factor(&visitor.caller).await?;
     let picture = qr_svg(&enrolment.url).ok_or_else(|| Error::Internal("a picture could not be drawn".into()))?;
     let headers = [
@@ -137,7 +140,7 @@ struct Codes {
     file: Zeroizing<String>,
 }
 
-fn shown(server: &Server, visitor: &Visitor, codes: Vec<Zeroizing<String>>) -> Result<Response, Problem> {
+fn shown(server: &Server, visitor: &Person, codes: Vec<Zeroizing<String>>) -> Result<Response, Problem> {
     let lines: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
     let file = Zeroizing::new(lines.join("%0A"));
     page(StatusCode::OK, &Codes { frame: visitor.frame(server, "security", ""), codes, file })
@@ -146,7 +149,7 @@ fn shown(server: &Server, visitor: &Visitor, codes: Vec<Zeroizing<String>>) -> R
 /// `POST /dashboard/security/2fa/start`
 pub(crate) async fn start(
     State(server): State<Server>,
-    visitor: Visitor,
+    visitor: Person,
     Origin(place): Origin,
     form: Form,
 ) -> Result<Response, Problem> {
@@ -159,7 +162,7 @@ pub(crate) async fn start(
 /// `POST /dashboard/security/2fa/codes`
 pub(crate) async fn renew_codes(
     State(server): State<Server>,
-    visitor: Visitor,
+    visitor: Person,
     Origin(place): Origin,
     form: Form,
 ) -> Result<Response, Problem> {
@@ -172,7 +175,7 @@ pub(crate) async fn renew_codes(
 /// `POST /dashboard/security/2fa/disable`
 pub(crate) async fn stop(
     State(server): State<Server>,
-    visitor: Visitor,
+    visitor: Person,
     Origin(place): Origin,
     form: Form,
 ) -> Result<Response, Problem> {

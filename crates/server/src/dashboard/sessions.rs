@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::StatusCode;
 
 use super::look::Moment;
-use super::{Form, Frame, Visitor, page, see};
+use super::{Form, Frame, Person, page, see};
 use crate::Server;
 use crate::extract::Id;
 use crate::problem::Problem;
@@ -34,7 +34,7 @@ struct List {
 /// `GET /dashboard/sessions`
 pub(crate) async fn list(
     State(server): State<Server>,
-    visitor: Visitor,
+    visitor: Person,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let now = server.app.now();
@@ -59,7 +59,7 @@ pub(crate) async fn list(
 /// `POST /dashboard/sessions/{id}/end`
 pub(crate) async fn end(
     State(server): State<Server>,
-    visitor: Visitor,
+    visitor: Person,
     Id(id): Id,
     _form: Form,
 ) -> Result<Response, Problem> {
@@ -70,7 +70,7 @@ pub(crate) async fn end(
 /// `POST /dashboard/sessions/end-others`
 pub(crate) async fn end_others(
     State(server): State<Server>,
-    visitor: Visitor,
+    visitor: Person,
     _form: Form,
 ) -> Result<Response, Problem> {
     server.app.end_other_sessions(&visitor.caller).await?;

@@ -120,6 +120,7 @@ pub(super) fn needed(needs: Needs) -> String {
         Needs::Nothing => String::new(),
         Needs::Key => "\n\nAny key that works.".into(),
         Needs::Browser => "\n\nFor people: a session, shown by a browser.".into(),
+        Needs::Desk(_) => "\n\nFor operators: a session, shown by a browser.".into(),
         Needs::Session => "\n\nFor people: a session's access token.".into(),
         Needs::Permission(permission) => format!("\n\nNeeds the permission `{permission}`."),
         Needs::Operator(permission) => format!("\n\nFor operators. Needs the permission `{permission}`."),

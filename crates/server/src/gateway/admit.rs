@@ -12,7 +12,7 @@ use keywright_app::holding::Held;
 use keywright_app::verify::{Ask, Verdict, Verified, Want};
 use keywright_core::audit::Actor;
 use keywright_core::policy::Policy;
-use keywright_core::route::{Route, Toll};
+use keywright_core::route::{Route, Toll, host_of, plain_path};
 use keywright_core::time::Span;
 use keywright_core::verify::Outcome;
 
@@ -69,13 +69,61 @@ fn is_preflight(parts: &Parts) -> bool {
         && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-fn kind_of<'p>(policy: &'p Policy, key: &[u8]) -> Option<&'p str> {
+pub(crate) fn kind_of<'p>(policy: &'p Policy, key: &[u8]) -> Option<&'p str> {
     let (number, _) = policy.read(key, true)?;
     policy.kind_at(number).map(|kind| kind.name.as_str())
 }
 
 fn takes(route: &Route, kind: &str) -> bool {
     route.kinds.iter().any(|listed| listed == kind)
+}
+
+/// What is asked of a key of this kind.
+fn wanted<'p>(route: &Route, toll: &'p Toll, kind: Option<&str>) -> Want<'p> {
+    match kind {
+        // Of no permission at all any one is never met: a key that may not pass is refused before it spends anything.
+        Some(kind) if !takes(route, kind) => Want::Any(&[]),
+        _ if toll.permissions.is_empty() => Want::Nothing,
+        _ => Want::Any(&toll.permissions),
+    }
+}
+
+/// What the gate would ask of a key for a request.
+pub(crate) struct Meant<'p> {
+    pub(crate) route: &'p Route,
+    pub(crate) toll: &'p Toll,
+    pub(crate) want: Want<'p>,
+    /// Whether keys of this kind may pass at all.
+    pub(crate) takes_kind: bool,
+}
+
+/// What the gate would ask of a key of this kind for a request of this method, at a path or a whole address.
+///
+/// # Errors
+/// Why it would ask nothing, in words that go on from the field's name.
+pub(crate) fn meant<'p>(
+    policy: &'p Policy,
+    kind: Option<&str>,
+    method: &str,
+    place: &str,
+) -> Result<Meant<'p>, String> {
+    let place = place.split(['?', '#']).next().unwrap_or_default();
+    let (host, path) = match place.split_once("://") {
+        Some((_, rest)) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None => ("", place),
+    };
+    let host = host_of(host).trim_end_matches('.').to_ascii_lowercase();
+    let plain = plain_path(if path.is_empty() { "/" } else { path });
+    let plain = plain.map_err(|detail| format!("has two readings, or none: {detail}"))?;
+    let group = policy.routes_for(&host, &plain);
+    let of_kind = group.iter().find(|route| kind.is_none_or(|kind| takes(route, kind)));
+    let route = of_kind.or(group.first()).ok_or("is one that no route of the gate is for")?;
+    let toll = route.toll(method).ok_or_else(|| {
+        let listed: Vec<&str> = route.methods.iter().map(|(method, _)| method.as_str()).collect();
+        format!("is one that takes {} alone", listed.join(", "))
+    })?;
+    let takes_kind = kind.is_none_or(|kind| takes(route, kind));
+    Ok(Meant { route, toll, want: wanted(route, toll, kind), takes_kind })
 }
 
 /// Whether a credential may pass, and as whom. This counts, spends and locks as any verification does.
@@ -98,12 +146,7 @@ pub(super) async fn admit(
             Ok(person(&caller))
         }
         Presented::Key(key) => {
-            // Of no permission at all any one is never met: a key that may not pass is refused before it spends anything.
-            let want = match kind_of(&world.policy, key) {
-                Some(kind) if !takes(route, kind) => Want::Any(&[]),
-                _ if toll.permissions.is_empty() => Want::Nothing,
-                _ => Want::Any(&toll.permissions),
-            };
+            let want = wanted(route, toll, kind_of(&world.policy, key));
             let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
             let ask = Ask { ip, user_agent, want, cost: toll.cost, ..Ask::default() };
             let verdict = server.app.verify(key, &ask).await.map_err(stopped)?;

@@ -1,5 +1,7 @@
 //! A browser that keeps one cookie, sends forms as browsers do, and runs no script.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use serde_json::json;
 
 use crate::harness::{Answer, PASSWORD, TestServer, text};
@@ -26,6 +28,17 @@ impl<'s> Browser<'s> {
         let mut browser = Self::new(server);
         browser.log_in(&email, PASSWORD).await.leads_to("/dashboard/keys");
         (browser, account)
+    }
+
+    /// An operator who has logged in, belongs to no account, and may do this.
+    pub(crate) async fn operator(server: &'s TestServer, permissions: &[&str]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let email = format!("operator{}@example.com", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let person = json!({ "email": email, "password": PASSWORD, "operator_permissions": permissions });
+        server.post("/v1/users", &person).send().await.is(201);
+        let mut browser = Self::new(server);
+        browser.log_in(&email, PASSWORD).await.leads_to("/dashboard/keys");
+        browser
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -127,10 +127,13 @@ async fn a_pasted_key_stays_in_no_address_and_on_no_page() {
 #[tokio::test]
 async fn what_changes_something_comes_from_a_page_of_ours() {
     let server = TestServer::start().await;
-    let (browser, _) = Browser::of(&server, "owner").await;
+    let (browser, account) = Browser::of(&server, "owner").await;
+    let members = server.get(&format!("/v1/accounts/{account}/members")).send().await.is(200);
+    let promote = format!("/v1/users/{}/promote", text(&members["data"][0], "user_id"));
+    server.post(&promote, &json!({})).send().await.is(200);
     let (id, key) = browser.make(&[("kind", "default"), ("name", "Backup")]).await;
     let every = ROUTES.iter().filter(|route| route.method == "POST" && route.path.starts_with("/dashboard"));
-    for path in every.map(|route| route.path.replace("{id}", &id)) {
+    for path in every.map(|route| route.path.replace("{id}", &id).replace("{session_id}", &id)) {
         for origin in ["https://evil.example", "null", "https://keys.example.com.evil.example"] {
             browser.post_from(origin, &path, &[("confirm", "Backup")]).await.with(403);
         }

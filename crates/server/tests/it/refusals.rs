@@ -10,7 +10,7 @@ use self::scene::{Scene, body, takes_json};
 use crate::harness::{Answer, TestServer};
 
 /// Routes anybody may call. The list only shrinks.
-const OPEN: [(&str, &str); 32] = [
+const OPEN: [(&str, &str); 34] = [
     ("POST", "/v1/token"),
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/health"),
@@ -43,12 +43,15 @@ const OPEN: [(&str, &str); 32] = [
     ("GET", "/dashboard/forgot"),
     ("POST", "/dashboard/forgot"),
     ("POST", "/dashboard/logout"),
+    ("GET", "/setup"),
+    ("POST", "/setup"),
 ];
 
 /// Routes that need a credential.
 fn guarded() -> impl Iterator<Item = (&'static str, &'static str, Needs)> {
     // Pages send whoever has no session to the login: `dashboard.rs` walks over them.
-    let guarded = ROUTES.iter().filter(|route| ![Needs::Nothing, Needs::Browser].contains(&route.needs));
+    let is_other = |route: &&Route| matches!(route.needs, Needs::Nothing | Needs::Browser | Needs::Desk(_));
+    let guarded = ROUTES.iter().filter(move |route| !is_other(route));
     guarded.map(|Route { method, path, needs, .. }| (*method, *path, *needs))
 }
 
@@ -95,8 +98,10 @@ async fn the_open_routes_answer_without_a_credential() {
             ("POST", "/v1/token" | "/verify-email" | "/reset-password" | "/join") => 415,
             ("POST", path) if path.starts_with("/v1/auth/") => 422,
             ("GET", "/dashboard") => 303,
+            // It says that there is no such link.
+            ("GET", "/setup") => 404,
             // A form comes from a page of ours.
-            ("POST", path) if path.starts_with("/dashboard/") => 403,
+            ("POST", path) if path.starts_with("/dashboard/") || path == "/setup" => 403,
             ("POST", _) => 201,
             _ => 200,
         };
@@ -151,7 +156,7 @@ async fn a_key_without_the_permission_is_refused_on_every_route_that_needs_one()
             Needs::Permission(needed) | Needs::Operator(needed) => needed,
             // No key is a person, whatever it may do.
             Needs::Session => "",
-            Needs::Key | Needs::Nothing | Needs::Browser => continue,
+            Needs::Key | Needs::Nothing | Needs::Browser | Needs::Desk(_) => continue,
         };
         let others: Vec<&str> = MANAGEMENT.iter().map(|(name, _)| *name).filter(|name| *name != needed).collect();
         for key in [&scene.server.operator_with(&others).await, &bare] {
@@ -197,7 +202,7 @@ async fn the_one_permission_a_route_names_is_enough_for_it() {
                 }
                 token
             }
-            Needs::Key | Needs::Nothing | Needs::Browser => scene.server.operator_with(&[]).await,
+            Needs::Key | Needs::Nothing | Needs::Browser | Needs::Desk(_) => scene.server.operator_with(&[]).await,
         };
         let answer = scene.server.call(method, &path).by(&key).carrying(&body(method, route)).send().await;
         let is_proof = answer.body["code"] == "LOGIN_FAILED" || answer.body["code"] == "SECOND_FACTOR_WRONG";
@@ -250,7 +255,8 @@ async fn another_accounts_id_answers_byte_for_byte_as_a_missing_one() {
     let (_, caller) = server.key_of(&own, json!({ "permissions": ["*"] })).await.pair();
     let bearer = format!("Bearer {caller}");
     let headers = [("authorization", bearer.as_str()), ("x-request-id", "req_of_a_test")];
-    let about_things = |route: &&Route| route.path.contains("{id}") && route.needs != Needs::Browser;
+    let is_page = |needs| matches!(needs, Needs::Browser | Needs::Desk(_));
+    let about_things = |route: &&Route| route.path.contains("{id}") && !is_page(route.needs);
     for Route { method, path: route, needs, .. } in ROUTES.iter().filter(about_things) {
         let prefix = match *route {
             route if route.starts_with("/v1/sessions") => "ses",

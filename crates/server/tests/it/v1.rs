@@ -9,6 +9,7 @@ mod kept;
 mod keys;
 mod logins;
 mod members;
+mod operators;
 mod registration;
 mod registry;
 mod revoke;

@@ -1,9 +1,9 @@
 //! Accounts.
 
-use keywright_core::account::{Profile, Standing, Subscription};
+use keywright_core::account::{Account, Profile, Standing, Subscription};
 use keywright_core::id::AccountId;
 use keywright_store::StoreError;
-use keywright_store::accounts::{find_account, insert_account, list_accounts, update_account};
+use keywright_store::accounts::{AccountFilter, find_account, insert_account, list_accounts, update_account};
 use keywright_store::testing::Fresh;
 
 use crate::on_both_engines;
@@ -15,6 +15,7 @@ on_both_engines! {
     an_id_is_taken_once,
     a_change_names_its_version,
     pages_follow_each_other,
+    accounts_are_found_by_what_is_known_of_them_and_by_how_they_stand,
     what_an_earlier_release_writes_reads_as_an_account_of_which_little_is_known,
 }
 
@@ -71,13 +72,44 @@ async fn pages_follow_each_other(fresh: &Fresh) {
     let mut seen = Vec::new();
     let mut after = Some(AccountId::OPERATOR);
     loop {
-        let page = list_accounts(&fresh.db, after, 2).await.unwrap();
+        let filter = AccountFilter { after, limit: 2, ..AccountFilter::default() };
+        let page = list_accounts(&fresh.db, &filter).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         seen.extend(page.into_iter().map(|account| account.id.bits()));
     }
     assert_eq!(seen, [1, 2, 3, 4, 5]);
-    assert_eq!(list_accounts(&fresh.db, None, 1).await.unwrap()[0].id, AccountId::OPERATOR);
+    let first = AccountFilter { limit: 1, ..AccountFilter::default() };
+    assert_eq!(list_accounts(&fresh.db, &first).await.unwrap()[0].id, AccountId::OPERATOR);
+}
+
+async fn accounts_are_found_by_what_is_known_of_them_and_by_how_they_stand(fresh: &Fresh) {
+    with_accounts(&fresh.db, 3).await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    let mut second = Account { name: "Nygaard & 100% AS".into(), standing: Standing::Suspended, ..account(2) };
+    second.profile.company = "Norsk Regnesentral".into();
+    update_account(&mut tx, &second).await.unwrap();
+    tx.commit().await.unwrap();
+    let find = async |words: &str, standing| {
+        let words = Some(words.to_owned()).filter(|words| !words.is_empty());
+        let filter = AccountFilter { words, standing, after: Some(AccountId::OPERATOR), limit: 10 };
+        list_accounts(&fresh.db, &filter).await.unwrap().iter().map(|account| account.id.bits()).collect::<Vec<_>>()
+    };
+    for (words, found) in [
+        ("nygaard &", vec![2]),
+        ("100%", vec![2]),
+        ("%", vec![2]),
+        ("_", vec![1, 2, 3]),
+        ("REGNESENTRAL", vec![2]),
+        ("account3@", vec![3]),
+        (&account_id(1).to_string(), vec![1]),
+        ("nobody", vec![]),
+    ] {
+        assert_eq!(find(words, None).await, found, "{words}");
+    }
+    assert_eq!(find("", Some(Standing::Suspended)).await, [2]);
+    assert_eq!(find("", Some(Standing::Active)).await, [1, 3]);
+    assert_eq!(find("nygaard", Some(Standing::Active)).await, [0; 0]);
 }
 
 async fn what_an_earlier_release_writes_reads_as_an_account_of_which_little_is_known(fresh: &Fresh) {

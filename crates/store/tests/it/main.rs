@@ -19,6 +19,7 @@ mod samples;
 mod schema;
 mod secrets;
 mod sessions;
+mod setup;
 mod ssh_keys;
 mod tx;
 mod usage;

@@ -1,17 +1,17 @@
 //! Sessions.
 
 use keywright_core::account::Standing;
-use keywright_core::id::SessionId;
+use keywright_core::id::{AccountId, SessionId};
 use keywright_core::member::MemberRole;
 use keywright_core::session::{Method, Session};
 use keywright_store::StoreError;
 use keywright_store::members::{insert_member, list_memberships};
 use keywright_store::sessions::{
     Access, end_account_sessions, end_other_sessions, end_session, find_access, find_session, forget_sessions,
-    has_logged_in_from, insert_session, list_sessions, take_turn, touch_session,
+    has_logged_in_from, insert_session, list_sessions, prove_session, take_turn, touch_session,
 };
 use keywright_store::testing::Fresh;
-use keywright_store::users::{insert_user, list_users, update_disabled};
+use keywright_store::users::{UserFilter, insert_user, list_users, update_disabled, update_operator};
 
 use crate::on_both_engines;
 use crate::samples::{account_id, at, user, with_accounts};
@@ -23,6 +23,8 @@ on_both_engines! {
     all_other_sessions_end_together,
     an_address_is_known_by_a_login,
     access_needs_a_membership_and_a_person_who_is_let_in,
+    an_operator_needs_no_membership_in_the_operators_own_account,
+    a_proof_is_written_down_while_the_session_holds,
     sessions_that_hold_are_listed_newest_first,
     people_are_listed_with_their_accounts,
 }
@@ -43,6 +45,7 @@ fn session(number: u128) -> Session {
         salt: [7; 16],
         turn: 0,
         refreshed_at: None,
+        proved_at: Some(at(1)),
     }
 }
 
@@ -124,7 +127,8 @@ async fn access_needs_a_membership_and_a_person_who_is_let_in(fresh: &Fresh) {
     let mut tx = fresh.db.begin().await.unwrap();
     insert_member(&mut tx, account_id(1), user(1).id, MemberRole::Viewer, at(1)).await.unwrap();
     tx.commit().await.unwrap();
-    let access = Access { session: session(1), role: MemberRole::Viewer, standing: Standing::Active };
+    let access =
+        Access { session: session(1), role: Some(MemberRole::Viewer), standing: Standing::Active, operator: None };
     assert_eq!(find_access(&fresh.db, session(1).id).await, Ok(Some(access.clone())));
     for (since, found) in [(Some(at(9)), None), (None, Some(access))] {
         let mut tx = fresh.db.begin().await.unwrap();
@@ -132,6 +136,36 @@ async fn access_needs_a_membership_and_a_person_who_is_let_in(fresh: &Fresh) {
         tx.commit().await.unwrap();
         assert_eq!(find_access(&fresh.db, session(1).id).await, Ok(found));
     }
+}
+
+async fn an_operator_needs_no_membership_in_the_operators_own_account(fresh: &Fresh) {
+    with_sessions(fresh, 1).await;
+    let own = Session { account: AccountId::OPERATOR, ..session(2) };
+    let mut tx = fresh.db.begin().await.unwrap();
+    insert_session(&mut tx, &own).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(find_access(&fresh.db, own.id).await, Ok(None));
+    let permissions = vec!["audit:read".to_owned()];
+    for (given, found) in [(Some(permissions.clone()), true), (None, false)] {
+        let mut tx = fresh.db.begin().await.unwrap();
+        update_operator(&mut tx, user(1).id, given.as_deref()).await.unwrap();
+        tx.commit().await.unwrap();
+        let expected = Access { session: own.clone(), role: None, standing: Standing::Active, operator: given.clone() };
+        assert_eq!(find_access(&fresh.db, own.id).await, Ok(found.then_some(expected)));
+        // Elsewhere it opens nothing.
+        assert_eq!(find_access(&fresh.db, session(1).id).await, Ok(None));
+    }
+}
+
+async fn a_proof_is_written_down_while_the_session_holds(fresh: &Fresh) {
+    with_sessions(fresh, 1).await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    assert_eq!(prove_session(&mut tx, session(1).id, at(9)).await, Ok(true));
+    let proved = Session { proved_at: Some(at(9)), ..session(1) };
+    assert_eq!(find_session(&tx, proved.id).await, Ok(Some(proved)));
+    assert_eq!(prove_session(&mut tx, session(1).id, at(100)).await, Ok(false), "it is over");
+    end_session(&mut tx, session(1).id, at(10)).await.unwrap();
+    assert_eq!(prove_session(&mut tx, session(1).id, at(11)).await, Ok(false), "it was ended");
 }
 
 async fn sessions_that_hold_are_listed_newest_first(fresh: &Fresh) {
@@ -157,8 +191,10 @@ async fn people_are_listed_with_their_accounts(fresh: &Fresh) {
         insert_member(&mut tx, account_id(account), user(1).id, role, at(1)).await.unwrap();
     }
     tx.commit().await.unwrap();
-    assert_eq!(list_users(&fresh.db, None, 10).await, Ok(vec![user(1), user(2)]));
-    assert_eq!(list_users(&fresh.db, Some(user(1).id), 10).await, Ok(vec![user(2)]));
+    let all = UserFilter { limit: 10, ..UserFilter::default() };
+    assert_eq!(list_users(&fresh.db, &all).await, Ok(vec![user(1), user(2)]));
+    let after = UserFilter { after: Some(user(1).id), ..all };
+    assert_eq!(list_users(&fresh.db, &after).await, Ok(vec![user(2)]));
     let of_first = vec![(account_id(1), MemberRole::Developer), (account_id(2), MemberRole::Owner)];
     assert_eq!(list_memberships(&fresh.db, user(1).id).await, Ok(of_first));
     assert_eq!(list_memberships(&fresh.db, user(2).id).await, Ok(Vec::new()));

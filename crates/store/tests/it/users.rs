@@ -6,8 +6,9 @@ use keywright_store::StoreError;
 use keywright_store::members::insert_member;
 use keywright_store::testing::Fresh;
 use keywright_store::users::{
-    Credentials, find_credentials, find_credentials_by_email, find_pending_email, find_user, insert_user, list_users,
-    update_email, update_password, update_pending_email,
+    Credentials, UserFilter, count_operators, find_credentials, find_credentials_by_email, find_pending_email,
+    find_user, insert_user, list_users, update_disabled, update_email, update_operator, update_password,
+    update_pending_email,
 };
 
 use crate::on_both_engines;
@@ -20,6 +21,8 @@ on_both_engines! {
     any_number_of_people_have_none,
     another_address_waits_until_it_is_shown_to_be_theirs,
     a_membership_needs_both_ends_and_is_made_once,
+    operators_are_counted_who_can_log_in,
+    people_are_found_by_a_part_of_their_address,
 }
 
 async fn a_person_is_found_by_address(fresh: &Fresh) {
@@ -73,7 +76,8 @@ async fn any_number_of_people_have_none(fresh: &Fresh) {
         assert_eq!(find_user(&tx, nameless.id).await.unwrap(), Some(nameless));
     }
     tx.commit().await.unwrap();
-    assert_eq!(list_users(&fresh.db, None, 10).await.unwrap().iter().filter(|user| user.email.is_none()).count(), 2);
+    let all = UserFilter { limit: 10, ..UserFilter::default() };
+    assert_eq!(list_users(&fresh.db, &all).await.unwrap().iter().filter(|user| user.email.is_none()).count(), 2);
 }
 
 async fn a_membership_needs_both_ends_and_is_made_once(fresh: &Fresh) {
@@ -88,4 +92,41 @@ async fn a_membership_needs_both_ends_and_is_made_once(fresh: &Fresh) {
         tx.rollback_to_savepoint().await.unwrap();
     }
     tx.commit().await.unwrap();
+}
+
+async fn operators_are_counted_who_can_log_in(fresh: &Fresh) {
+    let everything = vec!["*".to_owned()];
+    let mut tx = fresh.db.begin().await.unwrap();
+    insert_user(&mut tx, &user(1), "a").await.unwrap();
+    let operator = User { operator: Some(everything.clone()), ..user(2) };
+    insert_user(&mut tx, &operator, "b").await.unwrap();
+    insert_user(&mut tx, &User { operator: Some(everything.clone()), ..user(3) }, "").await.unwrap();
+    assert_eq!(find_user(&tx, operator.id).await, Ok(Some(operator.clone())));
+    assert_eq!(count_operators(&tx).await, Ok(1), "one has no password");
+    update_operator(&mut tx, user(1).id, Some(&everything)).await.unwrap();
+    assert_eq!(count_operators(&tx).await, Ok(2));
+    update_disabled(&mut tx, user(2).id, Some(at(9))).await.unwrap();
+    update_operator(&mut tx, user(1).id, None).await.unwrap();
+    assert_eq!(count_operators(&tx).await, Ok(0));
+    assert_eq!(update_operator(&mut tx, user(9).id, None).await, Err(StoreError::Conflict));
+}
+
+async fn people_are_found_by_a_part_of_their_address(fresh: &Fresh) {
+    let mut tx = fresh.db.begin().await.unwrap();
+    for number in 1..=3 {
+        insert_user(&mut tx, &user(number), "a").await.unwrap();
+    }
+    update_operator(&mut tx, user(3).id, Some(&["audit:read".to_owned()])).await.unwrap();
+    tx.commit().await.unwrap();
+    let find = async |words: &str, operators| {
+        let words = Some(words.to_owned()).filter(|words| !words.is_empty());
+        let filter = UserFilter { words, operators, limit: 10, ..UserFilter::default() };
+        list_users(&fresh.db, &filter).await.unwrap().iter().map(|user| user.id.bits()).collect::<Vec<_>>()
+    };
+    assert_eq!(find("", false).await, [1, 2, 3]);
+    assert_eq!(find("SON2@", false).await, [2]);
+    assert_eq!(find(&user(3).id.to_string(), false).await, [3]);
+    assert_eq!(find("%", false).await, [0; 0]);
+    assert_eq!(find("", true).await, [3]);
+    assert_eq!(find("person1", true).await, [0; 0]);
 }

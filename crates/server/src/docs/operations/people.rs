@@ -8,9 +8,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/users",
         id: "createUser",
         group: "People",
-        summary: "Make a person who belongs to an account",
+        summary: "Make a person who belongs to an account, or is an operator",
         about: "Without a password they cannot log in, and operators begin their sessions. An address is one person's, in any \
-                spelling.",
+                spelling. With `operator_permissions` they are an operator, at a browser: their tokens reach their account and \
+                no further. Nobody gives more than they may do themselves.",
         body: Body::Json {
             schema: "CreateUser",
             example: r#"{"email": "ann@example.com", "account_id": "acc_01k9x3m5q7t2v4w6y8zab1cde3", "role": "developer"}"#,
@@ -56,6 +57,45 @@ pub(super) const OPERATIONS: &[Operation] = &[
         group: "People",
         summary: "Let a person in again",
         answers: &[ok("The person.", "User")],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/users/{id}/promote",
+        id: "promoteUser",
+        group: "People",
+        summary: "Make a person an operator",
+        about: "Or give an operator other permissions; `*` where none are named. It takes an operator who may do all that the \
+                person may and is to. It counts on their next request.",
+        body: Body::Json {
+            schema: "PromoteUser",
+            example: r#"{"operator_permissions": ["accounts:read", "audit:read"]}"#,
+        },
+        answers: &[ok("The person.", "User")],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/users/{id}/demote",
+        id: "demoteUser",
+        group: "People",
+        summary: "Make an operator a person like others",
+        about: "It counts on their next request.",
+        answers: &[ok("The person.", "User")],
+        conflicts: true,
+        ..PLAIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/users/setup-link",
+        id: "issueSetupLink",
+        group: "People",
+        summary: "Make a link on which the first operator chooses a password",
+        about: "As long as there is no operator who can log in. It is good for a day and for one use, and takes the place of the \
+                one before.",
+        answers: &[made("The link, this once.", "SetupLink")],
         conflicts: true,
         ..PLAIN
     },

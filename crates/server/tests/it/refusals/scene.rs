@@ -94,6 +94,7 @@ pub(super) fn body(method: &str, route: &str) -> Value {
         (_, "/v1/auth/2fa/verify") => json!({ "code": "123456" }),
         (_, "/v1/auth/2fa/disable" | "/v1/auth/2fa/backup-codes") => json!({ "password": "a" }),
         (_, "/v1/users") => json!({ "email": "eve@example.com", "account_id": NO_ACCOUNT, "role": "viewer" }),
+        (_, "/v1/users/{id}/promote") => json!({ "operator_permissions": ["users:write"] }),
         (_, "/v1/users/{id}/identities") => json!({ "issuer": "main", "subject": "eve" }),
         (_, "/v1/accounts") => json!({ "name": "Eve AS" }),
         (_, "/v1/accounts/{id}/members") => json!({ "user_id": NO_USER, "role": "viewer" }),
@@ -119,6 +120,8 @@ pub(super) fn takes_json(method: &str, route: &str) -> bool {
         "/2fa/setup",
         "/email/resend",
         "/leave",
+        "/demote",
+        "/setup-link",
     ]
     .iter()
     .any(|end| route.ends_with(end));

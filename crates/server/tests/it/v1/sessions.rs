@@ -13,7 +13,7 @@ async fn a_person_is_made_once_whatever_the_spelling_of_the_address() {
     let expected = json!({
         "id": made["id"], "email": "ann@example.com", "email_verified": true, "second_factor": false, "status": "active",
         "created_at": "2026-11-21T09:00:00.000Z",
-        "memberships": [{ "account_id": account, "role": "developer" }],
+        "memberships": [{ "account_id": account, "role": "developer" }], "operator_permissions": null,
     });
     assert_eq!(made, expected);
     server.post("/v1/users", &ann).send().await.problem(409, "CONFLICT");
