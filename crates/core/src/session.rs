@@ -90,7 +90,7 @@ impl Session {
     /// Whether its person proved who they are not long ago.
     #[must_use]
     pub fn is_proved(&self, now: Time) -> bool {
-        self.proved_at.is_some_and(|at| (0..PROOF_LIFE.millis()).contains(&now.since(at)))
+        self.proved_at.is_some_and(|at| at <= now && now.since(at) < PROOF_LIFE.millis())
     }
 
     /// Whether it still holds.
