@@ -90,7 +90,7 @@ impl Session {
     /// Whether its person proved who they are not long ago.
     #[must_use]
     pub fn is_proved(&self, now: Time) -> bool {
-        self.proved_at.is_some_and(|at| (0..PROOF_LIFE.millis()).contains(&now.since(at)))
+        self.proved_at.is_some_and(|at| at <= now && now.since(at) < PROOF_LIFE.millis())
     }
 
     /// Whether it still holds.
@@ -181,9 +181,12 @@ pub(crate) mod tests {
 
     #[test]
     fn a_proof_lasts_for_a_while_and_none_is_of_the_future() {
-        let at = |minutes| Session { proved_at: Some(NOW.after(Span::minutes(minutes))), ..session() };
-        assert!(at(0).is_proved(NOW) && at(-14).is_proved(NOW));
-        assert!(!at(-15).is_proved(NOW) && !at(1).is_proved(NOW) && !session().is_proved(NOW));
+        let at = |proved_at| Session { proved_at: Some(proved_at), ..session() };
+        assert!(at(NOW).is_proved(NOW) && at(NOW.before(Span::minutes(14))).is_proved(NOW));
+        for other in [NOW.before(PROOF_LIFE), NOW.after(Span::minutes(1))] {
+            assert!(!at(other).is_proved(NOW), "{other}");
+        }
+        assert!(!session().is_proved(NOW));
     }
 
     #[test]
