@@ -10,7 +10,7 @@ mod people;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chromiumoxide::browser::{Browser, BrowserConfig};
 use chromiumoxide::cdp::browser_protocol::browser::{PermissionDescriptor, PermissionSetting, SetPermissionParams};
@@ -18,7 +18,7 @@ use chromiumoxide::cdp::browser_protocol::emulation::{
     MediaFeature, SetDeviceMetricsOverrideParams, SetEmulatedMediaParams, SetScriptExecutionDisabledParams,
 };
 use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType, InsertTextParams};
-use chromiumoxide::cdp::browser_protocol::log::EventEntryAdded;
+use chromiumoxide::cdp::browser_protocol::log::{EventEntryAdded, LogEntryLevel};
 use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, EventExceptionThrown};
 use chromiumoxide::layout::Point;
 use chromiumoxide::page::{Page, ScreenshotParams};
@@ -30,6 +30,8 @@ use crate::harness::{PASSWORD, TestServer};
 
 /// How long a person waits for something.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// And how often they look in that time.
+const LOOKS: u32 = 1_000;
 
 /// A browser, gone with the test.
 pub(crate) struct Chromium {
@@ -84,6 +86,9 @@ impl Chromium {
         let heard = Arc::clone(&complaints);
         tokio::spawn(async move {
             while let Some(entry) = entries.next().await {
+                if matches!(entry.entry.level, LogEntryLevel::Verbose | LogEntryLevel::Info) {
+                    continue;
+                }
                 heard.lock().unwrap().push(format!("{:?}: {}", entry.entry.level, entry.entry.text));
             }
         });
@@ -138,13 +143,12 @@ impl Tab {
 
     /// Waits until an expression comes to something that is not null or false.
     async fn wait(&self, expression: &str) -> Option<Value> {
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        for _ in 0..LOOKS {
             let is = self.look(expression).await;
             if is.as_ref().is_some_and(|is| !is.is_null() && *is != Value::Bool(false)) {
                 return is;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(PATIENCE / LOOKS).await;
         }
         None
     }

@@ -66,10 +66,10 @@ async fn furnish(server: &TestServer) -> (String, String) {
 
 /// What axe finds on the page that is serious.
 async fn found(tab: &Tab, axe: &str) -> Vec<String> {
-    tab.look(&format!("{axe}; true")).await.expect("axe does not run");
+    tab.look(&format!("{axe}; true")).await.unwrap();
     let run = "axe.run(document, { resultTypes: ['violations'] }).then((found) => found.violations.map((one) =>
                  ({ id: one.id, impact: one.impact, at: one.nodes.map((node) => node.html).slice(0, 3) })))";
-    let all = tab.look(run).await.expect("axe says nothing");
+    let all = tab.look(run).await.unwrap();
     let serious = |one: &&Value| SERIOUS.contains(&text(one, "impact").as_str());
     all.as_array().unwrap().iter().filter(serious).map(ToString::to_string).collect()
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use self::client::{Client, Question};
 use super::{ask, asked, policy};
+use crate::forged::part;
 use crate::gateway::IDENTITY;
 use crate::harness::TestServer;
 
@@ -34,6 +35,19 @@ async fn whoever_may_pass_is_told_of_in_full() {
         assert!(ok.set.iter().all(|(.., appended)| *appended == Some(false)), "{:?}", ok.set);
         assert_eq!((ok.removed, ok.told), (vec!["authorization".to_owned()], vec![]));
     }
+}
+
+#[tokio::test]
+async fn what_is_signed_for_an_upstream_is_signed_here_too() {
+    let (server, key) = asked(BOTH, "assertion = true").await;
+    let question = Question::of("GET", "/t/a?c=d").header("x-keywright-assertion", "forged");
+    let ok = Client::of(&server).await.ask(question.by(&key.key)).await.allowed();
+    assert_eq!(ok.set.iter().filter(|(set, ..)| set == "x-keywright-assertion").count(), 1);
+    let claims = part(ok.set("x-keywright-assertion"), 1);
+    assert_eq!(
+        (&claims["htm"], &claims["htp"], &claims["key_id"]),
+        (&json!("GET"), &json!("/t/a?c=d"), &json!(key.id))
+    );
 }
 
 #[tokio::test]

@@ -180,12 +180,12 @@ async fn what_is_printed_for_upstreams_believes_it_of_its_own_request_alone() {
 
 #[tokio::test]
 async fn proxies_that_ask_are_given_it_too() {
-    let every = "[\"nginx\", \"caddy\", \"traefik\", \"haproxy\", \"envoy\"]";
+    let every = "[\"nginx\", \"caddy\", \"traefik\", \"haproxy\", \"envoy-http\"]";
     let server = TestServer::listening(Options::default()).await;
     let key = server.key(json!({ "permissions": ["storage:manage"] })).await;
     for (more, path) in [("assertion = true", "/t/a?b=c"), ("assertion = true\nstrip = true", "/a?b=c")] {
         server.app.reload_policy(&forward_auth::policy(every, "[\"127.0.0.1\"]", more)).unwrap();
-        for dialect in ["nginx", "caddy", "traefik", "haproxy", "envoy"] {
+        for dialect in ["nginx", "caddy", "traefik", "haproxy", "envoy-http"] {
             let asked = forward_auth::ask(&server, dialect, "PUT", "/t/a?b=c").by(&key.key).header(HEADER, "forged");
             let answer = asked.send().await.with(200);
             let claims = part(answer.header(HEADER).unwrap(), 1);
