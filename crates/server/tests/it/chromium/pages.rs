@@ -15,29 +15,55 @@ const LOOKS: [(i64, &str); 4] = [(1_280, "light"), (1_280, "dark"), (390, "light
 /// What axe calls serious enough that a page must not have it.
 const SERIOUS: [&str; 2] = ["serious", "critical"];
 
-/// Pages somebody with an account comes to, each by a name.
-fn pages(key: &str) -> Vec<(String, String)> {
-    let own = ROUTES.iter().filter(|route| route.method == "GET" && route.needs == Needs::Browser);
-    let own = own.map(|route| route.path.replace("{id}", key)).filter(|path| !path.contains('.'));
-    let open = ["/dashboard/login", "/dashboard/register", "/dashboard/forgot"].map(str::to_owned);
-    let shapes = [
-        "/dashboard/keys?find=nothing".to_owned(),
-        "/dashboard/keys/new?kind=wayscloud-service".to_owned(),
-        "/dashboard/nothing".to_owned(),
-    ];
-    // Whoever is in is not shown the login: what needs none comes first.
-    open.into_iter().chain(own).chain(shapes).map(|path| (name(&path, key), path)).collect()
+/// What is looked at.
+struct Subjects {
+    email: String,
+    account: String,
+    user: String,
+    key: String,
 }
 
-fn name(path: &str, key: &str) -> String {
-    let plain: String =
-        path.replace(key, "one").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    plain.trim_matches('-').trim_start_matches("dashboard-").to_owned()
+impl Subjects {
+    /// The id that stands in a path.
+    fn of(&self, path: &str) -> &str {
+        if path.contains("/operator/accounts/") {
+            &self.account
+        } else if path.contains("/operator/users/") {
+            &self.user
+        } else {
+            &self.key
+        }
+    }
+
+    /// Pages somebody comes to who has an account and is an operator, each by a name.
+    fn pages(&self) -> Vec<(String, String)> {
+        let is_page = |needs| matches!(needs, Needs::Browser | Needs::Desk(_));
+        let own = ROUTES.iter().filter(|route| route.method == "GET" && is_page(route.needs));
+        let own = own.map(|route| route.path.replace("{id}", self.of(route.path))).filter(|path| !path.contains('.'));
+        let open = ["/dashboard/login", "/dashboard/register", "/dashboard/forgot"].map(str::to_owned);
+        let shapes = [
+            "/dashboard/keys?find=nothing".to_owned(),
+            "/dashboard/keys/new?kind=wayscloud-service".to_owned(),
+            "/dashboard/nothing".to_owned(),
+        ];
+        // Whoever is in is not shown the login: what needs none comes first.
+        open.into_iter().chain(own).chain(shapes).map(|path| (self.name(&path), path)).collect()
+    }
+
+    fn name(&self, path: &str) -> String {
+        let plain = path.replace(self.of(path), "one");
+        let plain: String = plain.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        plain.trim_matches('-').trim_start_matches("dashboard-").to_owned()
+    }
 }
 
 /// Somebody with a key of every state, and all else that pages list.
-async fn furnish(server: &TestServer) -> (String, String) {
+async fn furnish(server: &TestServer) -> Subjects {
     let (account, email) = owner(server).await;
+    let found = server.get(&format!("/v1/users?email={email}")).send().await.is(200);
+    let user = text(&found["data"][0], "id");
+    let all = json!({ "operator_permissions": ["*"] });
+    server.post(&format!("/v1/users/{user}/promote"), &all).send().await.is(200);
     let fields = json!({
         "name": "Nightly backup", "description": "Copies the database to storage",
         "ip_allowlist": ["203.0.113.7", "198.51.100.0/24"],
@@ -61,7 +87,7 @@ async fn furnish(server: &TestServer) -> (String, String) {
     server.post(&format!("/v1/accounts/{account}/services"), &service).send().await.is(201);
     let invitation = json!({ "email": "guest@example.com", "role": "developer" });
     server.post(&format!("/v1/accounts/{account}/invitations"), &invitation).send().await.is(201);
-    (email, key.id)
+    Subjects { email, account, user, key: key.id }
 }
 
 /// What axe finds on the page that is serious.
@@ -81,13 +107,13 @@ async fn every_page_is_sound_in_every_look() {
     let axe = std::fs::read_to_string(packages.join("node_modules/axe-core/axe.min.js")).unwrap();
     let pictures = std::env::var_os("KEYWRIGHT_SCREENSHOTS").map(PathBuf::from);
     let server = TestServer::listening(Options::default()).await;
-    let (email, key) = furnish(&server).await;
+    let subjects = furnish(&server).await;
     let mut wrong = Vec::new();
     let tab = chromium.tab(&server, true).await;
-    for (name, path) in pages(&key) {
+    for (name, path) in subjects.pages() {
         tab.open(&path).await;
         if tab.text().await.starts_with("/dashboard/login?next") {
-            tab.log_in(&email).await;
+            tab.log_in(&subjects.email).await;
             tab.is_at(path.split('?').next().unwrap()).await;
         }
         for (width, scheme) in LOOKS {
