@@ -46,7 +46,7 @@ pub(crate) struct Doctor {
     /// Send a test letter to this address
     #[arg(long, value_name = "ADDRESS")]
     mail_to: Option<String>,
-    /// Try a proxy instead, as a stranger would: what a client asks for, as in https://api.example.com/v1/files
+    /// Try a proxy instead, as a stranger would, at the address a client asks it for
     #[arg(long, value_name = "URL", conflicts_with = "mail_to")]
     through: Option<String>,
     /// Stand in for the service behind that proxy, to see what reaches it: point the proxy here
