@@ -17,9 +17,11 @@ pub(super) struct Moment {
 impl Moment {
     pub(super) fn new(at: Time, now: Time) -> Self {
         let away = now.millis() - at.millis();
-        let (minutes, is_past) = (away.abs() / 60_000, away >= 0);
+        let is_past = away >= 0;
+        // What is to come is told from when it was said: 90 days are 90 on the page that follows.
+        let minutes = if is_past { away / 60_000 } else { (59_999 - away) / 60_000 };
         let (count, unit) = match minutes {
-            0 => return Self { said: if is_past { "just now" } else { "in a moment" }.into(), exact: at.to_string() },
+            0 => return Self { said: "just now".into(), exact: at.to_string() },
             1..60 => (minutes, "minute"),
             60..1_440 => (minutes / 60, "hour"),
             1_440..525_600 => (minutes / 1_440, "day"),
@@ -212,7 +214,10 @@ mod tests {
             (7_200, "2 hours ago"),
             (86_400 * 3, "3 days ago"),
             (-120, "in 2 minutes"),
+            (-1, "in 1 minute"),
             (-86_400 * 90, "in 90 days"),
+            (1 - 86_400 * 90, "in 90 days"),
+            (3_600 - 86_400 * 90, "in 89 days"),
         ] {
             assert_eq!(Moment::new(Time::from_millis(now.millis() - seconds * 1_000), now).said, said);
         }
