@@ -211,7 +211,7 @@ impl Probe {
         ];
         let mut through = Vec::new();
         for reading in &readings {
-            if reading != path && self.ask_for(reading, &[]).await.is_ok_and(|outcome| outcome.seen.is_some()) {
+            if reading != path && self.ask_for(reading, &[]).await.is_ok_and(|outcome| self.gets_by(&outcome)) {
                 through.push(reading.as_str());
             }
         }
@@ -227,6 +227,12 @@ impl Probe {
                 "ask about every request of the host, and answer 404 where no route is, instead of asking by path",
             );
         }
+    }
+
+    /// Whether another spelling got where it should not: by the service's word where this program is the service, else by
+    /// how it was answered.
+    fn gets_by(&self, outcome: &Outcome) -> bool {
+        if self.behind.is_some() { outcome.seen.is_some() } else { outcome.is_in() }
     }
 
     /// Requests whose end two readers see in two places.
@@ -261,7 +267,12 @@ impl Probe {
                 through.push(what);
             }
         }
-        if through.is_empty() {
+        if through.is_empty() && self.behind.is_none() {
+            found.ok(
+                "framing",
+                "none of these gets in without a key; whether one hides in another is seen with --behind",
+            );
+        } else if through.is_empty() {
             found.ok("framing", "no request hides in another");
         } else {
             found.wrong(

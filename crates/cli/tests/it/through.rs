@@ -206,3 +206,19 @@ fn what_cannot_be_tried_is_said() {
     finds(&told, "no key", "wrong", "without a key reaches");
     finds(&told, "with a key", "warning", "does not tell");
 }
+
+/// Also where nobody tells what the service was asked.
+#[test]
+fn a_spelling_that_is_let_in_is_told_of_by_its_answer() {
+    let scene = Scene::set();
+    let address = free();
+    let by_path =
+        format!("server {{ listen {address}; location = /x {{ return 401; }} location / {{ return 204; }} }}");
+    let Some(_nginx) = scene.nginx(&by_path) else { return };
+    until("the proxy answers", || std::net::TcpStream::connect(&address).is_ok());
+    let answer = scene.desk.run(&["doctor", "--through", &format!("http://{address}/x"), "-o", "json"]);
+    let told: Value = serde_json::from_str(&answer.stdout).unwrap();
+    finds(&told, "no key", "warning", "401, without WWW-Authenticate");
+    finds(&told, "other readings", "wrong", "/X reaches the service without a key");
+    finds(&told, "framing", "ok", "seen with --behind");
+}
