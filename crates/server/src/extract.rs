@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
-use http::HeaderMap;
+use http::HeaderName;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -27,6 +27,7 @@ use keywright_core::signing::looks_like_a_token;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::fields::Fields;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::{Options, Server};
@@ -34,7 +35,9 @@ use crate::{Options, Server};
 /// The most a body may be, where nothing else is said.
 pub(crate) const MOST_BYTES: usize = 64 * 1_024;
 /// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(30);
+pub(crate) const BODY_TIME: Duration = Duration::from_secs(30);
+static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Marks a request as made at the machine itself. It travels beside the request, never in it: only code in this
 /// process can set it.
@@ -77,7 +80,7 @@ impl FromRequestParts<Server> for Who {
 
 /// Who makes a request. A caller who will be written down in the audit log is given the request's id.
 pub(crate) async fn who(
-    headers: &HeaderMap,
+    headers: &(impl Fields + ?Sized),
     context: &Context,
     server: &Server,
     request_id: Option<String>,
@@ -95,7 +98,7 @@ pub(crate) async fn who(
         }
         Presented::Key(key) => key,
     };
-    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let user_agent = headers.text(&USER_AGENT);
     let ask = Ask { ip, user_agent, ..Ask::default() };
     let (caller, own) = server.app.authenticate(credential, &ask, request_id).await?;
     Ok(Who { caller, own: Some(own) })
@@ -111,7 +114,7 @@ pub(crate) enum Presented<'a> {
 }
 
 /// The one credential of a request, shown in the way its kind asks for.
-pub(crate) fn presented<'a>(headers: &'a HeaderMap, policy: &Policy) -> Result<Presented<'a>, Error> {
+pub(crate) fn presented<'a>(headers: &'a (impl Fields + ?Sized), policy: &Policy) -> Result<Presented<'a>, Error> {
     let (credential, shown) = credential(headers).ok_or(Error::Unauthenticated)?;
     if shown == Shown::Bearer && looks_like_a_token(credential) {
         return Ok(Presented::Token(credential));
@@ -132,9 +135,9 @@ enum Shown {
 }
 
 /// The one credential of a request; none where there are two.
-fn credential(headers: &HeaderMap) -> Option<(&[u8], Shown)> {
-    let mut all = headers.get_all(AUTHORIZATION).iter().map(|value| (value, Shown::Bare));
-    let mut named = headers.get_all("x-api-key").iter().map(|value| (value, Shown::XApiKey));
+fn credential(headers: &(impl Fields + ?Sized)) -> Option<(&[u8], Shown)> {
+    let mut all = headers.all(&AUTHORIZATION).map(|value| (value, Shown::Bare));
+    let mut named = headers.all(&X_API_KEY).map(|value| (value, Shown::XApiKey));
     let (value, shown) = match (all.next(), named.next()) {
         (Some(only), None) | (None, Some(only)) => only,
         _ => return None,
@@ -142,9 +145,9 @@ fn credential(headers: &HeaderMap) -> Option<(&[u8], Shown)> {
     if all.next().is_some() || named.next().is_some() {
         return None;
     }
-    match value.as_bytes().strip_prefix(b"Bearer ") {
+    match value.strip_prefix(b"Bearer ") {
         Some(key) if shown == Shown::Bare => Some((key, Shown::Bearer)),
-        _ => Some((value.as_bytes(), shown)),
+        _ => Some((value, shown)),
     }
 }
 
@@ -160,15 +163,15 @@ fn is_shown_properly(policy: &Policy, key: &[u8], shown: Shown) -> bool {
 }
 
 /// Where a request comes from: the other end of the connection, or what a listed proxy there says.
-pub(crate) fn address(headers: &HeaderMap, peer: Option<IpAddr>, options: &Options) -> Option<IpAddr> {
+pub(crate) fn address(headers: &(impl Fields + ?Sized), peer: Option<IpAddr>, options: &Options) -> Option<IpAddr> {
     let peer = peer?.to_canonical();
     Some(if is_trusted(peer, options) { seen_by(peer, headers, options) } else { peer })
 }
 
 /// Whom a proxy that is believed saw.
-pub(crate) fn seen_by(proxy: IpAddr, headers: &HeaderMap, options: &Options) -> IpAddr {
+pub(crate) fn seen_by(proxy: IpAddr, headers: &(impl Fields + ?Sized), options: &Options) -> IpAddr {
     // Each proxy appends whom it saw, so the list is read from its end; the first that is no proxy of ours made the call.
-    let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
+    let lines = headers.all(&X_FORWARDED_FOR).filter_map(|line| std::str::from_utf8(line).ok());
     let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
     let mut last = proxy.to_canonical();
     for hop in hops.iter().rev() {
@@ -196,7 +199,7 @@ impl FromRequestParts<Server> for Origin {
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let context = parts.extensions.get::<Context>();
         let peer = context.and_then(|context| context.peer);
-        let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        let agent = parts.headers.text(&USER_AGENT);
         Ok(Self(Place {
             ip: address(&parts.headers, peer, &server.options),
             user_agent: agent.map(str::to_owned),
@@ -266,7 +269,10 @@ where
 }
 
 /// Decodes JSON; what does not fit is told by its field.
-pub(crate) fn json<'de, T: Deserialize<'de>>(headers: &HeaderMap, bytes: &'de [u8]) -> Result<T, Problem> {
+pub(crate) fn json<'de, T>(headers: &(impl Fields + ?Sized), bytes: &'de [u8]) -> Result<T, Problem>
+where
+    T: Deserialize<'de>,
+{
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     if bytes != b"{}" && !is_json(headers) {
         return Err(Problem::new("NOT_JSON", "send the header `Content-Type: application/json`"));
@@ -306,10 +312,11 @@ pub(crate) fn misfit(path: &serde_path_to_error::Path, reason: &str, whole: &str
     Error::invalid(&field, if missing.is_some() { "is required" } else { reason }).into()
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+fn is_json(headers: &(impl Fields + ?Sized)) -> bool {
+    let kind = headers.text(&CONTENT_TYPE).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
+    let suffix = kind.as_bytes().last_chunk::<5>();
+    kind.eq_ignore_ascii_case("application/json") || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json"))
 }
 
 /// A form's fields.
@@ -325,14 +332,14 @@ pub(crate) async fn form(request: Request) -> Result<BTreeMap<String, String>, P
     Ok(serde_urlencoded::from_bytes(&bytes).unwrap_or_default())
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+fn is_form(headers: &impl Fields) -> bool {
+    let kind = headers.text(&CONTENT_TYPE).unwrap_or_default();
     kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
 

@@ -85,6 +85,20 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 }
 
+/// How long the body is of a request whose whole head this is, where it says so plainly; `None` where it comes in chunks, or
+/// its end could be seen in two places.
+pub(crate) fn plain_length(head: &[u8]) -> Option<u64> {
+    let mut framing = Framing::default();
+    if !framing.read(head) {
+        return None;
+    }
+    match framing.at {
+        At::Head => Some(0),
+        At::Body(length) => Some(length),
+        At::ChunkSize | At::Chunk(_) | At::ChunkEnd | At::Trailers | At::Over => None,
+    }
+}
+
 /// What is read next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
@@ -242,6 +256,13 @@ fn chunk(line: &[u8]) -> Result<At, Broken> {
         Some(size) => Ok(At::Chunk(size)),
         None => Err(Broken),
     }
+}
+
+/// Whether these bytes are whole requests in order.
+#[cfg(test)]
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+    let mut framing = Framing::default();
+    framing.read(bytes) && framing.at == At::Head && !framing.is_begun && framing.line.is_empty()
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::HeaderMap;
+use http::HeaderName;
 use keywright_core::id::KeyId;
 
+use crate::fields::Fields;
+
 /// The header it travels in.
-pub(crate) const HEADER: &str = "x-request-id";
+pub(crate) static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request's id.
 #[derive(Clone, Debug)]
@@ -15,8 +17,8 @@ pub(crate) struct RequestId(pub(crate) String);
 
 impl RequestId {
     /// The client's, where it sent a usable one, or a new one.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let sent = headers.get(HEADER).and_then(|value| value.to_str().ok());
+    pub(crate) fn of(headers: &(impl Fields + ?Sized)) -> Self {
+        let sent = headers.text(&HEADER);
         let usable = |id: &&str| {
             (8..=64).contains(&id.len())
                 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))

@@ -371,7 +371,7 @@ pub(crate) fn finish(headers: &mut http::HeaderMap, id: &RequestId) {
 
 fn name_request(headers: &mut http::HeaderMap, id: &RequestId) {
     if let Ok(id) = HeaderValue::from_str(&id.0) {
-        headers.insert(request_id::HEADER, id);
+        headers.insert(&request_id::HEADER, id);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Running a server: connections, limits on them, and an end that drops no call.
 //!
-//! `POST /v1/keys/verify` is answered here, on hyper, before the router: it is the call that is made all the time.
+//! `POST /v1/keys/verify` is answered before the router, for it is the call that is made all the time: nearly always before
+//! the HTTP library, too (`direct.rs`), and else here.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +27,9 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::api::verify;
+use crate::direct::answer_verifications;
 use crate::extract::{Context, MOST_BYTES, read, who};
+use crate::fields::Fields;
 use crate::framing::Watched;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
@@ -121,6 +124,14 @@ where
     if is_http2 && !desk.is_bare {
         return http2::converse(desk.server, begun, stream, desk.peer, stopping).await;
     }
+    let mut begun = begun;
+    if !desk.is_bare {
+        let caller = Caller { server: &desk.server, peer: desk.peer };
+        match answer_verifications(&caller, &mut stream, begun, &mut stopping).await {
+            Ok(Some(left)) => begun = left,
+            Ok(None) | Err(_) => return,
+        }
+    }
     let (stream, is_broken) = Watched::new(begun, stream);
     desk.is_broken = is_broken;
     let desk = Arc::new(desk);
@@ -204,7 +215,10 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
         return refuse(server, &context, request.method(), TWO_READINGS);
     }
     if request.method() == Method::POST && request.uri().path() == VERIFY {
-        return verify_first(server, &context, request).await.map(|bytes| Either::Left(Full::new(bytes)));
+        let (parts, body) = request.into_parts();
+        let caller = Caller { server, peer: *peer };
+        let answer = verify_first(&caller, &parts.headers, read(body, MOST_BYTES)).await;
+        return answer.map(|bytes| Either::Left(Full::new(bytes)));
     }
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(context);
@@ -224,12 +238,24 @@ fn refuse(server: &Server, context: &Context, method: &Method, detail: &str) -> 
     response.map(|bytes| Either::Left(Full::new(bytes)))
 }
 
-async fn verify_first(server: &Server, context: &Context, request: Request<Incoming>) -> Response<Bytes> {
-    let (parts, body) = request.into_parts();
+/// Whoever is at the other end of a connection.
+pub(crate) struct Caller<'s> {
+    pub(crate) server: &'s Server,
+    peer: SocketAddr,
+}
+
+/// The answer to a verification, whoever has read its head. Its body is waited for once it is known who asks.
+pub(crate) async fn verify_first<B: AsRef<[u8]>>(
+    caller: &Caller<'_>,
+    fields: &(impl Fields + ?Sized),
+    body: impl Future<Output = Result<B, Problem>>,
+) -> Response<Bytes> {
+    let Caller { server, peer } = caller;
+    let context = Context { peer: Some(peer.ip()), request_id: RequestId::of(fields), is_local: false };
     let verified = async {
-        let who = who(&parts.headers, context, server, None).await?;
-        let bytes = read(body, MOST_BYTES).await?;
-        verify::verify(server, &who, &parts.headers, &bytes).await
+        let who = who(fields, &context, server, None).await?;
+        let body = body.await?;
+        verify::verify(server, &who, fields, body.as_ref()).await
     };
     let mut response =
         verified.await.unwrap_or_else(|problem: Problem| problem.answer(&context.request_id, Dialect::Native));

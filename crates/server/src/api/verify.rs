@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Server;
 use crate::extract::{Who, json, read};
+use crate::fields::Fields;
 use crate::problem::Problem;
 
 /// The most one verification can cost.
@@ -227,7 +228,7 @@ fn answer<'a>(server: &'a Server, verdict: &'a Verdict) -> VerifyAnswer<'a> {
 pub(crate) async fn verify(
     server: &Server,
     who: &Who,
-    headers: &HeaderMap,
+    headers: &(impl Fields + ?Sized),
     body: &[u8],
 ) -> Result<Response<Bytes>, Problem> {
     who.caller.must(&server.app.world().policy.catalog, "keys:verify")?;

@@ -90,7 +90,7 @@ pub(super) fn onward(
     keep_our_cookie(&mut headers);
     identify(&mut headers, guest);
     say_whence(&mut headers, server, context, sent, target);
-    set(&mut headers, request_id::HEADER, &context.request_id.0);
+    set(&mut headers, request_id::HEADER.as_str(), &context.request_id.0);
     if wants_tunnel {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -114,7 +114,7 @@ pub(super) fn change(sent: &HeaderMap, route: &Route, guest: &Guest, whence: &Wh
     let mut to_set = HeaderMap::new();
     identify(&mut to_set, guest);
     whence.say(&mut to_set);
-    set(&mut to_set, request_id::HEADER, &id.0);
+    set(&mut to_set, request_id::HEADER.as_str(), &id.0);
     let theirs = their_cookies(sent);
     let is_mixed = !sent.get_all(COOKIE).iter().eq(&theirs);
     // A proxy is told what to set in letters. What cannot be told so goes.

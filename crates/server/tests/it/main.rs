@@ -9,6 +9,7 @@ mod contract;
 mod dashboard;
 mod dashboard_account;
 mod described;
+mod direct;
 mod docs;
 mod engines;
 mod external;

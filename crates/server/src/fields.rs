@@ -1,0 +1,53 @@
+//! The fields of a request's head, by whomever it was read: the HTTP library, or `direct.rs`.
+
+use http::{HeaderMap, HeaderName};
+
+/// Fields to look things up in. What is read of them is decided elsewhere, once for all who read heads.
+pub(crate) trait Fields: Sync {
+    /// The values of a field, in the order they were sent, without the blanks around them.
+    fn all<'f>(&'f self, name: &'f HeaderName) -> impl Iterator<Item = &'f [u8]>;
+
+    /// The first value of a field, where it is nothing but visible ASCII and blanks.
+    fn text<'f>(&'f self, name: &'f HeaderName) -> Option<&'f str> {
+        let value = self.all(name).next()?;
+        let is_plain = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+        std::str::from_utf8(value).ok().filter(|_| is_plain)
+    }
+}
+
+impl Fields for HeaderMap {
+    fn all<'f>(&'f self, name: &'f HeaderName) -> impl Iterator<Item = &'f [u8]> {
+        self.get_all(name).iter().map(http::HeaderValue::as_bytes)
+    }
+}
+
+impl Fields for [httparse::Header<'_>] {
+    fn all<'f>(&'f self, name: &'f HeaderName) -> impl Iterator<Item = &'f [u8]> {
+        self.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_str())).map(|field| field.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::{ACCEPT, HOST, USER_AGENT};
+
+    use super::*;
+
+    fn read(fields: &(impl Fields + ?Sized)) -> (Vec<&[u8]>, Option<&str>, Option<&str>, Option<&str>) {
+        (fields.all(&ACCEPT).collect(), fields.text(&ACCEPT), fields.text(&USER_AGENT), fields.text(&HOST))
+    }
+
+    #[test]
+    fn both_ways_of_reading_say_the_same() {
+        let parsed: [httparse::Header<'_>; 3] = [("Accept", "a"), ("USER-AGENT", "caf\u{e9}"), ("accept", "b c")]
+            .map(|(name, value)| httparse::Header { name, value: value.as_bytes() });
+        let mut map = HeaderMap::new();
+        for field in &parsed {
+            let name: HeaderName = field.name.parse().unwrap();
+            map.append(name, HeaderValue::from_bytes(field.value).unwrap());
+        }
+        assert_eq!(read(&parsed[..]), (vec![&b"a"[..], b"b c"], Some("a"), None, None));
+        assert_eq!(read(&map), read(&parsed[..]));
+    }
+}
