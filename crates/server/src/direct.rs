@@ -20,7 +20,7 @@ use keywright_core::time::Time;
 use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::Server;
 use crate::extract::{BODY_TIME, MOST_BYTES};
@@ -82,7 +82,7 @@ where
                 return Ok((!read.is_empty()).then_some(read));
             }
             () = &mut timer => match patience.left(!read.is_empty()) {
-                Some(left) => timer.as_mut().reset(Instant::now() + left),
+                Some(left) => timer.set(sleep(left)),
                 None => return Ok((!read.is_empty()).then_some(read)),
             },
         }
