@@ -193,6 +193,33 @@ async fn a_lesser_role_acts_on_the_next_request_and_ends_what_may_do_more() {
     assert_eq!(team.server.code(&wide).await, "REVOKED", "what is revoked stays so");
 }
 
+/// A key of a person's own ends with their membership, so nobody else may have it: not by renewing it, and not by having it do
+/// what its person may not. Whoever manages keys may end it.
+#[tokio::test]
+async fn nobody_else_renews_or_changes_a_key_that_is_a_persons_own() {
+    let team = Team::new().await;
+    let made = team.pat(team.token("developer"), &["services:read"]).await;
+    let path = format!("/v1/keys/{}", text(&made, "id"));
+    let by = async |method: &str, rest: &str, body: Value, by: &str| {
+        team.server.call(method, &format!("{path}{rest}")).carrying(&body).by(by).send().await
+    };
+    let wider = json!({ "permissions": ["services:read", "api_keys:write"] });
+    let (_, native) = team.server.key_of(&team.account, json!({ "permissions": ["*"] })).await.pair();
+    for other in [team.token("owner"), team.token("admin"), &native] {
+        by("POST", "/rotate", json!({}), other).await.problem(403, "FORBIDDEN");
+        by("PATCH", "", wider.clone(), other).await.problem(403, "FORBIDDEN");
+    }
+    assert_eq!(team.server.code(&text(&made, "key")).await, "VALID");
+    let own = team.token("developer");
+    by("PATCH", "", json!({ "name": "laptop" }), own).await.is(200);
+    let renewed = text(&by("POST", "/rotate", json!({}), own).await.is(200), "key");
+    assert_eq!(team.server.code(&renewed).await, "VALID");
+    by("POST", "/disable", json!({}), team.token("owner")).await.is(200);
+    by("POST", "/enable", json!({}), team.token("owner")).await.is(200);
+    by("DELETE", "", Value::Null, team.token("admin")).await.is(204);
+    assert_eq!(team.server.code(&renewed).await, "REVOKED");
+}
+
 #[tokio::test]
 async fn whoever_is_shut_out_has_no_key_of_their_own_left() {
     let team = Team::new().await;
