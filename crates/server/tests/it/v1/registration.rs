@@ -131,6 +131,22 @@ async fn letters_at_a_strangers_wish_are_few() {
     register(&server, "another@example.com").await.is(202);
 }
 
+/// security.md 31: nobody registers with somebody else's address and holds it by a second factor of their own, which not even
+/// a reset would take off.
+#[tokio::test]
+async fn a_second_factor_is_set_up_once_the_address_is_confirmed() {
+    let server = open().await;
+    register(&server, "ann@example.com").await.is(202);
+    let held = token(&server, "ann@example.com").await;
+    let set_up = async || server.post("/v1/auth/2fa/setup", &Value::Null).by(&held).send().await;
+    let refused = set_up().await.problem(409, "CONFLICT");
+    assert!(text(&refused, "detail").contains("confirm your own address"), "{refused}");
+    server.post("/v1/auth/2fa/verify", &json!({ "code": "123456" })).by(&held).send().await.problem(409, "CONFLICT");
+    let mailed = server.mailed("ann@example.com").await;
+    ask(&server, "email/verify", json!({ "token": mailed })).await.is(204);
+    set_up().await.is(200);
+}
+
 /// security.md 19, 49
 #[tokio::test]
 async fn a_forgotten_password_is_replaced_by_mail_and_every_session_ends() {
