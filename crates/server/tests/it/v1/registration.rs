@@ -131,6 +131,23 @@ async fn letters_at_a_strangers_wish_are_few() {
     register(&server, "another@example.com").await.is(202);
 }
 
+/// security.md 31: a stranger who has somebody written to does not use up the letters they get in again by.
+#[tokio::test]
+async fn letters_somebody_did_not_ask_for_keep_none_from_them_that_they_did() {
+    let server = open().await;
+    for _ in 0..9 {
+        register(&server, "ann@example.com").await.is(202);
+    }
+    server.wait("1s");
+    ask(&server, "password/forgot", json!({ "email": "ann@example.com" })).await.is(202);
+    until_mailed(&server, "ann@example.com", 6).await;
+    assert!(server.mailed("ann@example.com").await.starts_with("kwp_"));
+    for _ in 0..9 {
+        ask(&server, "password/forgot", json!({ "email": "ann@example.com" })).await.is(202);
+    }
+    until_mailed(&server, "ann@example.com", 10).await;
+}
+
 /// security.md 31: nobody registers with somebody else's address and holds it by a second factor of their own, which not even
 /// a reset would take off.
 #[tokio::test]
