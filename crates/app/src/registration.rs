@@ -56,12 +56,13 @@ impl App {
         let email = address(email)?;
         let now = self.clock.now();
         let user = User::new(UserId::new(now, &mut clock::rng()), Some(email.clone()), now);
-        let password = chosen("password", password, &user)?;
         let mut account = Account::new(AccountId::new(now, &mut clock::rng()), email.clone(), now);
         let name = account_name.filter(|name| !name.trim().is_empty()).unwrap_or(&email).to_owned();
         let change = AccountChange { name: Some(name), email: Some(email.clone()), ..AccountChange::default() };
         account.change(change, now).map_err(renamed)?;
+        // Counted before the password is weighed, which takes long of one that was made for it.
         self.ask("registrations", place.ip, ASKED_PER_IP, now)?;
+        let password = chosen("password", password, &user)?;
         // As slow as it is for somebody new.
         let hash = self.hasher.hash(password).await?;
         let may_write = self.may_write_to(&email, now);

@@ -131,6 +131,18 @@ async fn letters_at_a_strangers_wish_are_few() {
     register(&server, "another@example.com").await.is(202);
 }
 
+/// How easily a password is guessed takes long to find out of one that was made for it: nobody has it done as often as they like.
+#[tokio::test]
+async fn passwords_that_will_not_do_are_weighed_for_a_stranger_so_often() {
+    let server = open().await;
+    let weak =
+        async || ask(&server, "register", json!({ "email": "ann@example.com", "password": "passwordpassword" })).await;
+    for _ in 0..20 {
+        weak().await.wrong("password");
+    }
+    weak().await.problem(429, "RATE_LIMITED");
+}
+
 /// security.md 31: a stranger who has somebody written to does not use up the letters they get in again by.
 #[tokio::test]
 async fn letters_somebody_did_not_ask_for_keep_none_from_them_that_they_did() {
