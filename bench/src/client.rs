@@ -5,7 +5,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::buffer::spare_capacity;
@@ -22,7 +22,7 @@ pub(crate) struct Run {
     /// From the first request to the last answer.
     pub(crate) wall_ns: u64,
     /// How long each request took, sorted.
-    each_ns: Vec<u64>,
+    pub(crate) each_ns: Vec<u64>,
 }
 
 impl Run {
@@ -73,17 +73,40 @@ impl Client {
         &mut self,
         requests: &[Vec<u8>],
         count: usize,
+        check: impl FnMut(usize, &Answer<'_>) -> Result<()>,
+    ) -> Result<Run> {
+        self.run_while(requests, count, |sent, _| sent < count, check)
+    }
+
+    /// The same for so long: what is under way then is waited for.
+    pub(crate) fn run_for(
+        &mut self,
+        requests: &[Vec<u8>],
+        span: Duration,
+        check: impl FnMut(usize, &Answer<'_>) -> Result<()>,
+    ) -> Result<Run> {
+        self.run_while(requests, 0, |_, begun| begun.elapsed() < span, check)
+    }
+
+    /// Sends while `goes_on`, which is told how many were sent and since when; about `room` in all.
+    fn run_while(
+        &mut self,
+        requests: &[Vec<u8>],
+        room: usize,
+        goes_on: impl Fn(usize, Instant) -> bool,
         mut check: impl FnMut(usize, &Answer<'_>) -> Result<()>,
     ) -> Result<Run> {
         let begun = Instant::now();
         let mut next = 0;
-        let mut each_ns = Vec::with_capacity(count);
-        for connection in self.connections.iter_mut().take(count) {
-            connection.send(requests, next)?;
-            next += 1;
+        let mut each_ns = Vec::with_capacity(room);
+        for connection in &mut self.connections {
+            if goes_on(next, begun) {
+                connection.send(requests, next)?;
+                next += 1;
+            }
         }
         let mut events = Vec::with_capacity(self.connections.len());
-        while each_ns.len() < count {
+        while each_ns.len() < next {
             events.clear();
             epoll::wait(&self.epoll, spare_capacity(&mut events), None)?;
             for event in &events {
@@ -93,7 +116,7 @@ impl Client {
                     continue;
                 }
                 each_ns.push(nanoseconds(connection.sent));
-                if next < count {
+                if goes_on(next, begun) {
                     connection.send(requests, next)?;
                     next += 1;
                 }

@@ -7,3 +7,4 @@ pub mod alike;
 pub mod cpu;
 pub mod measure;
 pub mod table;
+pub mod tail;

@@ -9,8 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use keywright_bench::alike::Apart;
 use keywright_bench::cpu::{peak_bytes_of, resident_bytes_of};
-use keywright_bench::measure::{Goal, Quartiles, Side, compare_all};
+use keywright_bench::measure::{Goal, Quartiles, Side};
 use keywright_bench::table::Table;
+use keywright_bench::tail::compare_percentiles;
 use serde_json::{Value, json};
 
 use crate::client::{Client, post, post_with};
@@ -27,8 +28,14 @@ const PASSWORD: &str = "plum tractor ode";
 /// Samples of each kind a round takes; and logins under way at a time.
 const SAMPLES_A_ROUND: usize = 8;
 const LOGINS: usize = 200;
-/// How much longer a slice is than elsewhere: the slowest hundredth of it has to be many, and hold what each second brings.
-const SLICE: usize = 3;
+/// How long a slice of verification beside logins is, and the pause where logins begin or end: by then they are under way, or
+/// what was given up is through. Both are short, and rounds many: see `tail.rs`.
+const SLICE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(100);
+/// So many rounds of that for each two of others.
+const ROUNDS_FOR_TWO: usize = 7;
+/// For how long logins come all the time, to count them and what they take.
+const SUSTAINED: Duration = Duration::from_secs(10);
 /// What many logins may take: a hash a thread, and what it takes to hold the rest.
 const MOST_MIB: f64 = 64.0;
 
@@ -200,7 +207,6 @@ impl Load {
                 answered.seconds += begun.elapsed().as_secs_f64();
             }
         });
-        std::thread::sleep(Duration::from_millis(100));
         Ok(Self { is_over, thread: Some(thread) })
     }
 }
@@ -212,7 +218,7 @@ impl Drop for Load {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Answered {
     logins: usize,
     others: usize,
@@ -224,29 +230,28 @@ fn under_load(scale: &Scale, table: &mut Table, figures: &mut Figures, server: &
     let key = json!({ "account_id": people.account, "name": "key" });
     let key = one(server, post("/v1/keys", &people.operator, &key), 201)?;
     let requests = [post("/v1/keys/verify", &people.operator, &json!({ "key": key.get("key") }))];
-    let answered = Arc::new(Mutex::new(Answered::default()));
+    let answered = [(); 2].map(|()| Arc::new(Mutex::new(Answered::default())));
+    let [in_slices, sustained] = &answered;
     let idle = resident_bytes_of(server.pid())?;
     for connections in [1, 8] {
         let mut client = Client::connect(server.address, connections)?;
-        let mut failed = None;
-        let mut slice = |side| {
-            let load = match side {
-                Side::A => None,
-                Side::B => Some(Load::start(server, people, &answered)?),
-            };
-            let run = client.run(&requests, scale.requests * SLICE, |_, answer| {
-                ensure!(answer.body.starts_with(b"{\"valid\":true"), "not valid");
-                Ok(())
-            })?;
-            drop(load);
-            // Logins given up half-way are still hashed.
-            std::thread::sleep(Duration::from_secs(1));
-            anyhow::Ok([50, 99].map(|hundredths| float(run.percentile(hundredths))))
+        let (mut failed, mut load) = (None, None);
+        let mut slice = |side, place| {
+            match side {
+                Side::A => load = None,
+                Side::B if load.is_none() => load = Some(Load::start(server, people, in_slices)?),
+                Side::B => {}
+            }
+            // In the control, too, where nothing begins or ends.
+            if place % 2 == 1 {
+                std::thread::sleep(PAUSE);
+            }
+            verifications(&mut client, &requests, SLICE)
         };
-        let found = compare_all(scale.rounds.min(15), |side| {
-            slice(side).unwrap_or_else(|error| {
+        let found = compare_percentiles(scale.rounds * ROUNDS_FOR_TWO / 2, &[50, 99], |side, place| {
+            slice(side, place).unwrap_or_else(|error| {
                 failed.get_or_insert(error);
-                [f64::NAN; 2]
+                Vec::new()
             })
         });
         if let Some(error) = failed {
@@ -258,16 +263,39 @@ fn under_load(scale: &Scale, table: &mut Table, figures: &mut Figures, server: &
             ratio(table, &what, Some(found), goal, nanoseconds)?;
         }
     }
+    let load = Load::start(server, people, sustained)?;
+    verifications(&mut Client::connect(server.address, 8)?, &requests, SUSTAINED)?;
+    drop(load);
     let peak = peak_bytes_of(server.pid())?;
     let gained = float(peak.saturating_sub(idle)) / 1_048_576.0;
     let shown = format!("{gained:.1} MiB, over {:.1}", float(idle) / 1_048_576.0);
     figures.row(&format!("most memory gained while {LOGINS} log in"), shown, Goal::AtMost(MOST_MIB), gained);
-    let answered = answered.lock().map_err(|_| anyhow::anyhow!("the load died"))?;
-    ensure!(answered.logins > 0, "nobody logged in");
-    let rate = float(answered.logins as u64) / answered.seconds;
-    figures.row(&format!("logins a second, {LOGINS} at a time"), format!("{rate:.1}"), Goal::Open, 0.0);
-    figures.row("logins that were told to come back", answered.others.to_string(), Goal::Open, 0.0);
+    let lock = |one: &Arc<Mutex<Answered>>| one.lock().map(|one| *one).map_err(|_| anyhow::anyhow!("the load died"));
+    let (in_slices, sustained) = (lock(in_slices)?, lock(sustained)?);
+    ensure!(in_slices.logins > 0 && sustained.logins > 0, "nobody logged in");
+    let rate = float(sustained.logins as u64) / sustained.seconds;
+    figures.row(
+        &format!("logins a second, {LOGINS} at a time, beside verification"),
+        format!("{rate:.1}"),
+        Goal::Open,
+        0.0,
+    );
+    figures.row(
+        "logins that were told to come back",
+        (in_slices.others + sustained.others).to_string(),
+        Goal::Open,
+        0.0,
+    );
     Ok(())
+}
+
+/// How long verifications take, one after another on each connection, for so long.
+fn verifications(client: &mut Client, requests: &[Vec<u8>], span: Duration) -> Result<Vec<u64>> {
+    let run = client.run_for(requests, span, |_, answer| {
+        ensure!(answer.body.starts_with(b"{\"valid\":true"), "not valid");
+        Ok(())
+    })?;
+    Ok(run.each_ns)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "no figure here comes near the 53 bits a f64 counts exactly")]

@@ -129,15 +129,22 @@ pub fn compare(rounds: usize, mut slice: impl FnMut(Side) -> f64) -> Option<Comp
 
 /// [`compare`] where one slice yields several figures.
 pub fn compare_all<const N: usize>(rounds: usize, mut slice: impl FnMut(Side) -> [f64; N]) -> Option<Vec<Comparison>> {
-    slice(Side::A);
-    slice(Side::B);
-    let mut rounds_of_b = Vec::with_capacity(rounds);
-    let mut controls = Vec::with_capacity(rounds);
-    for _ in 0..rounds {
-        rounds_of_b.push([Side::A, Side::B, Side::B, Side::A].map(&mut slice));
-        controls.push([Side::A; 4].map(&mut slice));
-    }
+    let (rounds_of_b, controls) = take_rounds(rounds, |side, _| slice(side));
     (0..N).map(|figure| summed_up(figure, &rounds_of_b, &controls)).collect()
+}
+
+/// What the slices of every round yield, and those of its control. A slice is told its place in its round, from 0.
+pub(crate) fn take_rounds<T>(rounds: usize, mut slice: impl FnMut(Side, usize) -> T) -> (Vec<[T; 4]>, Vec<[T; 4]>) {
+    slice(Side::A, 0);
+    slice(Side::B, 1);
+    let mut round = |inner: Side| {
+        let mut place = 0;
+        [Side::A, inner, inner, Side::A].map(|side| {
+            place += 1;
+            slice(side, place - 1)
+        })
+    };
+    (0..rounds).map(|_| (round(Side::B), round(Side::A))).unzip()
 }
 
 fn summed_up<const N: usize>(

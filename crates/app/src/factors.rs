@@ -69,9 +69,13 @@ impl App {
     /// Begins to set up the second factor of the person who asks. It does not count until a code was shown.
     ///
     /// # Errors
-    /// The caller is no person, or their second factor is on.
+    /// The caller is no person, their address is not confirmed, or their second factor is on.
     pub async fn set_up_factor(&self, caller: &Caller) -> Result<Enrolment, Error> {
         let found = self.own_credentials(caller).await?;
+        // A reset takes the second factor, too: whoever registered with somebody else's address would keep it by one.
+        if found.user.email_verified_at.is_none() {
+            return Err(unconfirmed());
+        }
         let user = found.user.id;
         let secret = Secret::generate(&mut clock::rng());
         let sealed = self.keyring.vault.seal(&sealed_for(user), secret.bytes(), &mut clock::rng());
@@ -301,6 +305,11 @@ fn is_on() -> Error {
 
 fn is_off() -> Error {
     Error::Conflict("your second factor is off".into())
+}
+
+/// What takes an address that mail has been shown to reach.
+pub(crate) fn unconfirmed() -> Error {
+    Error::Conflict("confirm your own address first, by the link you were mailed".into())
 }
 
 fn nothing_set_up() -> Error {

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::factors::unconfirmed;
 use crate::logins::Place;
 use crate::members::{changer, join, must_be_there, refused};
 use crate::registration::{LETTERS_PER_ADDRESS, over};
@@ -181,7 +182,7 @@ impl App {
         let Ok(id) = caller.person() else { return Ok(()) };
         let user = users::find_user(&self.db, id).await?.ok_or(Error::Unauthenticated)?;
         if user.email.is_some() && user.email_verified_at.is_none() {
-            return Err(Error::Conflict("confirm your own address first, by the link you were mailed".into()));
+            return Err(unconfirmed());
         }
         Ok(())
     }

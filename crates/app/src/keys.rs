@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::caller::{Caller, Reach};
 use crate::error::Error;
-use crate::personal::make_own;
+use crate::personal::{make_own, must_not_be_anothers};
 use crate::replay::Replay;
 use crate::widen::{must_not_widen, must_stay_in_environment};
 use crate::{App, clock, credits};
@@ -179,6 +179,7 @@ impl App {
                 if key.revoked_at.is_some() {
                     return Err(Refusal::Revoked.into());
                 }
+                must_not_be_anothers(tx, &world.policy, &author, &key).await?;
                 let before = key.clone();
                 let sets_balance = change.credits.is_some() || change.refill.is_some();
                 let keeps_credits = change.credits.is_none();
@@ -238,6 +239,7 @@ impl App {
             .write(caller, move |tx| {
                 Box::pin(async move {
                     let mut key = load(tx, &author, id).await?;
+                    must_not_be_anothers(tx, &world_in.policy, &author, &key).await?;
                     must_not_widen(tx, &world_in.policy, &author, &key, Some(&key)).await?;
                     let old_prefix = key.prefix.clone();
                     let ends = key.rotate(&successor, grace, now)?;

@@ -1,8 +1,8 @@
 //! Keys that are a person's own, of the kinds the policy calls personal: whose they are, and when they end.
 //!
-//! What must stay true: such a key does no more than its person may do in its account, at any time. So it is revoked in the
-//! transaction that takes the person out, shuts them out, or gives them a role that permits less; and none is made for
-//! somebody who has just been taken out.
+//! What must stay true: such a key does no more than its person may do in its account, at any time, and nobody else has it. So
+//! it is revoked in the transaction that takes the person out, shuts them out, or gives them a role that permits less; none is
+//! made for somebody who has just been taken out; and others may end it, but not renew or change it.
 
 use keywright_core::audit::{Actor, AuditEvent};
 use keywright_core::id::{AccountId, UserId};
@@ -44,6 +44,24 @@ pub(crate) async fn make_own(
         }
         Actor::Local | Actor::System => Ok(()),
     }
+}
+
+/// Requires that a key is nobody else's own.
+pub(crate) async fn must_not_be_anothers(tx: &Tx, policy: &Policy, caller: &Caller, key: &Key) -> Result<(), Error> {
+    let is_personal = |kind: &str| policy.kind(kind).is_some_and(|(_, kind)| kind.personal);
+    if !is_personal(&key.kind) || !key.created_by.starts_with("user:") || caller.reach == Reach::Everything {
+        return Ok(());
+    }
+    let is_theirs = match &caller.actor {
+        Actor::User(_) => caller.actor.name() == key.created_by,
+        Actor::Key(id) if *id == key.id => true,
+        Actor::Key(id) => {
+            let asking = keys::find_key(tx, *id).await?;
+            asking.is_some_and(|asking| is_personal(&asking.kind) && asking.created_by == key.created_by)
+        }
+        Actor::Local | Actor::System => false,
+    };
+    if is_theirs { Ok(()) } else { Err(Error::Forbidden("this key is somebody's own: others may only end it".into())) }
 }
 
 /// Revokes a person's own keys: in one account or in all; where a grant is given, those that may do more.

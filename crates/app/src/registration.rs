@@ -31,7 +31,8 @@ use crate::{App, clock};
 
 /// Registrations and resets asked for from one address.
 const ASKED_PER_IP: u32 = 20;
-/// Letters one address is sent at the wish of people who have not shown who they are.
+/// Letters one address is sent at the wish of people who have not shown who they are; as many again with which its person
+/// chooses another password.
 pub(crate) const LETTERS_PER_ADDRESS: u32 = 5;
 const WINDOW: Span = Span::minutes(60);
 
@@ -55,12 +56,13 @@ impl App {
         let email = address(email)?;
         let now = self.clock.now();
         let user = User::new(UserId::new(now, &mut clock::rng()), Some(email.clone()), now);
-        let password = chosen("password", password, &user)?;
         let mut account = Account::new(AccountId::new(now, &mut clock::rng()), email.clone(), now);
         let name = account_name.filter(|name| !name.trim().is_empty()).unwrap_or(&email).to_owned();
         let change = AccountChange { name: Some(name), email: Some(email.clone()), ..AccountChange::default() };
         account.change(change, now).map_err(renamed)?;
+        // Counted before the password is weighed, which takes long of one that was made for it.
         self.ask("registrations", place.ip, ASKED_PER_IP, now)?;
+        let password = chosen("password", password, &user)?;
         // As slow as it is for somebody new.
         let hash = self.hasher.hash(password).await?;
         let may_write = self.may_write_to(&email, now);
@@ -187,7 +189,8 @@ impl App {
     pub async fn forgot_password(self: &Arc<Self>, email: &str, place: Place) -> Result<(), Error> {
         let (outbox, email, now) = (self.outbox()?, address(email)?, self.clock.now());
         self.ask("password resets", place.ip, ASKED_PER_IP, now)?;
-        if !self.may_write_to(&email, now) {
+        // Counted apart from other letters: those a stranger has somebody sent keep none of these from them.
+        if self.ask(&format!("reset mail {email}"), None, LETTERS_PER_ADDRESS, now).is_err() {
             return Ok(());
         }
         let app = Arc::clone(self);

@@ -221,6 +221,8 @@ impl App {
                 if !users::update_password(tx, user, &held, &hash, now).await? {
                     return Err(StoreError::Conflict.into());
                 }
+                // Whoever knew the password before may have asked for another address: its link leads nowhere now.
+                users::update_pending_email(tx, user, None).await?;
                 let ended = sessions::end_other_sessions(tx, user, but, now).await?;
                 let detail = json!({ "sessions_ended": ended });
                 let event = AuditEvent { action: "user.password", target: user.to_string(), account: None, detail };

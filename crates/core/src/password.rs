@@ -17,13 +17,22 @@ pub const LONGEST_BYTES: usize = 1_024;
 const EASILY_GUESSED_LOG10: f64 = 8.0;
 
 /// A password in the one spelling it is hashed in: NFKC. Zeroized when dropped, and never shown.
-pub struct Password(Zeroizing<String>);
+pub struct Password {
+    text: Zeroizing<String>,
+    length: usize,
+}
 
 impl Password {
     /// A password as somebody sends it, to be compared with one that was chosen. `None` where none can be so long.
     #[must_use]
     pub fn given(text: &str) -> Option<Self> {
-        (text.len() <= LONGEST_BYTES).then(|| Self(Zeroizing::new(text.nfkc().collect())))
+        if text.len() > LONGEST_BYTES {
+            return None;
+        }
+        let normal: Zeroizing<String> = Zeroizing::new(text.nfkc().collect());
+        // There is a character that NFKC spells out in eighteen: it is still as easily guessed as any other.
+        let length = text.chars().count().min(normal.chars().count());
+        Some(Self { text: normal, length })
     }
 
     /// A password somebody chooses. What they are known by must not be what guards them.
@@ -36,22 +45,22 @@ impl Password {
         if password.length() < shortest {
             return Err(TooWeak::Short(shortest));
         }
-        if zxcvbn::zxcvbn(&password.0, known_by).guesses_log10() < EASILY_GUESSED_LOG10 {
+        if zxcvbn::zxcvbn(&password.text, known_by).guesses_log10() < EASILY_GUESSED_LOG10 {
             return Err(TooWeak::EasilyGuessed);
         }
         Ok(password)
     }
 
-    /// How many characters it has.
+    /// How many characters it has: as it is typed, and as it is hashed, if that is fewer.
     #[must_use]
-    pub fn length(&self) -> usize {
-        self.0.chars().count()
+    pub const fn length(&self) -> usize {
+        self.length
     }
 
     /// What is hashed.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.text.as_bytes()
     }
 }
 
@@ -97,6 +106,16 @@ mod tests {
         assert_eq!(choose("блюдце и паровоз ночью", false), Ok(22));
         assert_eq!(choose(&"plum tractor ode ".repeat(50), false), Ok(850));
         assert_eq!(choose(&"p".repeat(1_025), false), Err(TooWeak::Long));
+    }
+
+    #[test]
+    fn a_character_that_stands_for_many_counts_as_the_one_it_is() {
+        // One that NFKC spells out in eighteen, and a circled number that it spells in two.
+        assert_eq!(choose("\u{fdfa}", false), Err(TooWeak::Short(15)));
+        assert_eq!(choose("\u{fdfa}x", true), Err(TooWeak::Short(8)));
+        assert_eq!(choose(&format!("plum tractor {}", '\u{246a}'), false), Err(TooWeak::Short(15)));
+        // Nor do marks that it joins to their letters count beside them.
+        assert_eq!(choose("cafe\u{301} tre\u{300}s noir", false), Err(TooWeak::Short(15)));
     }
 
     #[test]

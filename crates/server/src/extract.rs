@@ -3,6 +3,7 @@
 //! The one place where a credential is read from a request. It comes from a header, never from a URL (security.md 44),
 //! in the way its kind asks for.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -299,6 +300,18 @@ where
     Ok(value)
 }
 
+/// What is said of a value of the wrong type, without the value: it may be a password, or a code (security.md 53).
+fn without_value(reason: &str) -> Cow<'_, str> {
+    let is_of_type = ["invalid type: ", "invalid value: "].iter().any(|begins| reason.starts_with(begins));
+    let Some((before, expected)) = reason.rsplit_once(", expected ").filter(|_| is_of_type) else {
+        return reason.into();
+    };
+    let kind = before.split(['`', '"']).next().unwrap_or_default().trim_end();
+    // A type's name is nobody's who sends JSON.
+    let expected = if expected.starts_with("struct ") { "an object" } else { expected };
+    format!("{kind}, expected {expected}").into()
+}
+
 /// What does not fit the shape asked for, told by its field; `whole` names what is wrong where no field is.
 pub(crate) fn misfit(path: &serde_path_to_error::Path, reason: &str, whole: &str) -> Problem {
     let place = path.to_string();
@@ -309,7 +322,7 @@ pub(crate) fn misfit(path: &serde_path_to_error::Path, reason: &str, whole: &str
         (_, Some(missing)) => format!("{place}.{missing}"),
         (_, None) => place,
     };
-    Error::invalid(&field, if missing.is_some() { "is required" } else { reason }).into()
+    Error::invalid(&field, if missing.is_some() { "is required".into() } else { without_value(reason) }).into()
 }
 
 fn is_json(headers: &(impl Fields + ?Sized)) -> bool {

@@ -281,7 +281,8 @@ const NATIVE: &[Operation] = &[
         id: "rotateKey",
         group: "A key's life",
         summary: "Give a key a new secret",
-        about: "Id, limits, credits and history stay. The secret before works until the grace is over.",
+        about: "Id, limits, credits and history stay. The secret before works until the grace is over. A key that is a \
+            person's own (of a kind the policy calls `personal`) is renewed, and changed, by them alone.",
         body: Body::Json { schema: "Rotate", example: r#"{"grace": "24h"}"# },
         answers: &[ok("The key with its new plaintext, this once.", "RotatedKey")],
         conflicts: true,

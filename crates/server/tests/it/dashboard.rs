@@ -472,3 +472,14 @@ async fn an_authenticator_of_the_api_is_asked_for_here_too() {
     enrol(&server, &server.session_of(&user).await.1).await;
     Browser::new(&server).log_in(&email, PASSWORD).await.says(200, "Second factor");
 }
+
+#[tokio::test]
+async fn a_second_factor_waits_for_a_confirmed_address_and_the_page_says_so() {
+    let server = TestServer::start().await;
+    let ann = json!({ "email": "ann@example.net", "password": PASSWORD });
+    server.post("/v1/auth/register", &ann).by_nobody().send().await.is(202);
+    let mut browser = Browser::new(&server);
+    browser.log_in("ann@example.net", PASSWORD).await.leads_to("/dashboard/keys");
+    let refused = browser.post("/dashboard/security/2fa/setup", &[]).await;
+    refused.says(409, "onfirm your own address first").says(409, "Set it up");
+}

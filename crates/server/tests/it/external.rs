@@ -2,6 +2,7 @@
 //! provider changes its keys or is down.
 
 use futures_util::future::join_all;
+use keywright_core::policy::Policy;
 use keywright_server::Options;
 use keywright_store::testing::databases;
 use serde_json::{Value, json};
@@ -106,6 +107,32 @@ async fn an_identity_is_one_persons() {
         identity[field] = value.into();
         server.post(&path, &identity).send().await.wrong(field);
     }
+}
+
+/// security.md 2, 6: there may be any number of providers, none of which speaks for another.
+#[tokio::test]
+async fn one_subject_at_two_providers_is_two_people_and_neither_signs_for_the_other() {
+    let (server, one, two) = (TestServer::start().await, Issuer::start(1).await, Issuer::start(2).await);
+    let issuer = |name: &str, url: &str| format!("[issuer.{name}]\nurl = \"{url}\"\naudience = [\"keywright\"]\n");
+    let policy = format!("{}\n{}{}", Policy::DEV, issuer("one", &one.url), issuer("two", &two.url));
+    server.app.reload_policy(&policy).unwrap();
+    let account = server.account().await;
+    let first = one.person(&server, &account, "developer", "ann").await;
+    let token = |seed: u8, of: &Issuer| sign(seed, &of.claims("ann"));
+    keys_by(&server, &token(1, &one)).await.is(200);
+    keys_by(&server, &token(2, &two)).await.problem(403, "FORBIDDEN");
+    let second = two.person(&server, &account, "viewer", "ann").await;
+    let make = async |token: &str| server.post("/v1/keys", &json!({})).by(token).send().await;
+    assert_eq!(make(&token(1, &one)).await.is(201)["created_by"], format!("user:{first}"));
+    make(&token(2, &two)).await.problem(403, "FORBIDDEN");
+    assert_ne!(first, second);
+    for (seed, of) in [(2, &one), (1, &two)] {
+        keys_by(&server, &token(seed, of)).await.problem(401, "UNAUTHENTICATED");
+    }
+    // Whoever is taken out of the policy speaks for nobody from the next request on.
+    server.app.reload_policy(&format!("{}\n{}", Policy::DEV, issuer("two", &two.url))).unwrap();
+    keys_by(&server, &token(1, &one)).await.problem(401, "UNAUTHENTICATED");
+    keys_by(&server, &token(2, &two)).await.is(200);
 }
 
 #[tokio::test]

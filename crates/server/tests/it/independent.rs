@@ -1,5 +1,6 @@
-//! What other people's libraries make of ours: authenticators (pyotp), and readers of tokens (PyJWT, jose).
+//! What other people's libraries make of ours: authenticators (pyotp), cameras (jsQR), and readers of tokens (PyJWT, jose).
 
+use std::path::Path;
 use std::process::Command;
 
 use keywright_app::core::policy::Policy;
@@ -11,6 +12,7 @@ use crate::{node, python};
 
 const AUTHENTICATOR: &str = include_str!("../support/python/authenticator.py");
 const READ: &str = include_str!("../support/python/read.py");
+const READ_PICTURE: &str = include_str!("../support/node/qr.mjs");
 const READ_IN_NODE: &str = include_str!("../support/node/read.mjs");
 
 /// Steps from now at which the authenticator is asked.
@@ -69,6 +71,22 @@ async fn codes_of_an_independent_authenticator_are_taken_in_their_time_and_once(
     }
 }
 
+/// A program that is given as text, which finds packages from where it is run.
+fn in_node(folder: &Path, program: &str) -> Command {
+    let mut node = Command::new("node");
+    node.current_dir(folder).args(["--input-type=module", "--eval", program]);
+    node
+}
+
+#[tokio::test]
+async fn jsqr_reads_the_picture_as_the_address_beside_it() {
+    let Some(folder) = node::folder() else { return };
+    let (server, _, token) = scene().await;
+    let set_up = server.post("/v1/auth/2fa/setup", &Value::Null).by(&token).send().await.is(200);
+    let picture = server.get("/v1/auth/2fa/qr.svg").by(&token).send().await.with(200).text;
+    assert_eq!(python::said(&mut in_node(&folder, READ_PICTURE), &json!({ "svg": picture })), set_up["qr_code_url"]);
+}
+
 /// A session's token and one that was had for a key, under the policy's algorithm; and the keys as served.
 async fn signed(server: &TestServer, algorithm: &str) -> (Value, [(String, String); 2]) {
     server.app.reload_policy(&format!("{}\n[tokens]\nalgorithm = \"{algorithm}\"", Policy::DEV)).unwrap();
@@ -120,10 +138,7 @@ async fn jose_reads_our_tokens_by_the_published_keys_under_every_algorithm() {
                 "jwks": jwks, "token": token, "alg": algorithm, "aud": "keywright", "iss": "keywright",
                 "now": crate::harness::NOW,
             });
-            let mut node = Command::new("node");
-            // A program that is given as text finds packages from where it is run.
-            node.current_dir(&folder).args(["--input-type=module", "--eval", READ_IN_NODE]);
-            is_read(&python::said(&mut node, &given), algorithm, &subject);
+            is_read(&python::said(&mut in_node(&folder, READ_IN_NODE), &given), algorithm, &subject);
         }
     }
 }

@@ -108,6 +108,28 @@ async fn a_certified_providers_tokens_are_taken_for_what_the_policy_says() {
     assert_eq!(status(&server, &token).await, 401);
 }
 
+/// What each provider's page asks for: keys made with the token of a company's own identity provider.
+#[tokio::test]
+async fn a_certified_providers_tokens_make_keys_at_each_providers_own_path() {
+    let Some(provider) = Provider::start() else { return };
+    let server = provider.trusted("").await;
+    let token = provider.token("RS256", "keywright").await;
+    let stranger = provider.token("RS256", "another").await;
+    for (path, body) in [
+        (
+            "/api/v1/dashboard/api-keys",
+            json!({ "name": "Nightly backup", "service": "storage", "description": "Copies" }),
+        ),
+        ("/api/v1/user/api-keys", json!({ "environment": "live", "role": "developer" })),
+    ] {
+        let made = server.post(path, &body).by(&token).send().await.is(201);
+        assert_eq!(server.code(&text(&made, "key")).await, "VALID", "{path}");
+        assert_eq!(server.post(path, &body).by(&stranger).send().await.status, 401, "{path}");
+        let cut = &token[..token.len() - 2];
+        assert_eq!(server.post(path, &body).by(cut).send().await.status, 401, "{path}");
+    }
+}
+
 /// security.md 8
 #[tokio::test]
 async fn a_certified_provider_changes_its_keys_and_goes_down() {

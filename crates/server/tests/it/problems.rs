@@ -56,6 +56,39 @@ async fn the_type_of_every_problem_leads_to_a_place_on_the_page() {
     }
 }
 
+/// security.md 53: what stands where it does not belong may be a password or a code, which is too short to be told from a word.
+#[tokio::test]
+async fn a_value_of_the_wrong_type_is_not_repeated() {
+    let server = TestServer::start().await;
+    let login = json!({ "email": "ann@example.com", "password": "plum tractor ode" });
+    for (path, field, value, says) in [
+        ("login", "", json!("plum tractor ode"), "invalid type: string, expected an object"),
+        ("login", "code", json!(123_456), "invalid type: integer, expected a string"),
+        ("login", "code", json!(1234.56), "invalid type: floating point, expected a string"),
+        ("login", "password", json!(true), "invalid type: boolean, expected a string"),
+        ("login", "email", json!(["plum"]), "invalid type: sequence, expected a string"),
+        ("refresh", "", json!("kwr_short"), "invalid type: string, expected an object"),
+    ] {
+        let mut body = login.clone();
+        if field.is_empty() {
+            body = value;
+        } else {
+            body[field] = value;
+        }
+        let call = server.post(&format!("/v1/auth/{path}"), &json!({})).by_nobody().body(body.to_string());
+        let refused = call.send().await;
+        assert_eq!(refused.wrong(if field.is_empty() { "body" } else { field }), says);
+        for secret in ["plum", "1234", "123456", "kwr_"] {
+            assert!(!refused.text.contains(secret), "{}", refused.text);
+        }
+    }
+    // What was meant is told all the same where it can be no secret.
+    let made = server.post("/v1/keys", &json!({ "permissions": "orders:read" })).send().await;
+    assert_eq!(made.wrong("permissions"), "invalid type: string, expected a sequence");
+    let made = server.post("/v1/keys", &json!({ "permisions": [] })).send().await;
+    assert!(made.wrong("permisions").starts_with("unknown field `permisions`, expected"), "{}", made.text);
+}
+
 #[tokio::test]
 async fn a_request_is_named_by_its_caller_or_by_us() {
     let server = TestServer::start().await;

@@ -204,7 +204,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "setUpSecondFactor",
         group: GROUP,
         summary: "Begin to set up a second factor",
-        about: "It counts once a code of it was sent to `/v1/auth/2fa/verify`. Asked again before that, it begins anew.",
+        about: "It counts once a code of it was sent to `/v1/auth/2fa/verify`. Asked again before that, it begins anew. The \
+            person's address is to be confirmed first.",
         answers: &[ok("What an authenticator is loaded with.", "Enrolment")],
         conflicts: true,
         ..PLAIN

@@ -193,6 +193,33 @@ async fn a_lesser_role_acts_on_the_next_request_and_ends_what_may_do_more() {
     assert_eq!(team.server.code(&wide).await, "REVOKED", "what is revoked stays so");
 }
 
+/// A key of a person's own ends with their membership, so nobody else may have it: not by renewing it, and not by having it do
+/// what its person may not. Whoever manages keys may end it.
+#[tokio::test]
+async fn nobody_else_renews_or_changes_a_key_that_is_a_persons_own() {
+    let team = Team::new().await;
+    let made = team.pat(team.token("developer"), &["services:read"]).await;
+    let path = format!("/v1/keys/{}", text(&made, "id"));
+    let by = async |method: &str, rest: &str, body: Value, by: &str| {
+        team.server.call(method, &format!("{path}{rest}")).carrying(&body).by(by).send().await
+    };
+    let wider = json!({ "permissions": ["services:read", "api_keys:write"] });
+    let (_, native) = team.server.key_of(&team.account, json!({ "permissions": ["*"] })).await.pair();
+    for other in [team.token("owner"), team.token("admin"), &native] {
+        by("POST", "/rotate", json!({}), other).await.problem(403, "FORBIDDEN");
+        by("PATCH", "", wider.clone(), other).await.problem(403, "FORBIDDEN");
+    }
+    assert_eq!(team.server.code(&text(&made, "key")).await, "VALID");
+    let own = team.token("developer");
+    by("PATCH", "", json!({ "name": "laptop" }), own).await.is(200);
+    let renewed = text(&by("POST", "/rotate", json!({}), own).await.is(200), "key");
+    assert_eq!(team.server.code(&renewed).await, "VALID");
+    by("POST", "/disable", json!({}), team.token("owner")).await.is(200);
+    by("POST", "/enable", json!({}), team.token("owner")).await.is(200);
+    by("DELETE", "", Value::Null, team.token("admin")).await.is(204);
+    assert_eq!(team.server.code(&renewed).await, "REVOKED");
+}
+
 #[tokio::test]
 async fn whoever_is_shut_out_has_no_key_of_their_own_left() {
     let team = Team::new().await;
@@ -244,7 +271,12 @@ async fn an_address_nobody_confirmed_is_taken_over_whole() {
     let squatted = json!({ "email": "ann@example.org", "password": PASSWORD });
     team.server.post("/v1/auth/register", &squatted).by_nobody().send().await.is(202);
     let held = text(&log_in(&team.server, "ann@example.org", PASSWORD).await.is(200), "access_token");
-    enrol(&team.server, &held).await;
+    // A second factor takes a confirmed address; one from before it did is taken off.
+    team.server.post("/v1/auth/2fa/setup", &Value::Null).by(&held).send().await.problem(409, "CONFLICT");
+    let squatter = team.server.get("/v1/auth/me").by(&held).send().await.is(200);
+    let on =
+        format!("update users set totp_on_ms = 1, totp_sealed = x'00' where id = '{}'", text(&squatter["user"], "id"));
+    team.server.app.db().run_raw(&on).await.unwrap();
     team.server.wait("1s");
     team.invite(team.token("owner"), "ann@example.org", "developer").await.is(201);
     let token = team.server.mailed("ann@example.org").await;

@@ -33,6 +33,20 @@ async fn token(server: &TestServer, email: &str) -> String {
     text(&log_in(server, email, PASSWORD).await.is(200), "access_token")
 }
 
+/// Registers somebody who follows the link they are mailed.
+async fn confirmed(server: &TestServer, email: &str) {
+    register(server, email).await.is(202);
+    let mailed = server.mailed(email).await;
+    ask(server, "email/verify", json!({ "token": mailed })).await.is(204);
+}
+
+/// What is asked for without a session is mailed in a moment.
+async fn until_mailed(server: &TestServer, email: &str, count: usize) {
+    while server.letters(email).await.len() < count {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// security.md 47, 49
 #[tokio::test]
 async fn somebody_registers_and_shows_that_mail_arrives() {
@@ -117,6 +131,51 @@ async fn letters_at_a_strangers_wish_are_few() {
     register(&server, "another@example.com").await.is(202);
 }
 
+/// How easily a password is guessed takes long to find out of one that was made for it: nobody has it done as often as they like.
+#[tokio::test]
+async fn passwords_that_will_not_do_are_weighed_for_a_stranger_so_often() {
+    let server = open().await;
+    let weak =
+        async || ask(&server, "register", json!({ "email": "ann@example.com", "password": "passwordpassword" })).await;
+    for _ in 0..20 {
+        weak().await.wrong("password");
+    }
+    weak().await.problem(429, "RATE_LIMITED");
+}
+
+/// security.md 31: a stranger who has somebody written to does not use up the letters they get in again by.
+#[tokio::test]
+async fn letters_somebody_did_not_ask_for_keep_none_from_them_that_they_did() {
+    let server = open().await;
+    for _ in 0..9 {
+        register(&server, "ann@example.com").await.is(202);
+    }
+    server.wait("1s");
+    ask(&server, "password/forgot", json!({ "email": "ann@example.com" })).await.is(202);
+    until_mailed(&server, "ann@example.com", 6).await;
+    assert!(server.mailed("ann@example.com").await.starts_with("kwp_"));
+    for _ in 0..9 {
+        ask(&server, "password/forgot", json!({ "email": "ann@example.com" })).await.is(202);
+    }
+    until_mailed(&server, "ann@example.com", 10).await;
+}
+
+/// security.md 31: nobody registers with somebody else's address and holds it by a second factor of their own, which not even
+/// a reset would take off.
+#[tokio::test]
+async fn a_second_factor_is_set_up_once_the_address_is_confirmed() {
+    let server = open().await;
+    register(&server, "ann@example.com").await.is(202);
+    let held = token(&server, "ann@example.com").await;
+    let set_up = async || server.post("/v1/auth/2fa/setup", &Value::Null).by(&held).send().await;
+    let refused = set_up().await.problem(409, "CONFLICT");
+    assert!(text(&refused, "detail").contains("confirm your own address"), "{refused}");
+    server.post("/v1/auth/2fa/verify", &json!({ "code": "123456" })).by(&held).send().await.problem(409, "CONFLICT");
+    let mailed = server.mailed("ann@example.com").await;
+    ask(&server, "email/verify", json!({ "token": mailed })).await.is(204);
+    set_up().await.is(200);
+}
+
 /// security.md 19, 49
 #[tokio::test]
 async fn a_forgotten_password_is_replaced_by_mail_and_every_session_ends() {
@@ -125,14 +184,8 @@ async fn a_forgotten_password_is_replaced_by_mail_and_every_session_ends() {
     let held = token(&server, "ann@example.com").await;
     server.wait("1s");
     ask(&server, "password/forgot", json!({ "email": "ANN@example.com" })).await.is(202);
-    let mailed = loop {
-        // It is mailed in a moment.
-        let letters = server.letters("ann@example.com").await;
-        if letters.len() == 2 {
-            break server.mailed("ann@example.com").await;
-        }
-        tokio::task::yield_now().await;
-    };
+    until_mailed(&server, "ann@example.com", 2).await;
+    let mailed = server.mailed("ann@example.com").await;
     let reset = async |token: &str, password: &str| {
         ask(&server, "password/reset", json!({ "token": token, "new_password": password })).await
     };
@@ -152,13 +205,11 @@ async fn a_forgotten_password_is_replaced_by_mail_and_every_session_ends() {
 #[tokio::test]
 async fn a_reset_takes_the_second_factor_too() {
     let server = open().await;
-    register(&server, "ann@example.com").await.is(202);
+    confirmed(&server, "ann@example.com").await;
     let (secret, codes) = enrol(&server, &token(&server, "ann@example.com").await).await;
     server.wait("1m");
     ask(&server, "password/forgot", json!({ "email": "ann@example.com" })).await.is(202);
-    while server.letters("ann@example.com").await.len() < 2 {
-        tokio::task::yield_now().await;
-    }
+    until_mailed(&server, "ann@example.com", 2).await;
     let mailed = server.mailed("ann@example.com").await;
     let reset = async |code: Value| {
         ask(&server, "password/reset", json!({ "token": mailed, "new_password": NEXT, "code": code })).await
@@ -200,6 +251,22 @@ async fn another_address_is_ones_own_once_its_link_is_followed() {
     token(&server, "ann@example.org").await;
     let log = server.get("/v1/audit?action=user.verify_email").send().await.is(200);
     assert_eq!(log["data"][0]["detail"]["before"], "ann@example.com");
+}
+
+/// security.md 19: whoever is told that their address is about to change changes their password, and with it the address
+/// stays. Whoever asked for it knew the password before.
+#[tokio::test]
+async fn another_password_stops_an_address_that_was_about_to_change() {
+    let server = open().await;
+    confirmed(&server, "ann@example.com").await;
+    let held = token(&server, "ann@example.com").await;
+    let change = json!({ "email": "mallory@example.org", "password": PASSWORD });
+    server.post("/v1/auth/email", &change).by(&held).send().await.is(202);
+    let mailed = server.mailed("mallory@example.org").await;
+    let body = json!({ "password": PASSWORD, "new_password": NEXT });
+    server.post("/v1/auth/password", &body).by(&held).send().await.is(204);
+    ask(&server, "email/verify", json!({ "token": mailed })).await.wrong("token");
+    log_in(&server, "ann@example.com", NEXT).await.is(200);
 }
 
 #[tokio::test]
