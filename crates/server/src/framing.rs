@@ -40,6 +40,7 @@ pub(crate) struct Watched<T> {
 /// What is known of a connection on both sides of the HTTP library.
 pub(crate) struct Seen {
     is_broken: AtomicBool,
+    is_under_way: AtomicBool,
     is_other: AtomicBool,
     patience_ms: AtomicU64,
 }
@@ -47,7 +48,8 @@ pub(crate) struct Seen {
 impl Default for Seen {
     fn default() -> Self {
         let patience_ms = AtomicU64::new(PATIENCE.as_millis() as u64);
-        Self { is_broken: AtomicBool::new(false), is_other: AtomicBool::new(false), patience_ms }
+        let [is_broken, is_under_way, is_other] = [const { AtomicBool::new(false) }; 3];
+        Self { is_broken, is_under_way, is_other, patience_ms }
     }
 }
 
@@ -55,6 +57,11 @@ impl Seen {
     /// Whether a request was out of order.
     pub(crate) fn is_broken(&self) -> bool {
         self.is_broken.load(Ordering::Acquire)
+    }
+
+    /// Whether more of the request's body is to come.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.is_under_way.load(Ordering::Acquire)
     }
 
     /// For so long the client may take nothing of the answer that is sent now.
@@ -144,6 +151,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         if !new.is_empty() && !this.framing.read(new) {
             this.seen.is_broken.store(true, Ordering::Release);
         }
+        this.seen.is_under_way.store(this.framing.is_under_way(), Ordering::Release);
         read
     }
 }

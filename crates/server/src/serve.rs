@@ -125,7 +125,14 @@ where
     let desk = Arc::new(desk);
     let service = service_fn(move |request| {
         let desk = Arc::clone(&desk);
-        async move { Ok::<_, std::convert::Infallible>(answer(&desk, request).await) }
+        async move {
+            let mut answer = answer(&desk, request).await;
+            // What is answered before its body is here ends its connection, and whoever keeps connections is told so.
+            if desk.seen.is_under_way() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, std::convert::Infallible>(answer)
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);

@@ -183,6 +183,8 @@ async fn an_early_413_passes_back() {
     stream.write_all(&[0; 1_000]).await.unwrap();
     let answer = timeout(PATIENCE, until(&mut stream, "much")).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    // The rest of the upload is not waited for, so nothing else can come over this connection.
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
 }
 
 #[tokio::test]
