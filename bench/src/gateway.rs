@@ -1,6 +1,7 @@
 //! The gate in front of a service, against nginx in front of the same: without any asking, and asking Keywright.
 //!
-//! The service and the client have a core, what stands between them has the other.
+//! The service and the client have a core, what stands between them has the other. It must be the other one that is never
+//! idle: how much of the time the first one is busy is told beside each comparison.
 
 use anyhow::{Context, Result, ensure};
 use keywright_bench::cpu::{process_ns, stay_on};
@@ -19,33 +20,39 @@ const CONNECTIONS: usize = 64;
 /// What the service answers: as long as many an API's.
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
 const BODY_BYTES: usize = 512;
+/// Beyond this it is the client and the service that are measured.
+const BUSY: f64 = 0.9;
 
 /// One way to the service: where it is asked, and every process that works for it.
 struct Way<'s> {
     name: &'static str,
     client: Client,
     servers: Vec<&'s Server>,
+    service: &'s Server,
 }
 
 impl<'s> Way<'s> {
-    fn new(name: &'static str, servers: &[&'s Server], connections: usize) -> Result<Self> {
+    fn new(name: &'static str, servers: &[&'s Server], service: &'s Server, connections: usize) -> Result<Self> {
         let first = servers.first().context("a way of no server")?;
-        Ok(Self { name, client: Client::connect(first.address, connections)?, servers: servers.to_vec() })
+        Ok(Self { name, client: Client::connect(first.address, connections)?, servers: servers.to_vec(), service })
     }
 
-    /// CPU a request, requests a second, and the time that half of them took at most.
-    fn slice(&mut self, requests: &[Vec<u8>], count: usize) -> Result<[f64; 3]> {
+    /// CPU a request, requests a second, the time that half of them took at most, and for how much of the time the
+    /// core of client and service was busy.
+    fn slice(&mut self, requests: &[Vec<u8>], count: usize) -> Result<[f64; 4]> {
         let spent =
             |servers: &[&Server]| servers.iter().map(|server| process_ns(server.pid())).sum::<std::io::Result<u64>>();
-        let before = spent(&self.servers)?;
+        let beside = || Ok::<_, std::io::Error>(process_ns(std::process::id())? + process_ns(self.service.pid())?);
+        let (before, beside_before) = (spent(&self.servers)?, beside()?);
         let run = self.client.run(requests, count, |_, answer| {
             ensure!(answer.head.starts_with("HTTP/1.1 200") && answer.body.len() == BODY_BYTES, "{}", answer.head);
             Ok(())
         });
         let run = run.with_context(|| format!("through {}", self.name))?;
         let spent = float(spent(&self.servers)? - before);
+        let busy = float(beside()? - beside_before) / float(run.wall_ns);
         let count = float(count as u64);
-        Ok([spent / count, count * 1e9 / float(run.wall_ns), float(run.percentile(50))])
+        Ok([spent / count, count * 1e9 / float(run.wall_ns), float(run.percentile(50)), busy])
     }
 }
 
@@ -67,15 +74,16 @@ pub(crate) fn run(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Re
     for connections in [CONNECTIONS, 1] {
         let count = if connections == 1 { scale.requests / 8 } else { scale.requests / 2 };
         // Connections are opened when they are needed: one that says nothing for a minute is closed.
-        let through_gate = || Way::new("the gate, verifying", &[&gate], connections);
-        let through_plain = || Way::new("nginx, asking nobody", &[&plain], connections);
-        let through_asking = || Way::new("nginx, asking Keywright", &[&asking, &gate], connections);
+        let through_gate = || Way::new("the gate, verifying", &[&gate], &service, connections);
+        let through_plain = || Way::new("nginx, asking nobody", &[&plain], &service, connections);
+        let through_asking = || Way::new("nginx, asking Keywright", &[&asking, &gate], &service, connections);
         let goals = |least| if connections == 1 { Goal::Open } else { Goal::AtLeast(least) };
-        against(scale, table, (through_plain()?, through_gate()?), &requests, (count, connections), goals(0.95))?;
-        against(scale, table, (through_asking()?, through_gate()?), &requests, (count, connections), goals(1.5))?;
+        let mut rows = Rows { scale, table, figures, requests: &requests, count, connections };
+        rows.against(through_plain()?, through_gate()?, goals(0.95))?;
+        rows.against(through_asking()?, through_gate()?, goals(1.5))?;
         if connections == 1 {
             for way in [through_gate()?, through_plain()?, through_asking()?] {
-                added(scale, figures, Way::new("no proxy", &[&service], 1)?, way, &requests, count)?;
+                added(scale, figures, Way::new("no proxy", &[&service], &service, 1)?, way, &requests, count)?;
             }
         }
     }
@@ -133,38 +141,50 @@ fn asking(folder: &std::path::Path, at: std::net::SocketAddr, gate: &Server) -> 
     Ok(format!("keepalive_requests 1000000000;\n{printed}"))
 }
 
-fn against(
-    scale: &Scale,
-    table: &mut Table,
-    (mut a, mut b): (Way<'_>, Way<'_>),
-    requests: &[Vec<u8>],
-    (count, connections): (usize, usize),
-    goal: Goal,
-) -> Result<()> {
-    let what = format!("{} / {}, {connections} at a time", b.name, a.name);
-    let mut failed = None;
-    let found = compare_all(scale.rounds, |side| {
-        let way = match side {
-            Side::A => &mut a,
-            Side::B => &mut b,
-        };
-        way.slice(requests, count).unwrap_or_else(|error| {
-            failed.get_or_insert(error);
-            [f64::NAN; 3]
-        })
-    });
-    if let Some(error) = failed {
-        return Err(error);
+/// Where comparisons of so many requests at a time are written down.
+struct Rows<'r> {
+    scale: &'r Scale,
+    table: &'r mut Table,
+    figures: &'r mut Figures,
+    requests: &'r [Vec<u8>],
+    count: usize,
+    connections: usize,
+}
+
+impl Rows<'_> {
+    fn against(&mut self, mut a: Way<'_>, mut b: Way<'_>, goal: Goal) -> Result<()> {
+        let what = format!("{} / {}, {} at a time", b.name, a.name, self.connections);
+        let mut failed = None;
+        let found = compare_all(self.scale.rounds, |side| {
+            let way = match side {
+                Side::A => &mut a,
+                Side::B => &mut b,
+            };
+            way.slice(self.requests, self.count).unwrap_or_else(|error| {
+                failed.get_or_insert(error);
+                [f64::NAN; 4]
+            })
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let a_second: fn(f64) -> String = |rate| format!("{rate:.0} /s");
+        let names = ["CPU a request", "requests a second", "p50"];
+        let goals = [Goal::Open, goal, Goal::Open];
+        let shows: [fn(f64) -> String; 3] = [nanoseconds, a_second, nanoseconds];
+        let found = found.context("a slice measured nothing")?;
+        for (((found, name), goal), show) in found.iter().zip(names).zip(goals).zip(shows) {
+            ratio(self.table, &format!("{what}: {name}"), Some(*found), goal, show)?;
+        }
+        let busy = found.last().context("no figure of the core beside")?;
+        for (way, busy) in [(&a, busy.a), (&b, busy.b)] {
+            let what = format!("client and service busy, {} at a time through {}", self.connections, way.name);
+            // With one request at a time nobody is, for long.
+            let goal = if goal == Goal::Open { Goal::Open } else { Goal::AtMost(BUSY) };
+            self.figures.row(&what, format!("{:.0} %", busy * 100.0), goal, busy);
+        }
+        Ok(())
     }
-    let a_second: fn(f64) -> String = |rate| format!("{rate:.0} /s");
-    let names = ["CPU a request", "requests a second", "p50"];
-    let goals = [Goal::Open, goal, Goal::Open];
-    let shows: [fn(f64) -> String; 3] = [nanoseconds, a_second, nanoseconds];
-    let found = found.context("a slice measured nothing")?;
-    for (((found, name), goal), show) in found.into_iter().zip(names).zip(goals).zip(shows) {
-        ratio(table, &format!("{what}: {name}"), Some(found), goal, show)?;
-    }
-    Ok(())
 }
 
 /// What a way adds to the time half of the requests take at most.

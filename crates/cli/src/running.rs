@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use keywright_app::App;
 use keywright_server::{Options, Tls};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -43,6 +44,15 @@ pub(crate) async fn listen(address: SocketAddr, scheme: &str) -> Result<(TcpList
     Ok((listener, url))
 }
 
+/// Has the machine let us open as many files as it lets us ask for. Each connection is one, and each one to an upstream.
+fn take_all_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, files = limit.current, "no more files can be opened than before");
+    }
+}
+
 /// The address a client on this machine takes.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
@@ -62,6 +72,7 @@ pub(crate) async fn run(
     ready: impl FnOnce(&str) -> Result<()>,
 ) -> Result<()> {
     let House { app, tasks, lock, .. } = house;
+    take_all_files();
     // Caught before anybody is told that we run.
     let signals = Signals::catch().context("signals cannot be caught")?;
     place.folder.note_server(&ServerNote { pid: std::process::id(), url: url.clone() })?;

@@ -240,19 +240,20 @@ fn decode(path: &str) -> Result<String, &'static str> {
             b'/' if *first == b'%' => return Err("leave out encoded slashes: %2F"),
             b'\\' => return Err("leave out backslashes, encoded ones too: %5C"),
             0..=31 | 127 => return Err("leave out control characters, as in %00"),
-            // Who decodes twice would find a dot, a slash or a backslash.
-            b'%' if rest.split_at_checked(2).and_then(|(digits, _)| hex(digits)).is_some_and(is_telling) => {
-                return Err("leave out what is encoded twice, as in %252E");
-            }
             _ => decoded.push(byte),
         }
+    }
+    // Who decodes twice would find a dot, a slash or a backslash, however each of its letters is spelled.
+    let is_again = |three: &[u8]| three.strip_prefix(b"%").and_then(hex).is_some_and(is_telling);
+    if decoded.windows(3).any(is_again) {
+        return Err("leave out what is encoded twice, as in %252E");
     }
     // Overlong spellings of a dot or a slash are no UTF-8.
     String::from_utf8(decoded).map_err(|_| "encode text as UTF-8")
 }
 
 fn is_telling(byte: u8) -> bool {
-    matches!(byte, b'.' | b'/' | b'\\' | b';' | b'%' | 0..=31)
+    matches!(byte, b'.' | b'/' | b'\\' | b';' | b'%' | 0..=31 | 127)
 }
 
 fn hex(digits: &[u8]) -> Option<u8> {
@@ -303,6 +304,9 @@ mod tests {
             "/a%252fb",
             "/a%25252f",
             "/a%255c",
+            "/a/%25%32%65%25%32%65/b",
+            "/a%25%32f",
+            "/a%252%46",
             "/a/%c0%ae%c0%ae/b",
             "/a%c0%afb",
             "/a/\u{e9}",

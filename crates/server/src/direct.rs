@@ -7,9 +7,11 @@
 //! Whatever is out of the ordinary in the least is left as it came, with all that follows it on the connection, to the
 //! library and to `framing.rs`, which watches what the library reads. Nothing is waited for without an end.
 
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,12 +22,12 @@ use keywright_core::time::Time;
 use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::Server;
 use crate::extract::{BODY_TIME, MOST_BYTES};
 use crate::fields::Fields;
-use crate::framing::plain_length;
+use crate::framing::{PATIENCE, plain_length};
 use crate::serve::{Caller, HEAD_TIME, verify_first};
 
 /// What every request that is answered here begins with.
@@ -36,6 +38,8 @@ const LONGEST_HEAD: usize = 4 * 1_024;
 const MOST_FIELDS: usize = 32;
 /// Room for an answer, and for a request.
 const ROOM: usize = 1_024;
+/// The most that is kept of it between two of them.
+const MOST_ROOM: usize = 8 * ROOM;
 
 /// Answers verifications for as long as nothing else is asked, and gives back what was read of something else; `None` where
 /// the connection is over.
@@ -58,9 +62,13 @@ where
     loop {
         let (used, is_ours) = answer_whole(caller, &read, &mut line, stopping).await;
         if used > 0 {
-            stream.write_all(&line.out).await?;
+            send(stream, &line.out).await?;
             line.out.clear();
             read.drain(..used);
+            // What a long request took is not kept for short ones.
+            if read.is_empty() && read.capacity() > MOST_ROOM {
+                read = Vec::with_capacity(ROOM);
+            }
             patience = Patience::default();
         }
         if !is_ours {
@@ -86,6 +94,15 @@ where
                 None => return Ok((!read.is_empty()).then_some(read)),
             },
         }
+    }
+}
+
+/// Sends answers. Whoever takes nothing of them is let go; only one that is not taken at once is waited for by the clock.
+async fn send(stream: &mut (impl AsyncWrite + Unpin), answers: &[u8]) -> io::Result<()> {
+    let mut sent = pin!(stream.write_all(answers));
+    match poll_fn(|context| Poll::Ready(sent.as_mut().poll(context))).await {
+        Poll::Ready(sent) => sent,
+        Poll::Pending => timeout(PATIENCE, sent).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
     }
 }
 

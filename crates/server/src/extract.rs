@@ -23,7 +23,7 @@ use keywright_app::error::Error;
 use keywright_app::logins::Place;
 use keywright_app::verify::Ask;
 use keywright_core::id::KeyId;
-use keywright_core::policy::{HeaderRule, Policy};
+use keywright_core::policy::{HeaderRule, Kind, Policy};
 use keywright_core::signing::looks_like_a_token;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -116,15 +116,20 @@ pub(crate) enum Presented<'a> {
 
 /// The one credential of a request, shown in the way its kind asks for.
 pub(crate) fn presented<'a>(headers: &'a (impl Fields + ?Sized), policy: &Policy) -> Result<Presented<'a>, Error> {
+    presented_as(headers, policy).map(|(presented, _)| presented)
+}
+
+/// The same, and of which kind it is where it is a key of one.
+pub(crate) fn presented_as<'a, 'p>(
+    headers: &'a (impl Fields + ?Sized),
+    policy: &'p Policy,
+) -> Result<(Presented<'a>, Option<&'p Kind>), Error> {
     let (credential, shown) = credential(headers).ok_or(Error::Unauthenticated)?;
     if shown == Shown::Bearer && looks_like_a_token(credential) {
-        return Ok(Presented::Token(credential));
+        return Ok((Presented::Token(credential), None));
     }
-    if is_shown_properly(policy, credential, shown) {
-        Ok(Presented::Key(credential))
-    } else {
-        Err(Error::Unauthenticated)
-    }
+    let kind = policy.read(credential, true).and_then(|(number, _)| policy.kind_at(number));
+    if is_shown_properly(kind, shown) { Ok((Presented::Key(credential), kind)) } else { Err(Error::Unauthenticated) }
 }
 
 /// How a credential was shown.
@@ -153,8 +158,7 @@ fn credential(headers: &(impl Fields + ?Sized)) -> Option<(&[u8], Shown)> {
 }
 
 /// Whether a key is shown in the way its kind asks for. What is of no kind is left to verification, which counts it.
-fn is_shown_properly(policy: &Policy, key: &[u8], shown: Shown) -> bool {
-    let kind = policy.read(key, true).and_then(|(number, _)| policy.kind_at(number));
+fn is_shown_properly(kind: Option<&Kind>, shown: Shown) -> bool {
     match kind.map(|kind| kind.header) {
         None => true,
         Some(HeaderRule::Bearer) => shown == Shown::Bearer,

@@ -7,15 +7,23 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use crate::silence::Silence;
 
 /// The longest line that is looked at. The library refuses longer ones itself.
 const LONGEST_LINE: usize = 512 * 1_024;
+/// How long a client may take nothing of what it is sent, where nothing else is said.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a client that is still sending what nobody will read has for reading why.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// A connection whose requests are looked at as they are read.
 pub(crate) struct Watched<T> {
@@ -23,21 +31,106 @@ pub(crate) struct Watched<T> {
     /// What was read before it was known what is spoken.
     begun: Bytes,
     framing: Framing,
-    is_broken: Arc<AtomicBool>,
+    seen: Arc<Seen>,
+    /// How long the client has taken nothing of what it is sent.
+    silence: Silence,
+    end: End,
+}
+
+/// What is known of a connection on both sides of the HTTP library.
+pub(crate) struct Seen {
+    is_broken: AtomicBool,
+    is_under_way: AtomicBool,
+    is_other: AtomicBool,
+    patience_ms: AtomicU64,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        let patience_ms = AtomicU64::new(PATIENCE.as_millis() as u64);
+        let [is_broken, is_under_way, is_other] = [const { AtomicBool::new(false) }; 3];
+        Self { is_broken, is_under_way, is_other, patience_ms }
+    }
+}
+
+impl Seen {
+    /// Whether a request was out of order.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Acquire)
+    }
+
+    /// Whether more of the request's body is to come.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.is_under_way.load(Ordering::Acquire)
+    }
+
+    /// For so long the client may take nothing of the answer that is sent now.
+    pub(crate) fn waits_for(&self, patience: Duration) {
+        self.patience_ms.store(patience.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience_ms.load(Ordering::Relaxed))
+    }
+
+    /// What comes now are no requests.
+    pub(crate) fn becomes_other(&self) {
+        self.is_other.store(true, Ordering::Release);
+    }
+}
+
+/// How far the end of a connection has come.
+enum End {
+    Open,
+    /// Nothing more is said, and what still comes is read.
+    Lingering(Pin<Box<Sleep>>),
+    Over,
 }
 
 impl<T> Watched<T> {
-    /// Watches a connection of which so much has been read. What comes with it says whether a request was out of order.
-    pub(crate) fn new(begun: Vec<u8>, stream: T) -> (Self, Arc<AtomicBool>) {
-        let is_broken = Arc::new(AtomicBool::new(false));
+    /// Watches a connection of which so much has been read.
+    pub(crate) fn new(begun: Vec<u8>, stream: T) -> (Self, Arc<Seen>) {
+        let seen = Arc::<Seen>::default();
         let framing = Framing::default();
-        (Self { stream, begun: begun.into(), framing, is_broken: Arc::clone(&is_broken) }, is_broken)
+        (
+            Self {
+                stream,
+                begun: begun.into(),
+                framing,
+                seen: Arc::clone(&seen),
+                silence: Silence::default(),
+                end: End::Open,
+            },
+            seen,
+        )
     }
 
     /// A connection whose requests are told apart in another way.
     pub(crate) fn unwatched(begun: Vec<u8>, stream: T) -> Self {
         let framing = Framing { at: At::Over, ..Framing::default() };
-        Self { stream, begun: begun.into(), framing, is_broken: Arc::default() }
+        Self { stream, begun: begun.into(), framing, seen: Arc::default(), silence: Silence::default(), end: End::Open }
+    }
+}
+
+impl<T: AsyncRead + Unpin> Watched<T> {
+    /// Reads what the client is still sending, until that is all of it, or it has seen that nobody listens, or has had its
+    /// time. Where a connection is closed with bytes unread, the machine takes back what was answered.
+    fn poll_linger(&mut self, context: &mut Context<'_>, ends: &mut Pin<Box<Sleep>>) -> Poll<()> {
+        let mut space = [0; 8 * 1_024];
+        loop {
+            if ends.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            let mut piece = ReadBuf::new(&mut space);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece));
+            if read.is_err() || piece.filled().is_empty() {
+                return Poll::Ready(());
+            }
+            self.framing.read(piece.filled());
+            if self.framing.at == At::Head {
+                return Poll::Ready(());
+            }
+        }
     }
 }
 
@@ -51,17 +144,23 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
             buffer.put_slice(&this.begun.split_to(this.begun.len().min(buffer.remaining())));
             Poll::Ready(Ok(()))
         };
+        if this.seen.is_other.load(Ordering::Acquire) {
+            this.framing.end();
+        }
         let new = buffer.filled().get(before..).unwrap_or_default();
         if !new.is_empty() && !this.framing.read(new) {
-            this.is_broken.store(true, Ordering::Release);
+            this.seen.is_broken.store(true, Ordering::Release);
         }
+        this.seen.is_under_way.store(this.framing.is_under_way(), Ordering::Release);
         read
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+        let this = self.get_mut();
+        let tried = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.silence.of_write(context, this.seen.patience(), tried)
     }
 
     fn poll_write_vectored(
@@ -69,7 +168,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, bytes)
+        let this = self.get_mut();
+        let tried = Pin::new(&mut this.stream).poll_write_vectored(context, bytes);
+        this.silence.of_write(context, this.seen.patience(), tried)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -77,11 +178,26 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let this = self.get_mut();
+        let tried = Pin::new(&mut this.stream).poll_flush(context);
+        this.silence.of_write(context, this.seen.patience(), tried)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let this = self.get_mut();
+        if matches!(this.end, End::Open) {
+            let tried = Pin::new(&mut this.stream).poll_shutdown(context);
+            ready!(this.silence.of_write(context, this.seen.patience(), tried))?;
+            let is_unread = this.framing.is_under_way() || this.seen.is_broken();
+            this.end = if is_unread { End::Lingering(Box::pin(sleep(LINGER))) } else { End::Over };
+        }
+        if let End::Lingering(mut ends) = std::mem::replace(&mut this.end, End::Over)
+            && this.poll_linger(context, &mut ends).is_pending()
+        {
+            this.end = End::Lingering(ends);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -139,9 +255,21 @@ impl Framing {
     fn read(&mut self, bytes: &[u8]) -> bool {
         let is_sound = self.read_on(bytes).is_ok();
         if !is_sound {
-            *self = Self { at: At::Over, ..Self::default() };
+            self.end();
         }
         is_sound
+    }
+
+    /// Nothing more is looked at.
+    fn end(&mut self) {
+        if self.at != At::Over {
+            *self = Self { at: At::Over, ..Self::default() };
+        }
+    }
+
+    /// Whether there is more to come of a body.
+    fn is_under_way(&self) -> bool {
+        !matches!(self.at, At::Head | At::Over)
     }
 
     fn read_on(&mut self, mut bytes: &[u8]) -> Result<(), Broken> {
@@ -184,7 +312,7 @@ impl Framing {
         }
         self.line.extend_from_slice(bytes.get(begun..).unwrap_or_default());
         if self.line.len() > LONGEST_LINE {
-            *self = Self { at: At::Over, ..Self::default() };
+            self.end();
         }
         Ok(&[])
     }
@@ -195,6 +323,8 @@ impl Framing {
         match self.at {
             At::Head if line.is_empty() => return self.end_head(),
             At::Head if self.is_begun => return self.field(line),
+            // A fragment is for clients alone: some servers cut it off, and some do not.
+            At::Head if memchr(b'#', line).is_some() => return Err(Broken),
             At::Head => self.is_begun = true,
             At::ChunkSize => self.at = chunk(line)?,
             At::ChunkEnd if line.is_empty() => self.at = At::ChunkSize,
@@ -267,6 +397,8 @@ pub(crate) fn is_whole(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     /// Whether requests are in order, however their bytes come in.
@@ -300,6 +432,7 @@ mod tests {
             "GET / HTTP/1.1\n\n".to_owned(),
             "GET / HTTP/1.1\r\nhost: a\n\r\n".to_owned(),
             "GET / HTTP/1.1\r\nhost: a\r\n\n".to_owned(),
+            "GET /a#/../b HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(),
             post("Content-Length: 4\r\nContent-Length: 4"),
             post("Content-Length: 4\r\nContent-Length: 5"),
             post("Content-Length: 4, 4"),
@@ -335,5 +468,37 @@ mod tests {
             assert!(framing.read(&[b'a'; 1_024]));
         }
         assert!(framing.line.capacity() <= 4 * LONGEST_LINE);
+    }
+    /// What a connection has become is nobody's request, and none of it is kept.
+    #[tokio::test]
+    async fn what_is_no_request_any_more_is_not_looked_at() {
+        let (mut client, stream) = tokio::io::duplex(64 * 1_024);
+        let (mut watched, seen) = Watched::new(b"GET / HTTP/1.1\r\n\r\n".to_vec(), stream);
+        let mut space = vec![0; 64 * 1_024];
+        assert_eq!(watched.read(&mut space).await.unwrap(), 18);
+        seen.becomes_other();
+        for said in [vec![b'a'; 60_000], b"a\nb".to_vec()] {
+            client.write_all(&said).await.unwrap();
+            watched.read_exact(&mut space[..said.len()]).await.unwrap();
+        }
+        assert!(watched.framing.line.is_empty() && !seen.is_broken());
+    }
+
+    #[tokio::test]
+    async fn whoever_still_sends_is_listened_to_until_they_have_read_why() {
+        let (client, stream) = tokio::io::duplex(1_024);
+        let (mut watched, _) = Watched::new(b"PUT / HTTP/1.1\r\ncontent-length: 9999999\r\n\r\n".to_vec(), stream);
+        assert!(watched.read(&mut [0; 1_024]).await.is_ok());
+        watched.write_all(b"answer").await.unwrap();
+        let (mut from, mut to) = tokio::io::split(client);
+        let client = async {
+            to.write_all(&[0; 100_000]).await.unwrap();
+            let mut read = Vec::new();
+            from.read_to_end(&mut read).await.unwrap();
+            drop((from, to));
+            read
+        };
+        let (read, ended) = tokio::join!(client, watched.shutdown());
+        assert_eq!((read.as_slice(), ended.is_ok()), (b"answer".as_slice(), true));
     }
 }

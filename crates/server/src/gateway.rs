@@ -23,6 +23,7 @@ mod tunnel;
 mod upstreams;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -33,9 +34,6 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use keywright_core::policy::{Policy, PolicyError};
 use keywright_core::route::{ErrorShape, Route, Upstream};
-
-use assertion::Vouching;
-use forward::Sent;
 
 use crate::extract::{Context, address};
 use crate::problem::Problem;
@@ -53,7 +51,10 @@ pub(crate) use upstreams::Gateway;
 
 /// Marks an answer as an upstream's: its headers are its own.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Passed;
+pub(crate) struct Passed {
+    /// How long its client may take nothing of it.
+    pub(crate) idle: Duration,
+}
 
 /// A request that stops at the gate, and what its answer has besides.
 struct Stopped {
@@ -93,20 +94,24 @@ fn dialect(shape: ErrorShape) -> Dialect {
     }
 }
 
-/// Every path that is none of the server's own.
+/// Every path that is none of the server's own, where the router comes to it.
 pub(crate) async fn pass(State(server): State<Server>, request: Request) -> Response {
+    match request.extensions().get::<Context>().cloned() {
+        Some(context) => answer(&server, &context, request).await,
+        None => Problem::not_found().into_response(),
+    }
+}
+
+/// The answer to a request for such a path.
+pub(crate) async fn answer(server: &Server, context: &Context, request: Request) -> Response {
     let is_front = request.method() == Method::GET && request.uri().path() == "/";
-    let context = request.extensions().get::<Context>().cloned();
-    let Some(context) = context.filter(|_| !server.app.world().policy.routes().is_empty()) else {
+    if server.app.world().policy.routes().is_empty() {
         return nowhere(is_front).await;
-    };
-    match through(&server, &context, request).await {
-        Ok(Some(mut response)) => {
-            response.extensions_mut().insert(Passed);
-            response
-        }
+    }
+    match through(server, context, request).await {
+        Ok(Some(response)) => response,
         Ok(None) => nowhere(is_front).await,
-        Err(stopped) => stopped.answer(&context),
+        Err(stopped) => stopped.answer(context),
     }
 }
 
@@ -120,55 +125,68 @@ async fn through(server: &Server, context: &Context, request: Request) -> Result
     let world = server.app.world();
     let (mut parts, body) = request.into_parts();
     // Where a route leads nowhere, only proxies ask about it.
-    let way = find(server, context, &world.policy, &parts)?.filter(|way| !way.choice.route.upstreams.is_empty());
+    let way = find(context, &world.policy, &parts)?.filter(|way| !way.choice.route.upstreams.is_empty());
     let Some(Way { target, choice, rest }) = way else { return Ok(None) };
     let route = choice.route;
     let stopped = |problem: Problem| Stopped::new(problem, route.errors);
-    let path = with_query(rest, &parts.uri);
-    let ip = address(&parts.headers, context.peer, &server.options);
-    let guest = enter(server, ip, &parts, &choice).await?;
+    let from = address(&parts.headers, context.peer, &server.options);
+    let guest = enter(server, from, &parts, &choice).await?;
     if body::declared(&parts.headers).is_some_and(|length| length > route.body_limit) {
         return Err(stopped(too_large(route)));
     }
+    let path = with_query(rest, &parts.uri);
     let wants_tunnel = route.websocket && tunnel::is_wanted(&parts);
-    let sent = Sent {
-        headers: headers::onward(server, context, &parts.headers, &target, route, &guest, wants_tunnel),
-        vouching: Vouching::of(server, context, route, &guest),
-    };
-    let mut response =
-        forward::forward(server, route, &parts.method, &path, sent, body, wants_tunnel).await.map_err(stopped)?;
+    let onward =
+        Onward { server, context, route, parts: &parts, target: &target, guest: &guest, from, path, wants_tunnel };
+    let mut response = forward::forward(&onward, body).await.map_err(stopped)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let held = admit::hold(server, ip, &parts, route)?;
+        let held = admit::hold(server, from, &parts, route)?;
         tunnel::join(server, route, held, &mut parts, &mut response).map_err(stopped)?;
     }
     headers::back(response.headers_mut(), wants_tunnel);
     response.headers_mut().extend(guest.limits);
     let idle = body::wait(route.timeouts.idle);
+    response.extensions_mut().insert(Passed { idle });
     Ok(Some(response.map(|body| Body::new(body::Download::new(body, idle)))))
 }
 
+/// A request as it goes on, but for its body.
+struct Onward<'a> {
+    server: &'a Server,
+    context: &'a Context,
+    route: &'a Route,
+    /// As it came.
+    parts: &'a Parts,
+    target: &'a request::Target<'a>,
+    guest: &'a admit::Guest,
+    from: Option<IpAddr>,
+    /// What the upstream is asked for beneath its base.
+    path: String,
+    wants_tunnel: bool,
+}
+
 /// What an upstream is asked for, with the query of what was asked here.
-fn with_query(rest: String, asked: &Uri) -> String {
+fn with_query(rest: &str, asked: &Uri) -> String {
     match asked.query() {
-        Some(query) => format!("{rest}?{query}"),
-        None => rest,
+        Some(query) => [rest, "?", query].concat(),
+        None => rest.to_owned(),
     }
 }
 
 /// The way a request takes.
-struct Way<'p> {
-    target: request::Target,
-    choice: admit::Choice<'p>,
+struct Way<'p, 'r> {
+    target: request::Target<'r>,
+    choice: admit::Choice<'p, 'r>,
     /// What the upstream is asked for.
-    rest: String,
+    rest: &'r str,
 }
 
 /// The way for a request; none where no route is for such a path.
-fn find<'p>(server: &Server, context: &Context, policy: &'p Policy, parts: &Parts) -> Result<Option<Way<'p>>, Stopped> {
+fn find<'p, 'r>(context: &Context, policy: &'p Policy, parts: &'r Parts) -> Result<Option<Way<'p, 'r>>, Stopped> {
     let target = request::read(parts, context, policy)?;
-    let Some(choice) = admit::choose(server, policy, parts, &target) else { return Ok(None) };
+    let Some(choice) = admit::choose(policy, parts, &target) else { return Ok(None) };
     let route = choice.route;
-    let Some(rest) = route.beyond(parts.uri.path()).map(str::to_owned) else {
+    let Some(rest) = route.beyond(parts.uri.path()) else {
         let problem = Problem::new("BAD_REQUEST", format!("write {} in plain letters", route.path));
         return Err(Stopped::new(problem, route.errors));
     };
@@ -180,14 +198,14 @@ async fn enter(
     server: &Server,
     ip: Option<IpAddr>,
     parts: &Parts,
-    choice: &admit::Choice<'_>,
+    choice: &admit::Choice<'_, '_>,
 ) -> Result<admit::Guest, Stopped> {
     if choice.is_preflight {
         return Ok(admit::Guest::default());
     }
     let route = choice.route;
     let Some(toll) = route.toll(parts.method.as_str()) else { return Err(not_allowed(route)) };
-    admit::admit(server, ip, &parts.headers, route, toll).await
+    admit::admit(server, ip, &parts.headers, choice, toll).await
 }
 
 fn not_allowed(route: &Route) -> Stopped {

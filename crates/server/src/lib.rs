@@ -21,6 +21,7 @@ mod request_id;
 mod router;
 mod scrub;
 mod serve;
+mod silence;
 mod tls;
 
 use std::collections::BTreeMap;

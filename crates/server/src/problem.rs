@@ -131,7 +131,7 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Ok(id) = HeaderValue::from_str(&request_id.0) {
-            headers.insert(&request_id::HEADER, id);
+            headers.insert(request_id::HEADER, id);
         }
         if dialect == Dialect::Dashboard {
             headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(dashboard::POLICY));

@@ -9,7 +9,8 @@ use keywright_core::id::KeyId;
 use crate::fields::Fields;
 
 /// The header it travels in.
-pub(crate) static HEADER: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const HEADER: &str = "x-request-id";
+static FIELD: HeaderName = HeaderName::from_static(HEADER);
 
 /// A request's id.
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ pub(crate) struct RequestId(pub(crate) String);
 impl RequestId {
     /// The client's, where it sent a usable one, or a new one.
     pub(crate) fn of(headers: &(impl Fields + ?Sized)) -> Self {
-        let sent = headers.text(&HEADER);
+        let sent = headers.text(&FIELD);
         let usable = |id: &&str| {
             (8..=64).contains(&id.len())
                 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))

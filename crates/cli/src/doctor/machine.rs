@@ -9,7 +9,7 @@ use crate::place::Place;
 /// What a small installation writes in a year, and what one that is about to stop has left.
 const LITTLE: u64 = 1 << 30;
 const TOO_LITTLE: u64 = 100 << 20;
-/// Connections the server takes at once, and some for itself.
+/// Connections the server takes at once, and some for itself. It takes what it may ask for.
 const FILES: u64 = 10_100;
 
 /// Checks the machine.
@@ -25,13 +25,13 @@ pub(super) fn check(place: &Place, found: &mut Findings) {
             _ => found.ok("disk", detail),
         }
     }
-    match getrlimit(Resource::Nofile).current {
+    match getrlimit(Resource::Nofile).maximum {
         Some(files) if files < FILES => {
             let detail = format!("at most {files}, fewer than the 10000 connections a server takes");
             found.warn(
                 "open files",
                 detail,
-                "raise the limit for the server: ulimit -n 65536, or LimitNOFILE=65536 in its systemd unit",
+                "raise the limit for the server: ulimit -Hn 65536, or LimitNOFILE=65536 in its systemd unit",
             );
         }
         _ => found.ok("open files", "enough for every connection"),

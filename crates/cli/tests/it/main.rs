@@ -15,6 +15,7 @@ mod canary;
 mod crash;
 mod dev;
 mod doctor;
+mod faults;
 mod gateway;
 mod import;
 mod life;

@@ -209,3 +209,13 @@ fn the_log_is_json_where_asked() {
     let lines: Vec<Value> = desk.log("serve.log").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().any(|line| line["setup_link"].as_str().is_some_and(|link| link.contains("/setup?token="))));
 }
+
+/// Shells and older init systems begin with a limit of 1,024, which the gate would be at with 500 clients.
+#[test]
+fn it_opens_as_many_files_as_it_may() {
+    let (desk, _) = Desk::with_config();
+    let server = desk.serve_after("ulimit -S -n 300; ulimit -H -n 4000");
+    let limits = server.limits();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(files.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["4000", "4000"], "{files}");
+}

@@ -117,7 +117,22 @@ impl Desk {
 
     /// `serve` on a free port, once it answers.
     pub(crate) fn serve(&self) -> Server {
-        let mut child = self.spawn(&["serve", "--listen", "127.0.0.1:0"], "serve.log");
+        self.serve_at("127.0.0.1:0")
+    }
+
+    /// `serve` at this address, once it answers.
+    pub(crate) fn serve_at(&self, address: &str) -> Server {
+        self.answering(self.spawn(&["serve", "--listen", address], "serve.log"))
+    }
+
+    /// `serve` on a free port in a shell in which this was said before, once it answers.
+    pub(crate) fn serve_after(&self, line: &str) -> Server {
+        let mut command = self.command("sh");
+        command.args(["-c", &format!("{line}; exec {BINARY} serve --listen 127.0.0.1:0")]);
+        self.answering(self.logged(command, "serve.log"))
+    }
+
+    fn answering(&self, mut child: Child) -> Server {
         let mut url = None;
         until("the server answers", || {
             if let Some(status) = child.try_wait().unwrap() {
@@ -138,10 +153,14 @@ impl Desk {
     }
 
     fn spawn(&self, args: &[&str], log: &str) -> Child {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path(log)).unwrap();
         let mut command = self.command(BINARY);
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        command.spawn().unwrap()
+        command.args(args);
+        self.logged(command, log)
+    }
+
+    fn logged(&self, mut command: Command, log: &str) -> Child {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path(log)).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap()
     }
 
     pub(crate) fn log(&self, name: &str) -> String {
@@ -196,9 +215,28 @@ impl Server {
 
     /// The most memory it has had at once, in kilobytes.
     pub(crate) fn most_memory(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    /// The memory it has, in kilobytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// What the machine lets it have.
+    pub(crate) fn limits(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap()
+    }
+
+    /// How many files and connections it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     /// Ends it as a power cut would.

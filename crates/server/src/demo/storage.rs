@@ -4,6 +4,7 @@
 //! beside its place and then put there, so that no reader sees half of one. What of S3 is not here is answered as such.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +13,15 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED, RANGE,
+};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use keywright_core::time::Time;
 use tokio::fs::{self, File};
-use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncSeekExt as _, AsyncWriteExt as _, ReadBuf};
 
 /// The bucket there is from the start, the one of the documents' example.
 const FIRST: &str = "my-bucket";
@@ -37,10 +40,19 @@ type Wrong = (StatusCode, &'static str);
 const NO_BUCKET: Wrong = (StatusCode::NOT_FOUND, "NoSuchBucket");
 const NO_KEY: Wrong = (StatusCode::NOT_FOUND, "NoSuchKey");
 
-/// Makes the folder, and the first bucket where there is none.
+/// Makes the folder, and the first bucket where there is none; of one there was, what a crash left half done is removed.
 pub(super) async fn prepare(folder: &Path) -> io::Result<()> {
     if !fs::try_exists(folder).await? {
-        fs::create_dir_all(folder.join(FIRST)).await?;
+        return fs::create_dir_all(folder.join(FIRST)).await;
+    }
+    let mut buckets = fs::read_dir(folder).await?;
+    while let Some(bucket) = buckets.next_entry().await? {
+        let Ok(mut files) = fs::read_dir(bucket.path()).await else { continue };
+        while let Some(file) = files.next_entry().await? {
+            if file.file_name().to_string_lossy().starts_with(UNDER_WAY) {
+                fs::remove_file(file.path()).await?;
+            }
+        }
     }
     Ok(())
 }
@@ -92,7 +104,7 @@ async fn dispatch(folder: &Path, path: &str, request: Request) -> Result<Respons
     }
     let file = folder.join(file_name(key)?);
     match request.method().as_str() {
-        "GET" | "HEAD" => get(&file, request.method() == Method::HEAD).await,
+        "GET" | "HEAD" => get(&file, request.method() == Method::HEAD, request.headers().get(RANGE)).await,
         "PUT" => put(&folder, &file, request.into_body()).await,
         "DELETE" => match fs::remove_file(&file).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(internal(&error)),
@@ -186,9 +198,9 @@ async fn delete_bucket(folder: &Path) -> Result<Response, Wrong> {
 async fn put(folder: &Path, file: &Path, mut body: Body) -> Result<Response, Wrong> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let beside: PathBuf = folder.join(format!("{UNDER_WAY}{}-{number}", std::process::id()));
+    let beside = UnderWay(folder.join(format!("{UNDER_WAY}{}-{number}", std::process::id())));
     let write = async {
-        let mut to = File::create(&beside).await?;
+        let mut to = File::create(&beside.0).await?;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(io::Error::other)?;
             if let Ok(piece) = frame.into_data() {
@@ -197,52 +209,91 @@ async fn put(folder: &Path, file: &Path, mut body: Body) -> Result<Response, Wro
         }
         to.flush().await?;
         let metadata = to.metadata().await?;
-        fs::rename(&beside, file).await?;
+        fs::rename(&beside.0, file).await?;
         Ok::<_, io::Error>(metadata)
     };
-    match write.await {
-        Ok(metadata) => Ok(([(ETAG, tag(&metadata))], StatusCode::OK).into_response()),
-        Err(error) => {
-            drop(fs::remove_file(&beside).await);
-            Err(internal(&error))
+    let metadata = write.await.map_err(|error| internal(&error))?;
+    Ok(([(ETAG, tag(&metadata))], StatusCode::OK).into_response())
+}
+
+/// A file that is being written. What has not been put in its place is gone with this, also where a client went away and
+/// nobody goes on.
+struct UnderWay(PathBuf);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+async fn get(file: &Path, is_head: bool, range: Option<&HeaderValue>) -> Result<Response, Wrong> {
+    let mut opened = File::open(file).await.map_err(|_| NO_KEY)?;
+    let metadata = opened.metadata().await.map_err(|error| internal(&error))?;
+    let size = metadata.len();
+    // Of a HEAD it means nothing (RFC 9110, 14.2).
+    let part = match range.filter(|_| !is_head).and_then(|range| part(range, size)) {
+        Some(part) if part.is_empty() => return Err((StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange")),
+        part => part,
+    };
+    let Range { start, end } = part.clone().unwrap_or(0..size);
+    opened.seek(io::SeekFrom::Start(start)).await.map_err(|error| internal(&error))?;
+    let contents = Contents { file: opened, left: end - start, space: Vec::new() };
+    let body = if is_head { Body::empty() } else { Body::new(contents) };
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (CONTENT_LENGTH, (end - start).to_string()),
+        (ACCEPT_RANGES, "bytes".to_owned()),
+        (ETAG, tag(&metadata)),
+        (LAST_MODIFIED, httpdate(&metadata)),
+    ];
+    Ok(match part {
+        None => (headers, body).into_response(),
+        Some(Range { start, end }) => {
+            let range = [(CONTENT_RANGE, format!("bytes {start}-{}/{size}", end - 1))];
+            (StatusCode::PARTIAL_CONTENT, range, headers, body).into_response()
+        }
+    })
+}
+
+/// The bytes that are asked for, none of them where there are none such (RFC 9110, 14.1.2). What asks for several parts, or is not
+/// understood, asks for everything.
+fn part(range: &HeaderValue, size: u64) -> Option<Range<u64>> {
+    let (first, last) = range.to_str().ok()?.strip_prefix("bytes=")?.split_once('-')?;
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
+    match (first, last) {
+        ("", last) => Some(size.saturating_sub(number(last)?)..size),
+        (first, "") => Some(number(first)?.min(size)..size),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            (first <= last).then(|| first.min(size)..last.saturating_add(1).min(size))
         }
     }
 }
 
-async fn get(file: &Path, is_head: bool) -> Result<Response, Wrong> {
-    let opened = File::open(file).await.map_err(|_| NO_KEY)?;
-    let metadata = opened.metadata().await.map_err(|error| internal(&error))?;
-    let body = if is_head { Body::empty() } else { Body::new(Contents { file: opened, left: metadata.len() }) };
-    let headers = [
-        (CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (CONTENT_LENGTH, metadata.len().to_string()),
-        (ETAG, tag(&metadata)),
-        (LAST_MODIFIED, httpdate(&metadata)),
-    ];
-    Ok((headers, body).into_response())
-}
-
-/// A file piece by piece.
+/// A part of a file, piece by piece.
 struct Contents {
     file: File,
     left: u64,
+    /// Where the next piece is read to.
+    space: Vec<u8>,
 }
 
 impl HttpBody for Contents {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let mut space = vec![0; PIECE];
-        let mut buffer = ReadBuf::new(&mut space);
-        ready!(Pin::new(&mut self.file).poll_read(context, &mut buffer))?;
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        if this.space.is_empty() {
+            this.space = vec![0; usize::try_from(this.left).unwrap_or(PIECE).min(PIECE)];
+        }
+        let mut buffer = ReadBuf::new(&mut this.space);
+        ready!(Pin::new(&mut this.file).poll_read(context, &mut buffer))?;
         let count = buffer.filled().len();
-        self.left = self.left.saturating_sub(count as u64);
-        space.truncate(count);
-        Poll::Ready((count > 0).then(|| Ok(Frame::data(space.into()))))
+        this.left = this.left.saturating_sub(count as u64);
+        let mut piece = std::mem::take(&mut this.space);
+        piece.truncate(count);
+        Poll::Ready((count > 0).then(|| Ok(Frame::data(piece.into()))))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -327,5 +378,31 @@ mod tests {
         for name in ["..", "a", ".abc", "a..b", "A-b", "a/b", "-ab"] {
             assert!(!is_bucket(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_range_is_what_is_asked_for_and_there() {
+        for (range, found) in [
+            ("bytes=0-0", Some(0..1)),
+            ("bytes=2-4", Some(2..5)),
+            ("bytes=2-", Some(2..10)),
+            ("bytes=-3", Some(7..10)),
+            ("bytes=-30", Some(0..10)),
+            ("bytes=8-99", Some(8..10)),
+            ("bytes=8-18446744073709551615", Some(8..10)),
+            ("bytes=10-", Some(10..10)),
+            ("bytes=10-12", Some(10..10)),
+            ("bytes=-0", Some(10..10)),
+            ("bytes=4-2", None),
+            ("bytes=-", None),
+            ("bytes=+1-2", None),
+            ("bytes=1-2,4-5", None),
+            ("bytes=18446744073709551616-", None),
+            ("lines=1-2", None),
+            ("", None),
+        ] {
+            assert_eq!(part(&HeaderValue::from_static(range), 10), found, "{range}");
+        }
+        assert_eq!(part(&HeaderValue::from_static("bytes=0-"), 0), Some(0..0));
     }
 }

@@ -20,14 +20,18 @@ use super::Stopped;
 use super::request::Target;
 use crate::Server;
 use crate::api::verify::limit_headers;
-use crate::extract::{Presented, presented};
+use crate::extract::{Presented, presented, presented_as};
 use crate::problem::Problem;
 
-/// The route a request takes.
-pub(super) struct Choice<'p> {
+/// The route a request takes, and by what.
+pub(super) struct Choice<'p, 'r> {
     pub(super) route: &'p Route,
     /// A browser's question that passes without a credential.
     pub(super) is_preflight: bool,
+    /// The credential; none where none is shown, or not as it should be.
+    presented: Option<Presented<'r>>,
+    /// Of a key, its kind's name.
+    kind: Option<&'p str>,
 }
 
 /// Who passes, as the upstream is told. Whatever is not known is empty.
@@ -47,19 +51,24 @@ pub(super) struct Guest {
 }
 
 /// Of several routes of one path, the one for the credential that is shown; without one, the first.
-pub(super) fn choose<'p>(server: &Server, policy: &'p Policy, parts: &Parts, target: &Target) -> Option<Choice<'p>> {
+pub(super) fn choose<'p, 'r>(policy: &'p Policy, parts: &'r Parts, target: &Target<'_>) -> Option<Choice<'p, 'r>> {
     let group = policy.routes_for(&target.host, &target.plain);
+    let first = group.first()?;
     if is_preflight(parts)
         && let Some(route) = group.iter().find(|route| route.preflight)
     {
-        return Some(Choice { route, is_preflight: true });
+        return Some(Choice { route, is_preflight: true, presented: None, kind: None });
     }
-    let meant = match presented(&parts.headers, &server.app.world().policy) {
-        Ok(Presented::Token(_)) => group.iter().find(|route| route.people),
-        Ok(Presented::Key(key)) => kind_of(policy, key).and_then(|kind| group.iter().find(|route| takes(route, kind))),
-        Err(_) => None,
+    let (presented, kind) = match presented_as(&parts.headers, policy) {
+        Ok((presented, kind)) => (Some(presented), kind.map(|kind| kind.name.as_str())),
+        Err(_) => (None, None),
     };
-    meant.or(group.first()).map(|route| Choice { route, is_preflight: false })
+    let meant = match presented {
+        Some(Presented::Token(_)) => group.iter().find(|route| route.people),
+        Some(Presented::Key(_)) => kind.and_then(|kind| group.iter().find(|route| takes(route, kind))),
+        None => None,
+    };
+    Some(Choice { route: meant.unwrap_or(first), is_preflight: false, presented, kind })
 }
 
 /// A browser asks whether its page may ask (the Fetch standard, CORS-preflight fetch). It shows no credential.
@@ -131,22 +140,22 @@ pub(super) async fn admit(
     server: &Server,
     ip: Option<IpAddr>,
     headers: &HeaderMap,
-    route: &Route,
+    choice: &Choice<'_, '_>,
     toll: &Toll,
 ) -> Result<Guest, Stopped> {
+    let route = choice.route;
     let stopped = |error: Error| Stopped::new(error, route.errors);
-    let world = server.app.world();
-    match presented(headers, &world.policy).map_err(stopped)? {
+    match choice.presented.ok_or(Error::Unauthenticated).map_err(stopped)? {
         Presented::Token(token) => {
             let caller = server.app.authenticate_token(token, ip, None).await.map_err(stopped)?;
-            let need = world.policy.catalog.any(toll.permissions.iter().map(String::as_str));
+            let need = server.app.world().policy.catalog.any(toll.permissions.iter().map(String::as_str));
             if !route.people || !(toll.permissions.is_empty() || caller.grant.meets(&need)) {
                 return Err(stopped(lacks(toll)));
             }
             Ok(person(&caller))
         }
         Presented::Key(key) => {
-            let want = wanted(route, toll, kind_of(&world.policy, key));
+            let want = wanted(route, toll, choice.kind);
             let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
             let ask = Ask { ip, user_agent, want, cost: toll.cost, ..Ask::default() };
             let verdict = server.app.verify(key, &ask).await.map_err(stopped)?;

@@ -12,9 +12,9 @@ use http::header::CONTENT_LENGTH;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use keywright_core::time::Span;
 use tokio::sync::Notify;
-use tokio::time::{Sleep, sleep};
 
 use super::headers;
+use crate::silence::Silence;
 
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 
@@ -114,12 +114,13 @@ impl Source {
 /// A client's body on its way to an upstream.
 pub(super) struct Upload {
     source: Arc<Source>,
+    idle: Duration,
     silence: Silence,
 }
 
 impl Upload {
     pub(super) fn new(source: &Arc<Source>, idle: Duration) -> Self {
-        Self { source: Arc::clone(source), silence: Silence::new(idle) }
+        Self { source: Arc::clone(source), idle, silence: Silence::default() }
     }
 }
 
@@ -142,7 +143,7 @@ impl HttpBody for Upload {
                 Poll::Ready(source.piece(frame))
             }
             Poll::Pending => {
-                ready!(this.silence.poll(context));
+                ready!(this.silence.poll(context, this.idle));
                 Poll::Ready(source.end(Fault::Silent))
             }
         }
@@ -160,12 +161,13 @@ impl HttpBody for Upload {
 /// An upstream's body on its way to a client.
 pub(super) struct Download {
     body: Incoming,
+    idle: Duration,
     silence: Silence,
 }
 
 impl Download {
     pub(super) fn new(body: Incoming, idle: Duration) -> Self {
-        Self { body, silence: Silence::new(idle) }
+        Self { body, idle, silence: Silence::default() }
     }
 }
 
@@ -181,7 +183,7 @@ impl HttpBody for Download {
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending => {
-                ready!(this.silence.poll(context));
+                ready!(this.silence.poll(context, this.idle));
                 Poll::Ready(Some(Err("the upstream fell silent".into())))
             }
         }
@@ -193,30 +195,6 @@ impl HttpBody for Download {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// How long nothing has come.
-struct Silence {
-    longest: Duration,
-    lasts: Option<Pin<Box<Sleep>>>,
-}
-
-impl Silence {
-    fn new(longest: Duration) -> Self {
-        Self { longest, lasts: None }
-    }
-
-    /// Something has come.
-    fn is_broken(&mut self) {
-        self.lasts = None;
-    }
-
-    /// Ready once it has lasted too long.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let longest = self.longest;
-        let lasts = self.lasts.get_or_insert_with(|| Box::pin(sleep(longest)));
-        lasts.as_mut().poll(context)
     }
 }
 

@@ -22,6 +22,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower::Service;
 
+use crate::silence::Silence;
+
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 type Connecting = Pin<Box<dyn Future<Output = Result<TokioIo<Stream>, Broken>> + Send>>;
 
@@ -36,16 +38,18 @@ pub(super) struct Connector {
     tcp: HttpConnector,
     trust: Option<Trust>,
     longest: Duration,
+    idle: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(trust: Option<Trust>, longest: Duration) -> Self {
+    /// Connections it makes end where an upstream takes nothing for as long as it may be idle.
+    pub(super) fn new(trust: Option<Trust>, longest: Duration, idle: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         // With several addresses each has its share of this.
         tcp.set_connect_timeout(Some(longest));
-        Self { tcp, trust, longest }
+        Self { tcp, trust, longest, idle }
     }
 }
 
@@ -60,24 +64,24 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Connecting {
         let (is_tls, host) = (uri.scheme() == Some(&Scheme::HTTPS), uri.host().unwrap_or_default().to_owned());
-        let (connecting, trust, longest) = (self.tcp.call(uri), self.trust.clone(), self.longest);
+        let (connecting, trust, longest, idle) = (self.tcp.call(uri), self.trust.clone(), self.longest, self.idle);
         Box::pin(async move {
             let made = tokio::time::timeout(longest, async {
                 let stream = connecting.await?.into_inner();
-                let stream = if is_tls { encrypt(stream, &host, trust).await? } else { Stream::Plain(stream) };
-                Ok(TokioIo::new(stream))
+                let way = if is_tls { encrypt(stream, &host, trust).await? } else { Way::Plain(stream) };
+                Ok(TokioIo::new(Stream { way, idle, silence: Silence::default() }))
             });
             made.await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
         })
     }
 }
 
-async fn encrypt(stream: TcpStream, host: &str, trust: Option<Trust>) -> Result<Stream, Broken> {
+async fn encrypt(stream: TcpStream, host: &str, trust: Option<Trust>) -> Result<Way, Broken> {
     let trust = trust.ok_or_else(|| Unproven("there is no TLS".into()))?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let name = ServerName::try_from(host).map_err(|_| Unproven("no certificate can be for such a name".into()))?;
     let connected = TlsConnector::from(Arc::clone(trust.config())).connect(name, stream).await;
-    connected.map(|stream| Stream::Encrypted(Box::new(stream))).map_err(|error| Unproven(reason(&error)).into())
+    connected.map(|stream| Way::Encrypted(Box::new(stream))).map_err(|error| Unproven(reason(&error)).into())
 }
 
 /// Why there is no TLS, in words for the log.
@@ -92,35 +96,44 @@ fn reason(error: &io::Error) -> String {
 }
 
 /// A connection to an upstream.
-pub(super) enum Stream {
+pub(super) struct Stream {
+    way: Way,
+    idle: Duration,
+    /// How long it has taken nothing of what it is sent.
+    silence: Silence,
+}
+
+enum Way {
     Plain(TcpStream),
     Encrypted(Box<TlsStream<TcpStream>>),
 }
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        match self {
-            Self::Plain(stream) => stream.connected(),
-            Self::Encrypted(stream) => stream.get_ref().0.connected(),
+        match &self.way {
+            Way::Plain(stream) => stream.connected(),
+            Way::Encrypted(stream) => stream.get_ref().0.connected(),
         }
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Encrypted(stream) => Pin::new(stream).poll_read(context, buffer),
+        match &mut self.get_mut().way {
+            Way::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Way::Encrypted(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Encrypted(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        let this = self.get_mut();
+        let tried = match &mut this.way {
+            Way::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Way::Encrypted(stream) => Pin::new(stream).poll_write(context, bytes),
+        };
+        this.silence.of_write(context, this.idle, tried)
     }
 
     fn poll_write_vectored(
@@ -128,30 +141,36 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
-            Self::Encrypted(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
-        }
+        let this = self.get_mut();
+        let tried = match &mut this.way {
+            Way::Plain(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
+            Way::Encrypted(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
+        };
+        this.silence.of_write(context, this.idle, tried)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Encrypted(stream) => stream.is_write_vectored(),
+        match &self.way {
+            Way::Plain(stream) => stream.is_write_vectored(),
+            Way::Encrypted(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Encrypted(stream) => Pin::new(stream).poll_flush(context),
-        }
+        let this = self.get_mut();
+        let tried = match &mut this.way {
+            Way::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Way::Encrypted(stream) => Pin::new(stream).poll_flush(context),
+        };
+        this.silence.of_write(context, this.idle, tried)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Encrypted(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        let this = self.get_mut();
+        let tried = match &mut this.way {
+            Way::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Way::Encrypted(stream) => Pin::new(stream).poll_shutdown(context),
+        };
+        this.silence.of_write(context, this.idle, tried)
     }
 }

@@ -5,8 +5,9 @@ use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use keywright_core::route::{Address, Route};
 use tokio::time::sleep;
@@ -15,8 +16,7 @@ use super::assertion::Vouching;
 use super::body::{Fault, Source, Upload, wait};
 use super::connect::Unproven;
 use super::upstreams::Upstreams;
-use super::{headers, too_large};
-use crate::Server;
+use super::{Onward, headers, too_large};
 use crate::problem::Problem;
 
 /// Upstreams one request is tried at.
@@ -34,23 +34,9 @@ enum Failure {
     Slow,
 }
 
-/// What goes on of a request besides its body.
-pub(super) struct Sent<'a> {
-    pub(super) headers: HeaderMap,
-    /// What the upstream is told and signed besides.
-    pub(super) vouching: Option<Vouching<'a>>,
-}
-
 /// An upstream's answer.
-pub(super) async fn forward(
-    server: &Server,
-    route: &Route,
-    method: &Method,
-    path: &str,
-    sent: Sent<'_>,
-    body: Body,
-    wants_tunnel: bool,
-) -> Result<Response<Incoming>, Problem> {
+pub(super) async fn forward(onward: &Onward<'_>, body: Body) -> Result<Response<Incoming>, Problem> {
+    let Onward { server, route, parts, .. } = onward;
     let now = server.app.now();
     let addresses = server.gateway.addresses(route, &server.options, now);
     let source = Source::new(body, route.body_limit);
@@ -58,11 +44,11 @@ pub(super) async fn forward(
     let mut tries = 0;
     for place in addresses.iter().cycle() {
         tries += 1;
-        let address = &place.address;
-        let client = server.gateway.client(place, route.timeouts.connect, &server.options);
-        let request = request(route, address, method, path, &sent, &source)?;
+        let address = place.address;
+        let client = server.gateway.client(place, route.timeouts, &server.options);
+        let request = request(onward, address, &source)?;
         let failed = match send(&client, request, route, &source).await {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !wants_tunnel => {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !onward.wants_tunnel => {
                 tracing::warn!(route = route.name, %address, "the upstream switches protocols unasked");
                 return Err(unreachable());
             }
@@ -72,7 +58,7 @@ pub(super) async fn forward(
         if let Some(fault) = source.fault() {
             return Err(told(fault, route));
         }
-        let again = may_try_again(&failed, method, &source, addresses.len());
+        let again = may_try_again(&failed, &parts.method, &source, addresses.len());
         if !matches!(failed, Failure::Slow) {
             server.gateway.note_down(address, now);
         }
@@ -126,24 +112,18 @@ fn told(fault: Fault, route: &Route) -> Problem {
     }
 }
 
-fn request(
-    route: &Route,
-    address: &Address,
-    method: &Method,
-    path: &str,
-    sent: &Sent<'_>,
-    source: &Arc<Source>,
-) -> Result<Request<Upload>, Problem> {
-    let uri = format!("{address}{path}").parse::<Uri>();
+fn request(onward: &Onward<'_>, address: &Address, source: &Arc<Source>) -> Result<Request<Upload>, Problem> {
+    let Onward { server, context, route, parts, guest, path, .. } = onward;
+    let uri = Uri::from_maybe_shared(Bytes::from(format!("{address}{path}")));
     let uri = uri.map_err(|_| Problem::new("BAD_REQUEST", "the path cannot be passed on"))?;
     let mut request = Request::new(Upload::new(source, wait(route.timeouts.idle)));
-    *request.method_mut() = method.clone();
+    *request.method_mut() = parts.method.clone();
     *request.uri_mut() = uri;
-    *request.headers_mut() = sent.headers.clone();
-    if let Some(vouching) = &sent.vouching {
+    *request.headers_mut() = onward.headers();
+    if let Some(vouching) = Vouching::of(server, context, route, guest) {
         // About the path as this upstream reads it, its base included.
         let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-        let signed = vouching.sign(method, target)?;
+        let signed = vouching.sign(&parts.method, target)?;
         request.headers_mut().insert(headers::ASSERTION, signed);
     }
     Ok(request)

@@ -93,14 +93,14 @@ async fn decide(server: &Server, context: &Context, parts: &mut Parts) -> Result
 }
 
 /// The way of a request that a proxy has, and who takes it, if they may. It is paid for here.
-pub(super) async fn enter_by<'p>(
+pub(super) async fn enter_by<'p, 'r>(
     server: &Server,
     context: &Context,
     policy: &'p Policy,
-    parts: &Parts,
+    parts: &'r Parts,
     ip: Option<IpAddr>,
-) -> Result<(Way<'p>, Guest), Stopped> {
-    let Some(way) = find(server, context, policy, parts)? else {
+) -> Result<(Way<'p, 'r>, Guest), Stopped> {
+    let Some(way) = find(context, policy, parts)? else {
         return Err(Stopped::new(Problem::not_found(), ErrorShape::Native));
     };
     let guest = enter(server, ip, parts, &way.choice).await?;
@@ -111,7 +111,7 @@ pub(super) async fn enter_by<'p>(
 pub(super) fn vouched(
     server: &Server,
     context: &Context,
-    way: Way<'_>,
+    way: Way<'_, '_>,
     parts: &Parts,
     guest: &Guest,
 ) -> Result<Option<HeaderValue>, Stopped> {

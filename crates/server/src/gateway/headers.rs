@@ -6,16 +6,17 @@
 use std::net::IpAddr;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use keywright_core::route::Route;
+use memchr::memmem;
 
+use super::Onward;
 use super::admit::Guest;
-use super::request::Target;
-use crate::extract::{Context, address, is_trusted};
+use crate::dashboard;
+use crate::extract::is_trusted;
 use crate::request_id::{self, RequestId};
-use crate::{Server, dashboard};
 
 /// Who asks, as an upstream reads it.
 pub const IDENTITY: [&str; 10] = [
@@ -54,6 +55,15 @@ pub const MISLEADING: [&str; 13] = [
 /// What makes an Envoy that takes a client for one of the house send a request again, which was paid for once.
 const REPEATING: [&str; 2] = ["x-envoy-retry-grpc-on", "x-envoy-retry-on"];
 
+/// Where a credential is shown.
+const CREDENTIALS: [&str; 2] = ["authorization", "x-api-key"];
+
+/// What says where a request ends, or which it is: in no other spelling than its own.
+const SPELLED: [&str; 3] = ["content-length", "transfer-encoding", request_id::HEADER];
+
+/// What names begin with that say what a proxy saw.
+const FORWARDED: &str = "x-forwarded-";
+
 /// What concerns one connection (RFC 9110, 7.6.1).
 const HOP: [HeaderName; 8] = [
     CONNECTION,
@@ -66,39 +76,57 @@ const HOP: [HeaderName; 8] = [
     UPGRADE,
 ];
 
-/// A request's headers as the upstream sees them.
-pub(super) fn onward(
-    server: &Server,
-    context: &Context,
-    sent: &HeaderMap,
-    target: &Target,
-    route: &Route,
-    guest: &Guest,
-    wants_tunnel: bool,
-) -> HeaderMap {
-    let mut headers = sent.clone();
-    let takes_trailers = words(sent, &TE).any(|word| word.eq_ignore_ascii_case("trailers"));
-    strip_hops(&mut headers);
-    headers.remove(HOST);
-    // Bodies are asked for as they are needed, without a word on it beforehand.
-    headers.remove(EXPECT);
-    let unwanted: Vec<HeaderName> =
-        headers.keys().filter(|name| is_unwanted(name, route.forward_credential)).cloned().collect();
-    for name in unwanted {
-        headers.remove(name);
+/// Headers of ours that a request goes on with.
+const OURS: usize = 20;
+
+impl Onward<'_> {
+    /// A request's headers as the upstream sees them.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let Self { context, route, parts, guest, .. } = self;
+        let sent = &parts.headers;
+        let named = named(sent);
+        let mut headers = HeaderMap::with_capacity(sent.len() + OURS);
+        for (name, value) in sent {
+            // Bodies are asked for as they are needed, without a word on it beforehand.
+            let stays = *name == HOST || *name == EXPECT || HOP.contains(name) || named.contains(name);
+            if stays || is_unwanted(name, route.forward_credential) {
+                continue;
+            }
+            if *name != COOKIE {
+                headers.append(name.clone(), value.clone());
+            } else if let Some(theirs) = without_ours(value) {
+                headers.append(COOKIE, theirs);
+            }
+        }
+        identify(&mut headers, guest);
+        self.say_whence(&mut headers);
+        set(&mut headers, request_id::HEADER, &context.request_id.0);
+        if self.wants_tunnel {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        } else if words(sent, &TE).any(|word| word.eq_ignore_ascii_case("trailers")) {
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        headers
     }
-    keep_our_cookie(&mut headers);
-    identify(&mut headers, guest);
-    say_whence(&mut headers, server, context, sent, target);
-    set(&mut headers, request_id::HEADER.as_str(), &context.request_id.0);
-    if wants_tunnel {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    } else if takes_trailers {
-        headers.insert(CONNECTION, HeaderValue::from_static("te"));
-        headers.insert(TE, HeaderValue::from_static("trailers"));
+
+    /// Where a request comes from: what we saw ourselves, or what a listed proxy says it saw.
+    fn say_whence(&self, headers: &mut HeaderMap) {
+        let Self { server, context, parts, target, .. } = self;
+        let is_proxy = context.peer.is_some_and(|peer| is_trusted(peer, &server.options));
+        let said = |name: &str| {
+            let mut all = parts.headers.get_all(name).iter();
+            let only = all.next().filter(|_| is_proxy && all.next().is_none());
+            only.and_then(|value| value.to_str().ok())
+        };
+        let own = if server.options.tls.is_some() { "https" } else { "http" };
+        let scheme = said("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or(own);
+        let is_host =
+            |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+        let host = said("x-forwarded-host").filter(is_host).unwrap_or(target.authority);
+        Whence { from: self.from, scheme, host }.say(headers);
     }
-    headers
 }
 
 /// What a proxy does with the headers of a request that may pass.
@@ -114,7 +142,7 @@ pub(super) fn change(sent: &HeaderMap, route: &Route, guest: &Guest, whence: &Wh
     let mut to_set = HeaderMap::new();
     identify(&mut to_set, guest);
     whence.say(&mut to_set);
-    set(&mut to_set, request_id::HEADER.as_str(), &id.0);
+    set(&mut to_set, request_id::HEADER, &id.0);
     let theirs = their_cookies(sent);
     let is_mixed = !sent.get_all(COOKIE).iter().eq(&theirs);
     // A proxy is told what to set in letters. What cannot be told so goes.
@@ -130,23 +158,19 @@ pub(super) fn change(sent: &HeaderMap, route: &Route, guest: &Guest, whence: &Wh
     Change { set: to_set, remove }
 }
 
-/// The dashboard may share its host with upstreams. Its session is none of theirs.
-fn keep_our_cookie(headers: &mut HeaderMap) {
-    let lines = their_cookies(headers);
-    headers.remove(COOKIE);
-    for line in lines {
-        headers.append(COOKIE, line);
-    }
+/// Every cookie that is not ours. The dashboard may share its host with upstreams, and its session is none of theirs.
+fn their_cookies(headers: &HeaderMap) -> Vec<HeaderValue> {
+    headers.get_all(COOKIE).iter().filter_map(without_ours).collect()
 }
 
-/// Every cookie that is not ours.
-fn their_cookies(headers: &HeaderMap) -> Vec<HeaderValue> {
-    let theirs = |line: &HeaderValue| {
-        let pairs = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let theirs: Vec<&[u8]> = pairs.filter(|pair| !is_ours(pair)).collect();
-        HeaderValue::from_bytes(&theirs.join(b"; ".as_slice())).ok().filter(|line| !line.is_empty())
-    };
-    headers.get_all(COOKIE).iter().filter_map(theirs).collect()
+/// A line of cookies without ours, where anything is left of it.
+fn without_ours(line: &HeaderValue) -> Option<HeaderValue> {
+    if memmem::find(line.as_bytes(), dashboard::COOKIE.as_bytes()).is_none() {
+        return Some(line.clone());
+    }
+    let pairs = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let theirs: Vec<&[u8]> = pairs.filter(|pair| !is_ours(pair)).collect();
+    HeaderValue::from_bytes(&theirs.join(b"; ".as_slice())).ok().filter(|line| !line.is_empty())
 }
 
 fn joined(cookies: &[HeaderValue]) -> Option<HeaderValue> {
@@ -170,22 +194,6 @@ pub(super) fn identify(headers: &mut HeaderMap, guest: &Guest) {
     }
 }
 
-/// Where a request comes from: what we saw ourselves, or what a listed proxy says it saw.
-fn say_whence(headers: &mut HeaderMap, server: &Server, context: &Context, sent: &HeaderMap, target: &Target) {
-    let from = address(sent, context.peer, &server.options);
-    let is_proxy = context.peer.is_some_and(|peer| is_trusted(peer, &server.options));
-    let said = |name: &str| {
-        let mut all = sent.get_all(name).iter();
-        let only = all.next().filter(|_| is_proxy && all.next().is_none());
-        only.and_then(|value| value.to_str().ok())
-    };
-    let own = if server.options.tls.is_some() { "https" } else { "http" };
-    let scheme = said("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or(own);
-    let is_host = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
-    let host = said("x-forwarded-host").filter(is_host).unwrap_or(&target.authority);
-    Whence { from, scheme, host }.say(headers);
-}
-
 /// Where a request comes from, as an upstream reads it.
 pub(super) struct Whence<'a> {
     pub(super) from: Option<IpAddr>,
@@ -204,13 +212,15 @@ impl Whence<'_> {
 /// An answer's headers as the client sees them.
 pub(super) fn back(headers: &mut HeaderMap, is_tunnel: bool) {
     let upgrade = headers.get(UPGRADE).cloned().filter(|_| is_tunnel);
-    strip_hops(headers);
+    for name in HOP.iter().chain(&named(headers)) {
+        headers.remove(name);
+    }
     // Nor does an upstream log anybody in to the dashboard.
-    let set: Vec<HeaderValue> =
-        headers.get_all(SET_COOKIE).iter().filter(|set| !is_ours(set.as_bytes())).cloned().collect();
-    headers.remove(SET_COOKIE);
-    for set in set {
-        headers.append(SET_COOKIE, set);
+    if headers.get_all(SET_COOKIE).iter().any(|set| is_ours(set.as_bytes())) {
+        let set = headers.get_all(SET_COOKIE).iter().filter(|set| !is_ours(set.as_bytes()));
+        let set: Vec<HeaderValue> = set.cloned().collect();
+        headers.remove(SET_COOKIE);
+        headers.extend(set.into_iter().map(|set| (SET_COOKIE, set)));
     }
     if let Some(upgrade) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -230,11 +240,10 @@ pub(super) fn trailers(trailers: &mut HeaderMap) {
     }
 }
 
-fn strip_hops(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = words(headers, &CONNECTION).filter_map(|word| word.parse().ok()).collect();
-    for name in HOP.iter().chain(&named) {
-        headers.remove(name);
-    }
+/// The headers that `Connection` names (RFC 9110, 7.6.1).
+fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    let is_name = |word: &&str| !["close", "keep-alive"].iter().any(|other| word.eq_ignore_ascii_case(other));
+    words(headers, &CONNECTION).filter(is_name).filter_map(|word| word.parse().ok()).collect()
 }
 
 fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
@@ -244,14 +253,23 @@ fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
 
 /// Whether a client's header must not reach an upstream. Some servers read `X_Key_Id` and `X.Key.Id` as `X-Key-Id`.
 fn is_unwanted(name: &HeaderName, credential_passes: bool) -> bool {
-    let alias: String =
-        name.as_str().chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
-    let is_credential = alias == AUTHORIZATION.as_str() || alias == "x-api-key";
-    if is_credential {
-        // Another spelling of it is none that was verified.
-        return !credential_passes || alias != name.as_str();
+    let name = name.as_str();
+    let is_any_of = |others: &[&str]| others.iter().any(|other| reads_as(name, other));
+    let is_credential = is_any_of(&CREDENTIALS);
+    if is_credential || is_any_of(&SPELLED) {
+        // Another spelling of a credential is none that was verified; of a length, none that was held to.
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        return !is_plain || (is_credential && !credential_passes);
     }
-    IDENTITY.contains(&alias.as_str()) || MISLEADING.contains(&alias.as_str()) || alias.starts_with("x-forwarded-")
+    is_any_of(&IDENTITY)
+        || is_any_of(&MISLEADING)
+        || name.get(..FORWARDED.len()).is_some_and(|begin| reads_as(begin, FORWARDED))
+}
+
+/// Whether a name may be read as another one.
+fn reads_as(name: &str, other: &str) -> bool {
+    let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
+    name.len() == other.len() && name.bytes().map(plain).eq(other.bytes())
 }
 
 fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use keywright_core::route::{Address, Health};
+use keywright_core::route::{Address, Health, Timeouts};
 use keywright_core::time::Span;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -19,6 +19,7 @@ use crate::Server;
 
 /// How long an answer may take to begin, however seldom is asked.
 const LONGEST: Span = Span::seconds(5);
+const TIMES: Timeouts = Timeouts { connect: LONGEST, header: LONGEST, idle: LONGEST };
 
 /// Asks every upstream that has a health check, for as long as this is asked.
 pub(crate) async fn watch(server: Server) {
@@ -33,14 +34,14 @@ pub(crate) async fn watch(server: Server) {
 }
 
 async fn ask(server: Server, name: String, address: Address, health: Health) {
-    let place = Place::of(&name, address, &server.options);
+    let place = Place::of(&name, &address, &server.options);
     let patience = wait(LONGEST.min(health.every));
     let mut turns = interval(wait(health.every));
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
         let is_well = is_well(&server, &place, &health, patience).await;
-        let was_well = server.gateway.note_health(&place.address, is_well);
+        let was_well = server.gateway.note_health(place.address, is_well);
         match (was_well, is_well) {
             (true, false) => {
                 tracing::warn!(upstream = name, address = %place.address, "the upstream is ill: asked last")
@@ -52,8 +53,8 @@ async fn ask(server: Server, name: String, address: Address, health: Health) {
 }
 
 /// Whether it answers, and that it is well: any status from 200 to 399.
-async fn is_well(server: &Server, place: &Place, health: &Health, patience: Duration) -> bool {
-    let client = server.gateway.client(place, LONGEST, &server.options);
+async fn is_well(server: &Server, place: &Place<'_>, health: &Health, patience: Duration) -> bool {
+    let client = server.gateway.client(place, TIMES, &server.options);
     let source = Source::new(Body::empty(), 0);
     let uri = format!("{}{}", place.address, health.path);
     let Ok(request) = Request::get(uri).header("user-agent", "keywright").body(Upload::new(&source, patience)) else {

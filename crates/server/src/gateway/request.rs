@@ -1,5 +1,8 @@
 //! What a request is for: its host and its path, or why it is refused before anything else is looked at.
 
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
 use http::Version;
 use http::header::HOST;
 use http::request::Parts;
@@ -11,20 +14,22 @@ use crate::extract::Context;
 use crate::problem::Problem;
 
 /// What a request is for.
-pub(super) struct Target {
+pub(super) struct Target<'r> {
     /// As it was sent, port included.
-    pub(super) authority: String,
+    pub(super) authority: &'r str,
     /// To look routes up by.
-    pub(super) host: String,
+    pub(super) host: Cow<'r, str>,
     /// The path as any upstream would read it.
     pub(super) plain: String,
 }
 
 /// Reads what a request is for.
-pub(super) fn read(parts: &Parts, context: &Context, policy: &Policy) -> Result<Target, Stopped> {
+pub(super) fn read<'r>(parts: &'r Parts, context: &Context, policy: &Policy) -> Result<Target<'r>, Stopped> {
     let bad = |shape, detail: &str| Stopped::new(Problem::new("BAD_REQUEST", detail), shape);
     let authority = authority(parts, context).map_err(|detail| bad(ErrorShape::Native, detail))?;
-    let host = host_of(&authority).trim_end_matches('.').to_ascii_lowercase();
+    let host = host_of(authority).trim_end_matches('.');
+    let is_lower = !host.bytes().any(|byte| byte.is_ascii_uppercase());
+    let host = if is_lower { Cow::Borrowed(host) } else { Cow::Owned(host.to_ascii_lowercase()) };
     let sent = parts.uri.path();
     let plain = plain_path(sent).map_err(|detail| {
         // Told in the words of whoever's path it begins like.
@@ -35,7 +40,7 @@ pub(super) fn read(parts: &Parts, context: &Context, policy: &Policy) -> Result<
 }
 
 /// The one host a request names.
-fn authority(parts: &Parts, context: &Context) -> Result<String, &'static str> {
+fn authority<'r>(parts: &'r Parts, context: &Context) -> Result<&'r str, &'static str> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
     if second.is_some() {
@@ -49,18 +54,25 @@ fn authority(parts: &Parts, context: &Context) -> Result<String, &'static str> {
         return Err("the Host header is no host");
     }
     match (parts.uri.authority(), named) {
-        (None, Some(host)) => Ok(host.to_owned()),
+        (None, Some(host)) => Ok(host),
         (Some(absolute), Some(host)) if absolute.as_str().eq_ignore_ascii_case(host) => match parts.uri.scheme_str() {
-            Some("http" | "https") => Ok(host.to_owned()),
+            Some("http" | "https") => Ok(host),
             _ => Err("only http and https pass"),
         },
         (Some(_), Some(_)) => Err("the request names one host in its line and another in its Host header"),
         // A call inside the process, or of a time before the header.
-        (None, None) if context.peer.is_none() || parts.version == Version::HTTP_10 => Ok(String::new()),
+        (None, None) if context.peer.is_none() || parts.version == Version::HTTP_10 => Ok(""),
         (_, None) => Err("send a Host header"),
     }
 }
 
 fn is_authority(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte)) && !host_of(text).is_empty()
+    let host = host_of(text);
+    let is_host = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
+    };
+    let port = text.get(host.len()..).unwrap_or_default();
+    let is_port = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok();
+    is_host && (port.is_empty() || port == ":" || port.strip_prefix(':').is_some_and(is_port))
 }

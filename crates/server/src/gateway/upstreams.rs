@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use keywright_app::trust::Trust;
-use keywright_core::route::{Address, Route, Upstream};
+use keywright_core::route::{Address, Route, Timeouts, Upstream};
 use keywright_core::time::{Span, Time};
 use tokio::sync::Semaphore;
 
@@ -28,16 +28,16 @@ const MOST_TUNNELS: usize = 10_000;
 pub(super) type Upstreams = Client<Connector, Upload>;
 
 /// An upstream of a route's.
-pub(super) struct Place {
-    pub(super) address: Address,
+pub(super) struct Place<'a> {
+    pub(super) address: &'a Address,
     /// The name the configuration has an authority under that vouches for it; none where the machine's do.
-    trusted: Option<String>,
+    trusted: Option<&'a str>,
 }
 
 /// What the gate knows of its upstreams.
 pub(crate) struct Gateway {
-    /// By how long a connection may take to be made, in milliseconds, and by whom it is for.
-    clients: Mutex<BTreeMap<(i64, Option<String>), Upstreams>>,
+    /// By how long a connection may take to be made and may take nothing, in milliseconds, and by whom it is for.
+    clients: Mutex<BTreeMap<(i64, i64, Option<String>), Upstreams>>,
     /// Until when an upstream is asked last.
     down: Mutex<HashMap<Address, Time>>,
     /// What health checks found out last.
@@ -46,10 +46,10 @@ pub(crate) struct Gateway {
     pub(super) tunnels: Arc<Semaphore>,
 }
 
-impl Place {
+impl<'a> Place<'a> {
     /// One that has a name.
-    pub(super) fn of(name: &str, address: Address, options: &Options) -> Self {
-        let trusted = (address.is_tls && options.trusted.contains_key(name)).then(|| name.to_owned());
+    pub(super) fn of(name: &'a str, address: &'a Address, options: &Options) -> Self {
+        let trusted = Some(name).filter(|name| address.is_tls && options.trusted.contains_key(*name));
         Self { address, trusted }
     }
 }
@@ -68,21 +68,22 @@ impl Default for Gateway {
 
 impl Gateway {
     /// What an upstream is asked by. Connections are shared only where the same is asked of whoever is at the other end.
-    pub(super) fn client(&self, place: &Place, connect: Span, options: &Options) -> Upstreams {
-        let own = place.trusted.as_ref().and_then(|name| options.trusted.get(name));
-        let make = || make(own.cloned().or_else(Trust::machine), connect);
-        lock(&self.clients).entry((connect.millis(), place.trusted.clone())).or_insert_with(make).clone()
+    pub(super) fn client(&self, place: &Place<'_>, times: Timeouts, options: &Options) -> Upstreams {
+        let own = place.trusted.and_then(|name| options.trusted.get(name));
+        let make = || make(own.cloned().or_else(Trust::machine), times);
+        let key = (times.connect.millis(), times.idle.millis(), place.trusted.map(str::to_owned));
+        lock(&self.clients).entry(key).or_insert_with(make).clone()
     }
 
     /// A route's upstreams in the order they are asked: in turn, those that were out of reach a moment ago last.
-    pub(super) fn addresses(&self, route: &Route, options: &Options, now: Time) -> Vec<Place> {
-        let mut all: Vec<Place> = Vec::with_capacity(route.upstreams.len());
+    pub(super) fn addresses<'a>(&self, route: &'a Route, options: &'a Options, now: Time) -> Vec<Place<'a>> {
+        let mut all: Vec<Place<'a>> = Vec::with_capacity(route.upstreams.len());
         for upstream in &route.upstreams {
             match upstream {
-                Upstream::At(address) => all.push(Place { address: address.clone(), trusted: None }),
+                Upstream::At(address) => all.push(Place { address, trusted: None }),
                 Upstream::Named(name) => {
                     let named = options.upstreams.get(name).into_iter().flatten();
-                    all.extend(named.map(|address| Place::of(name, address.clone(), options)));
+                    all.extend(named.map(|address| Place::of(name, address, options)));
                 }
             }
         }
@@ -90,8 +91,8 @@ impl Gateway {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % all.len();
             all.rotate_left(turn);
             let (down, well) = (lock(&self.down), lock(&self.well));
-            let is_ill = |place: &Place| well.get(&place.address).is_some_and(|well| !well);
-            let is_down = |place: &Place| down.get(&place.address).is_some_and(|until| *until > now);
+            let is_ill = |place: &Place<'_>| well.get(place.address).is_some_and(|well| !well);
+            let is_down = |place: &Place<'_>| down.get(place.address).is_some_and(|until| *until > now);
             all.sort_by_key(|place| is_ill(place) || is_down(place));
         }
         all
@@ -115,10 +116,10 @@ impl Gateway {
     }
 }
 
-fn make(trust: Option<Trust>, connect: Span) -> Upstreams {
+fn make(trust: Option<Trust>, times: Timeouts) -> Upstreams {
     let mut builder = Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEPT).pool_max_idle_per_host(MOST_KEPT);
-    builder.build(Connector::new(trust, wait(connect)))
+    builder.build(Connector::new(trust, wait(times.connect), wait(times.idle)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,7 +1,10 @@
 //! The gate in front of real upstreams: what reaches them, what comes back, and what stops at the gate.
 
 mod assertions;
+mod curl;
+mod demo;
 mod denials;
+mod drain;
 pub(crate) mod framing;
 mod headers;
 mod https;

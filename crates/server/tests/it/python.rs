@@ -1,6 +1,7 @@
 //! Programs of the tests' own in Python, over libraries that share no line with ours: `tests/support/python`.
 //!
-//! `KEYWRIGHT_TEST_PYTHON` is a Python with PyJWT, `cryptography`, pyotp, requests and openai, and with Envoy beside it.
+//! `KEYWRIGHT_TEST_PYTHON` is a Python with PyJWT, `cryptography`, pyotp, requests, openai and websockets, and with Envoy
+//! beside it.
 //! Without it their tests say nothing; with `KEYWRIGHT_CI=1` they fail instead.
 
 use std::process::{Command, Stdio};

@@ -28,9 +28,13 @@ pub(crate) fn with_two_readings(key: &str) -> Vec<(&'static str, String)> {
         ("two hosts", get("Host: other\r\n")),
         ("two hosts that agree", get("host: gate\r\n")),
         ("a host that is none", get("").replace("host: gate", "host: a/b@c")),
+        ("half an address for a host", get("").replace("host: gate", "host: [::1")),
+        ("a host with two ports", get("").replace("host: gate", "host: gate:80:90")),
+        ("a host with a port that is none", get("").replace("host: gate", "host: gate:99999")),
         ("no host", get("").replace("host: gate\r\n", "")),
         ("another host in the line", get("").replace("GET /t", "GET http://other/t")),
         ("another scheme in the line", get("").replace("GET /t", "GET ftp://gate/t")),
+        ("a fragment", get("").replace("GET /t", "GET /t/a#/../b")),
         ("a chunk that ends in a bare line feed", post("transfer-encoding: chunked\r\n", "3\nabc\r\n0\r\n\r\n")),
         ("HTTP/1.0 with chunks", post("transfer-encoding: chunked\r\n", chunked).replace("HTTP/1.1", "HTTP/1.0")),
     ]

@@ -16,6 +16,10 @@ async fn who_asks_is_said_by_the_gate_alone() {
     {
         call = call.header(name, "forged");
     }
+    // Nor is there another spelling of where the request ends, or of which it is.
+    for name in ["Content_Length", "content.length", "Transfer_Encoding", "X_Request_Id"] {
+        call = call.header(name, "forged");
+    }
     call.send().await.with(200);
     let seen = upstream.last();
     assert!(!seen.headers.iter().any(|(_, value)| value.contains("forged")), "{seen:?}");

@@ -27,6 +27,7 @@ async fn a_path_with_two_readings_is_refused_before_anything_is_looked_at() {
         "/t/%0d%0aX:1",
         "/t/%",
         "/t/%252e%252e/x",
+        "/t/%25%32%65%25%32%65/x",
         "/t/%c0%ae%c0%ae/x",
         "//t/x",
         "/x/../t",

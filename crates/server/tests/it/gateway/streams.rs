@@ -91,6 +91,55 @@ async fn an_upload_waits_for_an_upstream_that_does_not_read() {
     }
 }
 
+/// Whoever takes nothing of what it is sent is not waited for without end, however much is left to send.
+#[tokio::test]
+async fn a_client_that_does_not_read_is_let_go_and_so_is_its_upstream() {
+    let (gone, told) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tells, begins) = (Arc::clone(&gone), Arc::clone(&told));
+    let upstream = Upstream::raw(move |mut stream| {
+        let (tells, begins) = (Arc::clone(&tells), Arc::clone(&begins));
+        async move {
+            read_head(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await.unwrap();
+            begins.notify_one();
+            while stream.write_all(&[0; 64 * 1_024]).await.is_ok() {}
+            tells.notify_one();
+        }
+    })
+    .await;
+    let (server, key) = gate(&route(&upstream.url(), "timeout = { idle = \"500ms\" }")).await;
+    let stream = ask(server.address(), &head("GET", "/t", &key.key, "")).await;
+    timeout(PATIENCE, told.notified()).await.expect("it is not asked");
+    timeout(PATIENCE, gone.notified()).await.expect("it goes on for nobody");
+    drop(stream);
+}
+
+/// It has begun to answer, so nobody waits for that any more.
+#[tokio::test]
+async fn an_upstream_that_takes_no_more_of_an_upload_is_let_go() {
+    let gone = Arc::new(Notify::new());
+    let tells = Arc::clone(&gone);
+    let upstream = Upstream::raw(move |mut stream| {
+        let tells = Arc::clone(&tells);
+        async move {
+            read_head(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
+            // It says little, and reads nothing; what it says meets a closed connection in the end.
+            while stream.write_all(b"a").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            tells.notify_one();
+        }
+    })
+    .await;
+    let (server, key) = gate(&route(&upstream.url(), "timeout = { idle = \"500ms\" }")).await;
+    let mut stream = ask(server.address(), &head("PUT", "/t", &key.key, "content-length: 1000000000\r\n")).await;
+    let piece = vec![0; 64 * 1_024];
+    let sends = async { while stream.write_all(&piece).await.is_ok() {} };
+    timeout(PATIENCE, sends).await.expect("the client is still listened to");
+    timeout(PATIENCE, gone.notified()).await.expect("the upstream is still sent to");
+}
+
 #[tokio::test]
 async fn a_large_body_passes_whole() {
     let size = 32 * 1_024 * 1_024;
@@ -134,6 +183,8 @@ async fn an_early_413_passes_back() {
     stream.write_all(&[0; 1_000]).await.unwrap();
     let answer = timeout(PATIENCE, until(&mut stream, "much")).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    // The rest of the upload is not waited for, so nothing else can come over this connection.
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
 }
 
 #[tokio::test]

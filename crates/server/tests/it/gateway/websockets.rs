@@ -1,5 +1,7 @@
 //! WebSockets pass where a route allows them; nothing else becomes of a connection.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ use tokio::time::timeout;
 use super::upstream::{Upstream, read_head};
 use super::{ask, gate, head, route, until};
 use crate::harness::TestServer;
+use crate::python;
 
 pub(super) const FIELDS: &str = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -207,4 +210,27 @@ async fn a_websocket_outlives_what_others_lose_and_costs_nothing_while_it_is_ope
     }
     let key = open.server.get(&format!("/v1/keys/{id}")).send().await.is(200);
     assert_eq!(key["credits"], 1, "{key}");
+}
+
+/// A library's client and server, which speak through the gate as they would to one another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_librarys_client_and_server_notice_no_gate_between_them() {
+    let Some(python) = python::program() else { return };
+    let mut child = Command::new(python)
+        .args(["-c", include_str!("../../support/python/websocket.py")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut heard = lines.by_ref().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let upstream = format!("\"http://127.0.0.1:{}\"", heard.next().unwrap());
+    let (server, key) = gate(&route(&upstream, "websocket = true")).await;
+    let given = json!({ "url": format!("ws://{}/t", server.address()), "key": key.key });
+    writeln!(child.stdin.take().unwrap(), "{given}").unwrap();
+    let said: Vec<Value> = tokio::task::block_in_place(|| heard.collect());
+    let expected =
+        json!([["echo.v1", "PerMessageDeflate"], true, true, true, key.id, true, true, [4001, "as asked"], 401, 400]);
+    assert_eq!(Value::from(said), expected);
+    assert!(child.wait().unwrap().success());
 }
