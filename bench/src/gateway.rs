@@ -152,7 +152,7 @@ struct Rows<'r> {
 }
 
 impl Rows<'_> {
-    fn against(&mut self, mut a: Way<'_>, mut b: Way<'_>, goal: Goal) -> Result<()> {
+    fn against<'w>(&mut self, mut a: Way<'w>, mut b: Way<'w>, goal: Goal) -> Result<()> {
         let what = format!("{} / {}, {} at a time", b.name, a.name, self.connections);
         let mut failed = None;
         let found = compare_all(self.scale.rounds, |side| {
@@ -198,8 +198,8 @@ fn added(
 ) -> Result<()> {
     let mut more = Vec::with_capacity(scale.rounds);
     for _ in 0..scale.rounds {
-        let [_, _, without] = direct.slice(requests, count)?;
-        let [_, _, with] = way.slice(requests, count)?;
+        let [_, _, without, _] = direct.slice(requests, count)?;
+        let [_, _, with, _] = way.slice(requests, count)?;
         more.push(with - without);
     }
     more.sort_by(f64::total_cmp);

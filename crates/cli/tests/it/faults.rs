@@ -16,7 +16,7 @@ const NEIGHBOURS: usize = 4;
 /// Longer than anything takes that does not hang.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What a client sends that sends a body.
-const BODY: [u8; 100_000] = [7; 100_000];
+static BODY: [u8; 100_000] = [7; 100_000];
 
 /// What a service does once it has read the head of a request.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +150,7 @@ impl Load {
     fn client(&self, number: usize, url: &str, key: &str) {
         let agent = agent();
         while !self.is_over.load(Ordering::SeqCst) {
-            let outcome = outcome(&agent, number % 2 == 0, url, key);
+            let outcome = outcome(&agent, number.is_multiple_of(2), url, key);
             self.told.lock().unwrap().push(outcome);
             self.made[number].fetch_add(1, Ordering::SeqCst);
         }

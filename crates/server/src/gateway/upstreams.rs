@@ -27,6 +27,10 @@ const MOST_TUNNELS: usize = 10_000;
 
 pub(super) type Upstreams = Client<Connector, Upload>;
 
+/// How connections are made: how long that may take and how long they may take nothing, in milliseconds, and the name an
+/// authority has that vouches for who is at the other end.
+type Manner = (i64, i64, Option<String>);
+
 /// An upstream of a route's.
 pub(super) struct Place<'a> {
     pub(super) address: &'a Address,
@@ -36,8 +40,7 @@ pub(super) struct Place<'a> {
 
 /// What the gate knows of its upstreams.
 pub(crate) struct Gateway {
-    /// By how long a connection may take to be made and may take nothing, in milliseconds, and by whom it is for.
-    clients: Mutex<BTreeMap<(i64, i64, Option<String>), Upstreams>>,
+    clients: Mutex<BTreeMap<Manner, Upstreams>>,
     /// Until when an upstream is asked last.
     down: Mutex<HashMap<Address, Time>>,
     /// What health checks found out last.

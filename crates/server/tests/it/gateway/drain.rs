@@ -45,7 +45,7 @@ impl Scene {
     async fn stop(self) -> JoinHandle<std::io::Result<()>> {
         self.stop.send(()).unwrap();
         let refused = async { while TcpStream::connect(self.address).await.is_ok() {} };
-        timeout(PATIENCE, refused).await.expect("it takes connections");
+        assert!(timeout(PATIENCE, refused).await.is_ok(), "it takes connections");
         drop(self.server);
         self.serving
     }
