@@ -126,7 +126,7 @@ async fn through(server: &Server, context: &Context, request: Request) -> Result
     let stopped = |problem: Problem| Stopped::new(problem, route.errors);
     let path = with_query(rest, &parts.uri);
     let ip = address(&parts.headers, context.peer, &server.options);
-    let guest = enter(server, ip, &parts, &choice).await?;
+    let guest = enter(server, ip, &parts, &choice, &context.request_id).await?;
     if body::declared(&parts.headers).is_some_and(|length| length > route.body_limit) {
         return Err(stopped(too_large(route)));
     }
@@ -181,13 +181,14 @@ async fn enter(
     ip: Option<IpAddr>,
     parts: &Parts,
     choice: &admit::Choice<'_>,
+    id: &RequestId,
 ) -> Result<admit::Guest, Stopped> {
     if choice.is_preflight {
         return Ok(admit::Guest::default());
     }
     let route = choice.route;
     let Some(toll) = route.toll(parts.method.as_str()) else { return Err(not_allowed(route)) };
-    admit::admit(server, ip, &parts.headers, route, toll).await
+    admit::admit(server, ip, &parts.headers, route, toll, id).await
 }
 
 fn not_allowed(route: &Route) -> Stopped {

@@ -229,7 +229,7 @@ async fn verify_first(server: &Server, context: &Context, request: Request<Incom
     let verified = async {
         let who = who(&parts.headers, context, server, None).await?;
         let bytes = read(body, MOST_BYTES).await?;
-        verify::verify(server, &who, &parts.headers, &bytes).await
+        verify::verify(server, &who, &parts.headers, &bytes, &context.request_id).await
     };
     let mut response =
         verified.await.unwrap_or_else(|problem: Problem| problem.answer(&context.request_id, Dialect::Native));

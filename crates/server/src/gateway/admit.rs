@@ -22,6 +22,7 @@ use crate::Server;
 use crate::api::verify::limit_headers;
 use crate::extract::{Presented, presented};
 use crate::problem::Problem;
+use crate::request_id::RequestId;
 
 /// The route a request takes.
 pub(super) struct Choice<'p> {
@@ -133,6 +134,7 @@ pub(super) async fn admit(
     headers: &HeaderMap,
     route: &Route,
     toll: &Toll,
+    id: &RequestId,
 ) -> Result<Guest, Stopped> {
     let stopped = |error: Error| Stopped::new(error, route.errors);
     let world = server.app.world();
@@ -148,7 +150,7 @@ pub(super) async fn admit(
         Presented::Key(key) => {
             let want = wanted(route, toll, kind_of(&world.policy, key));
             let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-            let ask = Ask { ip, user_agent, want, cost: toll.cost, ..Ask::default() };
+            let ask = Ask { ip, user_agent, want, cost: toll.cost, request_id: Some(&id.0), ..Ask::default() };
             let verdict = server.app.verify(key, &ask).await.map_err(stopped)?;
             let mut limits = HeaderMap::new();
             if let Some(known) = verdict.key.as_ref().filter(|known| !known.limits().is_empty()) {
