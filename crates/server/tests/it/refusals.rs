@@ -24,7 +24,7 @@ const OPEN: [(&str, &str); 34] = [
     ("POST", "/reset-password"),
     ("GET", "/join"),
     ("POST", "/join"),
-    ("GET", "/page.css"),
+    ("GET", "/dashboard/logo"),
     ("POST", "/v1/auth/login"),
     ("POST", "/v1/auth/refresh"),
     ("POST", "/v1/auth/register"),
