@@ -73,6 +73,8 @@ pub(crate) struct Usage {
     from: Mutex<HashMap<(KeyId, i64), From>>,
     /// Why keys were refused.
     denials: Mutex<HashMap<KeyId, Vec<DenialRow>>>,
+    /// Held while a batch is written down: whoever asks for one after it has what came before.
+    writing: tokio::sync::Mutex<()>,
     /// Batches that could not be written down.
     unwritten: Mutex<Batch>,
     /// Every verification since the start, by outcome.
@@ -185,6 +187,7 @@ impl App {
     /// # Errors
     /// The database is out of reach. The counts are then kept for the next batch, as far as there is room.
     pub async fn flush_usage(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.usage.writing.lock().await;
         let mut used = self.cache.drain_uses();
         used.append(&mut lock(&self.usage.loaded));
         let valid = used.iter().map(|used| u64::from(used.count)).sum();

@@ -21,8 +21,10 @@ use crate::Server;
 use crate::extract::Id;
 use crate::problem::Problem;
 
-/// Rows of a page.
-const ROWS: usize = 50;
+/// Rows of a page: as many as weigh well below 50 KB.
+const ROWS: usize = 30;
+/// What a list shows of a row's detail, in characters.
+const LONGEST_DETAIL: usize = 700;
 /// Rows that are read at a time for a file, and the most a file has.
 const BATCH: i64 = 500;
 const MOST: usize = 10_000;
@@ -84,6 +86,16 @@ impl RowLook {
             changes: changes(&row.detail),
             detail: pretty(&row.detail),
             request_id: row.request_id.unwrap_or_default(),
+        }
+    }
+}
+
+impl RowLook {
+    /// As much of what changed as a list has room for; the row's own page has all of it.
+    pub(super) fn brief(&self) -> String {
+        match self.detail.char_indices().nth(LONGEST_DETAIL) {
+            Some((end, _)) => format!("{}…", self.detail.get(..end).unwrap_or_default()),
+            None => self.detail.clone(),
         }
     }
 }

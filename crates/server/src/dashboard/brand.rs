@@ -7,9 +7,11 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 
 use crate::Server;
-use crate::problem::Problem;
 
 const STYLE: &str = include_str!("../../templates/dashboard/style.css");
+/// A key, for whoever has no logo.
+const KEY: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='5.5' cy='8' r='3.5' fill='none' \
+    stroke='#0b6e4f' stroke-width='2.4'/><path d='M9 8h6v3' fill='none' stroke='#0b6e4f' stroke-width='2.4'/></svg>";
 /// A picture that is opened by itself runs nothing and loads nothing.
 const PICTURE: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'";
 
@@ -44,9 +46,9 @@ pub(crate) async fn style(State(server): State<Server>) -> Response {
 }
 
 /// `GET /dashboard/logo`
-pub(crate) async fn logo(State(server): State<Server>) -> Result<Response, Problem> {
-    let logo = server.app.world().policy.brand.logo.as_ref().ok_or_else(Problem::not_found)?;
-    let headers =
-        [(CONTENT_TYPE, logo.media_type), (CONTENT_SECURITY_POLICY, PICTURE), (CACHE_CONTROL, "max-age=3600")];
-    Ok((headers, logo.bytes.to_vec()).into_response())
+pub(crate) async fn logo(State(server): State<Server>) -> Response {
+    let own = server.app.world().policy.brand.logo.as_ref();
+    let (media_type, bytes) = own.map_or(("image/svg+xml", KEY.as_bytes()), |logo| (logo.media_type, &*logo.bytes));
+    let headers = [(CONTENT_TYPE, media_type), (CONTENT_SECURITY_POLICY, PICTURE), (CACHE_CONTROL, "max-age=3600")];
+    (headers, bytes.to_vec()).into_response()
 }

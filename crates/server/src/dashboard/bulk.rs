@@ -12,7 +12,7 @@ use super::{Form, Frame, HOME, Visitor, page, see};
 use crate::Server;
 use crate::problem::Problem;
 
-/// The most that are revoked at once: as many as a page of the list has.
+/// The most that are revoked at once.
 const MOST: usize = 50;
 
 #[derive(Template)]

@@ -18,8 +18,8 @@ use super::{Form, Frame, HOME, Visitor, asked, page, query, see};
 use crate::Server;
 use crate::problem::Problem;
 
-/// Rows of a page.
-const ROWS: usize = 50;
+/// Rows of a page: as many as weigh well below 50 KB.
+const ROWS: usize = 30;
 
 /// What is asked for; what cannot be read asks for nothing.
 #[derive(Clone, Default, Deserialize)]

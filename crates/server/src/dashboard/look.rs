@@ -89,6 +89,10 @@ impl Mistakes {
     }
 }
 
+/// What a list shows of a description, in characters, and of addresses.
+const LONGEST_ABOUT: usize = 120;
+const SOME: usize = 3;
+
 /// A key as lists and pages show it.
 pub(super) struct KeyLook {
     pub(super) id: String,
@@ -142,6 +146,23 @@ impl KeyLook {
             kind: key.kind,
             services: key.services,
             permissions: key.permissions,
+        }
+    }
+
+    /// As much of the description as a list has room for.
+    pub(super) fn about(&self) -> String {
+        match self.description.char_indices().nth(LONGEST_ABOUT) {
+            Some((end, _)) => format!("{}…", self.description.get(..end).unwrap_or_default().trim_end()),
+            None => self.description.clone(),
+        }
+    }
+
+    /// The first addresses, and how many there are beside.
+    pub(super) fn some_addresses(&self) -> String {
+        let shown = self.addresses.iter().take(SOME).cloned().collect::<Vec<_>>().join(", ");
+        match self.addresses.len().saturating_sub(SOME) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
         }
     }
 

@@ -36,8 +36,8 @@ use crate::problem::Problem;
 
 /// Where operators begin.
 pub(crate) const HOME: &str = "/dashboard/operator";
-/// Rows of a page.
-const ROWS: usize = 50;
+/// Rows of a page: as many as weigh well below 50 KB.
+const ROWS: usize = 30;
 
 /// `GET /dashboard/operator`
 pub(crate) async fn home(State(server): State<Server>, operator: Operator) -> Result<Response, Problem> {

@@ -115,14 +115,18 @@ async fn a_key_is_edited_and_whoever_would_be_shut_out_is_named_first() {
     none.says(422, "This is required: say what the key is for");
     // Long ago is not lately.
     server.wait("8d");
-    edit("198.51.100.7", &[]).await.with(303);
+    let (email, _) = server.registered(&account, "owner").await;
+    let mut browser = Browser::new(&server);
+    browser.log_in(&email, PASSWORD).await.with(303);
+    let fields = [("name", "Nightly backup"), ("ip_allowlist", "198.51.100.7")];
+    browser.post(&format!("{page}/edit"), &fields).await.with(303);
     let (email, _) = server.registered(&account, "viewer").await;
     let mut viewer = Browser::new(&server);
     viewer.log_in(&email, PASSWORD).await.with(303);
     viewer.get(&format!("{page}/edit")).await.with(403);
     viewer.post(&format!("{page}/edit"), &[("name", "Mine")]).await.with(403);
     browser.post(&format!("{page}/revoke"), &[("confirm", "Nightly backup")]).await.with(303);
-    edit("", &[]).await.with(409);
+    browser.post(&format!("{page}/edit"), &fields).await.with(409);
 }
 
 #[tokio::test]
@@ -236,7 +240,7 @@ async fn a_keys_last_day_is_drawn_without_a_script_and_tags_count_once() {
     browser
         .get(&format!("/dashboard/keys/{id}"))
         .await
-        .says(200, "<strong>3</strong> checked <strong>1</strong> refused");
+        .says(200, "<strong>3</strong> checked <strong class=\"bad\">1</strong> refused");
     server.wait("25h");
     assert!(!browser.get("/dashboard/keys").await.text.contains("class=\"spark\""), "the day is over");
 }
@@ -396,4 +400,25 @@ async fn a_name_is_confirmed_as_it_is_seen() {
         browser.post(&path, &[("confirm", typed)]).await.with(303);
         assert_eq!(server.code(&key).await, "REVOKED");
     }
+}
+
+/// However much is written about each key, a page of them is light.
+#[tokio::test]
+async fn a_full_page_of_keys_weighs_less_than_50_kilobytes() {
+    let server = TestServer::start().await;
+    let (browser, account) = Browser::of(&server, "owner").await;
+    let addresses: Vec<String> = (0..200).map(|number| format!("2001:db8:1234:{number:x}::/64")).collect();
+    for number in 0..31 {
+        let name = format!("{number:02} {}", "a long name ".repeat(8));
+        let fields = json!({ "name": name.trim(), "description": "word ".repeat(199), "ip_allowlist": addresses });
+        let key = server.key_of(&account, fields).await;
+        server.verify(json!({ "key": key.key, "ip": "2001:db8:1234::1" })).await;
+    }
+    server.app.flush_usage().await.unwrap();
+    let list = browser.get("/dashboard/keys").await;
+    list.says(200, "2001:db8:1234:2::/64 and 197 more").says(200, "More keys").says(200, "word…");
+    assert!(list.text.len() < 48_000, "{} bytes", list.text.len());
+    let log = browser.get("/dashboard/audit").await.with(200);
+    assert!(log.text.matches("<strong>key.create").count() > 20, "a full page");
+    assert!(log.text.len() < 50_000, "{} bytes", log.text.len());
 }
