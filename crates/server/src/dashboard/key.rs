@@ -147,7 +147,9 @@ pub(crate) async fn show(
 async fn about(server: &Server, visitor: &Visitor, id: &str, notice: &'static str) -> Result<One, Error> {
     let (id, app, now) = (key_id(id)?, &server.app, server.app.now());
     let key = app.get_key(&visitor.caller, id).await?;
-    let uses = app.list_uses(&visitor.caller, id).await?;
+    let mut uses = app.list_uses(&visitor.caller, id).await?;
+    // The current one first, also where both were made in one moment.
+    uses.secrets.sort_by_key(|(secret, _)| secret.expires_at.is_some());
     let denials = app.list_denials(&visitor.caller, id).await?;
     let locks = app.list_key_lockouts(&visitor.caller, id).await?;
     let look = |row: UseRow| UseLook::new(row, &key.ip_allowlist, now);

@@ -229,7 +229,7 @@ impl Tab {
             "Tab" => ("Tab", 9, None),
             "Enter" => ("Enter", 13, Some("\r")),
             " " => ("Space", 32, Some(" ")),
-            "Backspace" => ("Backspace", 8, None),
+            "Delete" => ("Delete", 46, None),
             other => panic!("{other} is not on this keyboard"),
         };
         for kind in [DispatchKeyEventType::KeyDown, DispatchKeyEventType::KeyUp] {

@@ -57,7 +57,7 @@ async fn a_key_is_made_rotated_and_revoked_by_keyboard() {
     tab.type_text("Made by hand").await;
     tab_to(&tab, "#ip_allowlist").await;
     for _ in 0.."nonsense".len() {
-        tab.press("Backspace").await;
+        tab.press("Delete").await;
     }
     tab_to(&tab, "main button.primary").await;
     tab.press("Enter").await;
