@@ -71,12 +71,15 @@ for (const form of document.querySelectorAll("form[data-chosen]")) {
   window.addEventListener("pageshow", count);
 }
 
-// A screen reader says what changes on a page, not what it begins with: what was done, or is wrong, is said anew.
+// A screen reader says what changes on a page, not what it begins with: what was done, or is wrong, is said once more, where
+// nobody sees it and nothing moves.
 window.addEventListener("load", () => {
   for (const said of document.querySelectorAll("[role=alert], p.notice[role=status]")) {
-    const words = [...said.childNodes];
-    said.replaceChildren();
-    requestAnimationFrame(() => said.replaceChildren(...words));
+    const again = document.createElement("p");
+    again.className = "hidden";
+    again.setAttribute("role", said.getAttribute("role"));
+    document.querySelector("main").append(again);
+    requestAnimationFrame(() => { again.textContent = said.textContent; });
   }
   // The keyboard goes on where the first mistake is.
   document.querySelector("main [aria-invalid]")?.focus();

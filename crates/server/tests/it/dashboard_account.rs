@@ -218,7 +218,7 @@ async fn nothing_that_is_stored_runs_on_any_page() {
     browser.post("/dashboard/ssh-keys", &[("name", STRANGE), ("public_key", SSH_KEY)]).await.with(303);
     let service = json!({ "service_type": STRANGE, "name": STRANGE, "region": STRANGE, "status": "running" });
     server.post(&format!("/v1/accounts/{account}/services"), &service).send().await;
-    let service = json!({ "service_type": "database", "name": STRANGE, "region": STRANGE });
+    let service = json!({ "service_type": "database", "name": STRANGE, "region": "no-1" });
     server.post(&format!("/v1/accounts/{account}/services"), &service).send().await.is(201);
     let edit = [("name", STRANGE), ("description", "other"), ("ip_allowlist", "203.0.113.7")];
     browser.post(&format!("/dashboard/keys/{id}/edit"), &edit).await.with(303);
