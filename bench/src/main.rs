@@ -4,6 +4,7 @@
 
 mod client;
 mod create;
+mod dashboard;
 mod gateway;
 mod house;
 mod http;
@@ -35,6 +36,7 @@ const PARTS: &[(&str, Part)] = &[
     ("start", start::run),
     ("logins", logins::run),
     ("gateway", gateway::run),
+    ("dashboard", dashboard::run),
 ];
 
 fn main() -> ExitCode {

@@ -11,13 +11,14 @@
 //! - The table never grows: what does not fit makes room among its neighbours (security.md 40, 60).
 
 mod room;
+mod uses;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use keywright_core::id::KeyId;
 use keywright_core::secret::Digest;
-use keywright_core::time::Time;
 
+pub(crate) use self::uses::{Use, mark};
 use crate::record::Record;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, fence, lock};
 
@@ -98,14 +99,6 @@ pub(crate) enum Lookup {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
     generation: u64,
-}
-
-/// A key's use since it was last asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Use {
-    pub(crate) key: KeyId,
-    pub(crate) count: u32,
-    pub(crate) last: Time,
 }
 
 pub(crate) struct Cache {
@@ -235,63 +228,6 @@ impl Cache {
         let shard = lock(self.shards.get(hit.slot / self.slots_each)?);
         let unchanged = self.slot(hit.slot)?[SEQUENCE].load(Relaxed) == hit.sequence;
         shard.records.get(hit.record as usize).filter(|_| unchanged)?.clone()
-    }
-
-    /// Counts a use. `true` where it is the key's first since the last [`Cache::drain_uses`].
-    #[inline]
-    pub(crate) fn count_use(&self, hit: &Hit, now: Time) -> bool {
-        let Some(slot) = self.slot(hit.slot) else { return false };
-        let generation = hit.sequence as u32;
-        let counted = slot[USES].fetch_update(Relaxed, Relaxed, |uses| {
-            // The slot may be another key's by now; then this one use goes uncounted rather than miscounted.
-            ((uses >> 32) as u32 == generation).then(|| uses.wrapping_add(1))
-        });
-        let Ok(before) = counted else { return false };
-        slot[LAST_USED].store(now.millis() as u64, Relaxed);
-        let is_first = before as u32 == 0;
-        if is_first && let Some(word) = self.used.get(hit.slot / PART / 64) {
-            // Whoever has taken this bit out sees the count, too; else the bit stays for the next one.
-            word.fetch_or(1 << (hit.slot / PART % 64), Release);
-        }
-        is_first
-    }
-
-    /// Takes out every key's use since the last time.
-    pub(crate) fn drain_uses(&self) -> Vec<Use> {
-        let mut uses: Vec<Use> = Vec::new();
-        for shard in &self.shards {
-            uses.append(&mut lock(shard).uses);
-        }
-        for (place, word) in self.used.iter().enumerate() {
-            if word.load(Relaxed) == 0 {
-                continue;
-            }
-            let mut bits = word.swap(0, Acquire);
-            while bits != 0 {
-                let part = place * 64 + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                for number in part * PART..(part + 1) * PART {
-                    let is_used = self.slot(number).is_some_and(|slot| slot[USES].load(Relaxed) as u32 > 0);
-                    if is_used && let Some(shard) = self.shards.get(number / self.slots_each) {
-                        let mut shard = lock(shard);
-                        self.take_uses(&mut shard, number);
-                        uses.append(&mut shard.uses);
-                    }
-                }
-            }
-        }
-        uses
-    }
-
-    fn take_uses(&self, shard: &mut Shard, number: usize) {
-        let Some(slot) = self.slot(number) else { return };
-        let record = slot[INDEXES].load(Relaxed) as u32;
-        let uses = slot[USES].fetch_and(u64::MAX << 32, Relaxed);
-        let Some(Some(record)) = shard.records.get(record as usize) else { return };
-        let (count, key) = (uses as u32, record.id);
-        if count > 0 && slot[TAG_HIGH].load(Relaxed) > GONE {
-            shard.uses.push(Use { key, count, last: Time::from_millis(slot[LAST_USED].load(Relaxed) as i64) });
-        }
     }
 
     /// Keeps what was loaded, unless something was evicted since the ticket was given.

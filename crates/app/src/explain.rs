@@ -117,7 +117,7 @@ impl App {
             Lookup::Absent => return Ok(None),
             Lookup::Unknown(ticket) => ticket,
         };
-        self.load(world, key, &digest, ticket).await
+        Ok(self.load(world, key, &digest, ticket).await?.map(|loaded| loaded.known))
     }
 }
 

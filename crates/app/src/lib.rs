@@ -54,6 +54,7 @@ pub mod trials;
 pub mod trust;
 pub mod usage;
 pub mod users;
+mod verdict;
 pub mod verify;
 mod widen;
 mod world;

@@ -10,9 +10,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use keywright_core::audit::AuditEvent;
-use keywright_core::id::LockoutId;
+use keywright_core::id::{AccountId, KeyId, LockoutId};
 use keywright_core::lockout::{Failures, Rule};
 use keywright_core::time::{Span, Time};
+use keywright_store::secrets;
 use serde_json::json;
 
 use crate::caller::Caller;
@@ -130,6 +131,13 @@ impl Lockouts {
         lock(&self.book).remove(subject);
     }
 
+    /// The lock on a subject, while it holds.
+    fn find(&self, subject: &Subject, now: Time) -> Option<(LockoutId, Rule, Time)> {
+        let book = lock(&self.book);
+        let entry = book.get(subject)?;
+        Some((entry.id, entry.rule, entry.failures.locked_until(now)?))
+    }
+
     /// Every lock that holds, with whose it is.
     fn list(&self, now: Time) -> Vec<(Subject, LockoutId, Rule, Time)> {
         let book = lock(&self.book);
@@ -187,11 +195,47 @@ impl App {
         caller.must(&self.world().policy.catalog, "lockouts:write")?;
         let held = self.lockouts.list(self.clock.now()).into_iter().find(|(_, held, ..)| Some(*held) == id);
         let (subject, id, rule, until) = held.ok_or(Error::NotFound("lockout"))?;
-        let Lockout { kind, key_prefix, email, ip, .. } = self.told(subject, id, rule, until);
+        self.lift(caller, None, self.told(subject, id, rule, until)).await
+    }
+
+    /// The locks that hold on a key after wrong guesses at one of its secrets.
+    ///
+    /// # Errors
+    /// The key is not the caller's to see.
+    pub async fn list_key_lockouts(&self, caller: &Caller, id: KeyId) -> Result<Vec<Lockout>, Error> {
+        let (key, now) = (self.get_key(caller, id).await?, self.clock.now());
+        let Some((number, _)) = self.world().policy.kind(&key.kind) else { return Ok(Vec::new()) };
+        if !self.lockouts.any(now) {
+            return Ok(Vec::new());
+        }
+        let held = secrets::list_secrets(&self.db, id).await?;
+        let locks = held.into_iter().filter_map(|secret| {
+            let subject = Subject::Key(number, secret.prefix.into_bytes().into());
+            let (id, rule, until) = self.lockouts.find(&subject, now)?;
+            Some(self.told(subject, id, rule, until))
+        });
+        Ok(locks.collect())
+    }
+
+    /// Ends the locks on a key of the caller's before their time.
+    ///
+    /// # Errors
+    /// The caller may not change the key.
+    pub async fn lift_key_lockouts(&self, caller: &Caller, id: KeyId) -> Result<(), Error> {
+        caller.must(&self.world().policy.catalog, "keys:write")?;
+        let account = self.get_key(caller, id).await?.account;
+        for held in self.list_key_lockouts(caller, id).await? {
+            self.lift(caller, Some(account), held).await?;
+        }
+        Ok(())
+    }
+
+    async fn lift(&self, caller: &Caller, account: Option<AccountId>, held: Lockout) -> Result<(), Error> {
+        let Lockout { id, kind, key_prefix, email, ip, until, .. } = held;
         let detail = json!({ "kind": kind, "key_prefix": key_prefix, "email": email, "ip": ip, "until": until });
         // Written down first: a lock that is lifted is never missing from the log.
         self.write(caller, move |_| {
-            let event = AuditEvent { action: "lockout.lift", target: id.to_string(), account: None, detail };
+            let event = AuditEvent { action: "lockout.lift", target: id.to_string(), account, detail };
             Box::pin(async move { Ok(((), event)) })
         })
         .await?;

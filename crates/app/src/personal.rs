@@ -13,9 +13,28 @@ use keywright_core::time::Time;
 use keywright_store::{Tx, keys, members};
 use serde_json::json;
 
+use crate::App;
 use crate::caller::{Caller, Reach};
 use crate::error::Error;
 use crate::keys::event;
+
+impl App {
+    /// The keys that are the caller's own in their account, newest first: those that are not revoked.
+    ///
+    /// # Errors
+    /// The caller is no person, or may not read keys.
+    pub async fn list_personal_keys(&self, caller: &Caller) -> Result<Vec<Key>, Error> {
+        let world = self.world();
+        caller.must(&world.policy.catalog, "keys:read")?;
+        let (person, account) = (Actor::User(caller.person()?).name(), caller.own_account()?);
+        let mut held = Vec::new();
+        for kind in world.policy.kinds().iter().filter(|kind| kind.personal) {
+            held.extend(keys::list_keys_by_person(&self.db, &person, &kind.name, Some(account)).await?);
+        }
+        held.sort_by_key(|key| std::cmp::Reverse(key.id));
+        Ok(held)
+    }
+}
 
 /// Makes a new key its person's: whoever asks, or the one whose own key asks.
 pub(crate) async fn make_own(

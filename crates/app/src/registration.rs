@@ -182,6 +182,14 @@ impl App {
         self.counted(changed.await, &found, place)
     }
 
+    /// The address that becomes the caller's once they follow the link that was mailed there.
+    ///
+    /// # Errors
+    /// The caller is no person.
+    pub async fn pending_email(&self, caller: &Caller) -> Result<Option<String>, Error> {
+        Ok(users::find_pending_email(&self.db, caller.person()?).await?)
+    }
+
     /// Mails a person a link to choose another password by, in a moment: whether there is such a person shows in nothing.
     ///
     /// # Errors

@@ -46,6 +46,8 @@ pub struct AtBrowser {
     pub role: Option<MemberRole>,
     /// Who they are as an operator, where they are one.
     pub operator: Option<Caller>,
+    /// Whether they proved not long ago who they are.
+    pub is_proved: bool,
 }
 
 impl App {
@@ -270,7 +272,7 @@ impl App {
             must_prove: !access.session.is_proved(now),
             ..caller.clone()
         });
-        Ok(AtBrowser { caller, role: access.role, operator })
+        Ok(AtBrowser { caller, role: access.role, operator, is_proved: access.session.is_proved(now) })
     }
 
     /// Goes over to another account of the person who asks: a session there takes the place of the one that is shown, and ends

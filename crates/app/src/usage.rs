@@ -2,23 +2,27 @@
 //!
 //! At most the counts since the last batch, a second's worth, are lost to `kill -9`. Nothing is decided by them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keywright_core::id::KeyId;
-use keywright_core::key::LastUse;
+use keywright_core::key::{Key, LastUse, Secret};
 use keywright_core::time::Time;
 use keywright_core::verify::Outcome;
-use keywright_store::usage::UsageRow;
+use keywright_store::denials::DenialRow;
+use keywright_store::usage::{HourSum, UsageRow};
+use keywright_store::uses::UseRow;
+use keywright_store::{denials, secrets, uses};
 
 use crate::App;
-use crate::cache::Use;
+use crate::cache::{Use, mark};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::sync::lock_std as lock;
+use crate::verify::Ask;
 
 /// The longest user agent kept, in bytes.
 const LONGEST_AGENT: usize = 200;
@@ -29,6 +33,9 @@ pub(crate) fn clean_agent(agent: &str) -> String {
 }
 /// Different counts held between two batches; beyond it only the totals go on.
 const MOST: usize = 100_000;
+/// Refusals kept of a key between two batches, and keys they are kept of.
+const DENIALS: usize = 20;
+const MOST_DENIED: usize = 1_000;
 
 /// Where a use came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +45,22 @@ struct From {
 }
 
 /// What is written down at once.
-type Batch = (Vec<UsageRow>, Vec<(KeyId, LastUse)>);
+#[derive(Clone, Default)]
+struct Batch {
+    counts: Vec<UsageRow>,
+    last: Vec<(KeyId, LastUse)>,
+    uses: Vec<UseRow>,
+    denials: Vec<DenialRow>,
+}
+
+/// Where a key was lately used from, and when each of its secrets was.
+#[derive(Clone, Debug)]
+pub struct Uses {
+    /// The secrets that work, newest first, each with its last use.
+    pub secrets: Vec<(Secret, Option<UseRow>)>,
+    /// The addresses, the latest first; not all there ever were.
+    pub addresses: Vec<UseRow>,
+}
 
 /// What has been counted since the last batch.
 #[derive(Default)]
@@ -47,8 +69,12 @@ pub(crate) struct Usage {
     counts: Mutex<HashMap<(KeyId, Outcome, String), i64>>,
     /// Uses of keys that had just been loaded.
     loaded: Mutex<Vec<Use>>,
-    /// Where the first use since the last batch came from.
-    from: Mutex<HashMap<KeyId, From>>,
+    /// Where the first use of each secret since the last batch came from.
+    from: Mutex<HashMap<(KeyId, i64), From>>,
+    /// Why keys were refused.
+    denials: Mutex<HashMap<KeyId, Vec<DenialRow>>>,
+    /// Held while a batch is written down: whoever asks for one after it has what came before.
+    writing: tokio::sync::Mutex<()>,
     /// Batches that could not be written down.
     unwritten: Mutex<Batch>,
     /// Every verification since the start, by outcome.
@@ -64,6 +90,25 @@ impl Usage {
         }
     }
 
+    /// Keeps why a known key was refused: so many times of each between two batches.
+    pub(crate) fn refuse(&self, key: KeyId, outcome: Outcome, ask: &Ask<'_>, now: Time) {
+        let mut denials = lock(&self.denials);
+        if denials.len() >= MOST_DENIED && !denials.contains_key(&key) {
+            return;
+        }
+        let of_key = denials.entry(key).or_default();
+        if of_key.len() < DENIALS {
+            of_key.push(DenialRow {
+                key,
+                at: now,
+                outcome: outcome.code().into(),
+                request_id: ask.request_id.unwrap_or_default().into(),
+                ip: ask.ip.map(|ip| ip.to_string()),
+                user_agent: ask.user_agent.map(clean_agent),
+            });
+        }
+    }
+
     /// Counts a verification that was not a plain use: those are counted where the key is.
     pub(crate) fn count_total(&self, outcome: Outcome, count: u64) {
         if let Some(total) = self.totals.get(outcome as usize) {
@@ -72,29 +117,31 @@ impl Usage {
     }
 
     /// Counts a use of a key that has no known place in the cache.
-    pub(crate) fn count_loaded(&self, key: KeyId, now: Time) {
+    pub(crate) fn count_loaded(&self, key: KeyId, secret: i64, now: Time) {
         let mut loaded = lock(&self.loaded);
         if loaded.len() < MOST {
-            loaded.push(Use { key, count: 1, last: now });
+            loaded.push(Use { key, secret, count: 1, last: now });
         }
     }
 
-    /// Keeps where a key's first use since the last batch came from.
+    /// Keeps where a secret's first use since the last batch came from.
     #[cold]
-    pub(crate) fn first_use(&self, key: KeyId, ip: Option<IpAddr>, user_agent: Option<&str>) {
+    pub(crate) fn first_use(&self, key: KeyId, secret: i64, ip: Option<IpAddr>, user_agent: Option<&str>) {
         let user_agent = user_agent.map(clean_agent);
         let mut from = lock(&self.from);
         if from.len() < MOST {
-            from.insert(key, From { ip, user_agent });
+            from.insert((key, secret), From { ip, user_agent });
         }
     }
 
     /// Takes back a batch that could not be written down.
     fn keep(&self, batch: Batch) {
         let mut unwritten = lock(&self.unwritten);
-        if unwritten.0.len() < MOST {
-            unwritten.0.extend(batch.0);
-            unwritten.1.extend(batch.1);
+        if unwritten.counts.len() < MOST {
+            unwritten.counts.extend(batch.counts);
+            unwritten.last.extend(batch.last);
+            unwritten.uses.extend(batch.uses);
+            unwritten.denials.extend(batch.denials);
         }
     }
 
@@ -117,17 +164,20 @@ impl Usage {
             tag,
             count,
         };
-        let (mut rows, mut last) = mem::take(&mut *lock(&self.unwritten));
-        rows.extend(counts.into_iter().map(|((key, outcome, tag), count)| row(key, outcome, tag, count)));
+        let denials = mem::take(&mut *lock(&self.denials));
+        let mut batch = mem::take(&mut *lock(&self.unwritten));
+        batch.denials.extend(denials.into_values().flatten());
+        batch.counts.extend(counts.into_iter().map(|((key, outcome, tag), count)| row(key, outcome, tag, count)));
         for used in uses {
-            rows.push(row(used.key, Outcome::Valid, String::new(), i64::from(used.count)));
-            let from = from.remove(&used.key).unwrap_or_default();
-            last.push((
-                used.key,
-                LastUse { at: used.last, ip: from.ip.map(|ip| ip.to_string()), user_agent: from.user_agent },
-            ));
+            let Use { key, secret, count, last } = *used;
+            batch.counts.push(row(key, Outcome::Valid, String::new(), i64::from(count)));
+            let From { ip, user_agent } = from.remove(&(key, secret)).unwrap_or_default();
+            let ip = ip.map(|ip| ip.to_string());
+            let (address, agent) = (ip.clone().unwrap_or_default(), user_agent.clone());
+            batch.uses.push(UseRow { key, secret, ip: address, user_agent: agent, at: last });
+            batch.last.push((key, LastUse { at: last, ip, user_agent }));
         }
-        (rows, last)
+        batch
     }
 }
 
@@ -137,20 +187,23 @@ impl App {
     /// # Errors
     /// The database is out of reach. The counts are then kept for the next batch, as far as there is room.
     pub async fn flush_usage(&self) -> Result<(), Error> {
-        let mut uses = self.cache.drain_uses();
-        uses.append(&mut lock(&self.usage.loaded));
-        let valid = uses.iter().map(|used| u64::from(used.count)).sum();
+        let _one_at_a_time = self.usage.writing.lock().await;
+        let mut used = self.cache.drain_uses();
+        used.append(&mut lock(&self.usage.loaded));
+        let valid = used.iter().map(|used| u64::from(used.count)).sum();
         self.usage.count_total(Outcome::Valid, valid);
-        let (rows, last) = self.usage.batch(&uses, self.clock.now());
-        if rows.is_empty() {
+        let batch = self.usage.batch(&used, self.clock.now());
+        if batch.counts.is_empty() {
             return Ok(());
         }
-        let kept = (rows.clone(), last.clone());
+        let kept = batch.clone();
         let written = self
             .meter(move |tx| {
                 Box::pin(async move {
-                    keywright_store::usage::add_usage(tx, &rows).await?;
-                    keywright_store::usage::set_last_use(tx, &last).await?;
+                    keywright_store::usage::add_usage(tx, &batch.counts).await?;
+                    keywright_store::usage::set_last_use(tx, &batch.last).await?;
+                    uses::set_uses(tx, &batch.uses).await?;
+                    denials::add_denials(tx, &batch.denials).await?;
                     Ok(())
                 })
             })
@@ -169,6 +222,42 @@ impl App {
     pub async fn list_usage(&self, caller: &Caller, key: KeyId, from: Time, to: Time) -> Result<Vec<UsageRow>, Error> {
         self.get_key(caller, key).await?;
         Ok(keywright_store::usage::list_usage(&self.db, key, from.hour(), to.hour() + 1).await?)
+    }
+
+    /// How often keys of the caller's were used in each hour: as [`App::list_usage`] tells of one of them, without tags.
+    ///
+    /// # Errors
+    /// The caller may not read keys.
+    pub async fn list_hours(&self, caller: &Caller, keys: &[Key], from: Time, to: Time) -> Result<Vec<HourSum>, Error> {
+        caller.must(&self.world().policy.catalog, "keys:read")?;
+        let seen: Vec<KeyId> = keys.iter().filter(|key| caller.reaches(key.account)).map(|key| key.id).collect();
+        Ok(keywright_store::usage::sum_hours(&self.db, &seen, from.hour(), to.hour() + 1).await?)
+    }
+
+    /// Where a key was lately used from, and when each of its secrets that work was.
+    ///
+    /// # Errors
+    /// The key is not the caller's to see.
+    pub async fn list_uses(&self, caller: &Caller, id: KeyId) -> Result<Uses, Error> {
+        self.get_key(caller, id).await?;
+        let now = self.clock.now();
+        let mut addresses = uses::list_uses(&self.db, id).await?;
+        let mut held = secrets::list_secrets(&self.db, id).await?;
+        held.retain(|secret| secret.is_live(now));
+        let last = |secret: &Secret| addresses.iter().find(|row| row.secret == mark(&secret.digest)).cloned();
+        let secrets = held.into_iter().map(|secret| (secret.clone(), last(&secret))).collect();
+        let mut seen = HashSet::new();
+        addresses.retain(|row| !row.ip.is_empty() && seen.insert(row.ip.clone()));
+        Ok(Uses { secrets, addresses })
+    }
+
+    /// When and why a key was lately refused, the latest first.
+    ///
+    /// # Errors
+    /// The key is not the caller's to see.
+    pub async fn list_denials(&self, caller: &Caller, id: KeyId) -> Result<Vec<DenialRow>, Error> {
+        self.get_key(caller, id).await?;
+        Ok(denials::list_denials(&self.db, id).await?)
     }
 
     /// Every verification since the start, by outcome.

@@ -7,17 +7,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use keywright_core::id::AccountId;
-use keywright_core::key::Metadata;
-use keywright_core::limit::{RateLimit, Remaining};
 use keywright_core::permission::{Catalog, Need};
 use keywright_core::secret::Digest;
 use keywright_core::time::{Span, Time};
 use keywright_core::verify::{self, Outcome, Query};
 
 use crate::App;
-use crate::cache::{Facts, Hit, Lookup, Ticket, flag};
+use crate::cache::{Facts, Hit, Lookup, Ticket, flag, mark};
 use crate::error::Error;
-use crate::record::{Access, Record};
+use crate::record::Record;
+pub use crate::verdict::{Verdict, Verified};
 use crate::world::World;
 
 /// Times a verification starts anew because the key it found had to make room meanwhile.
@@ -36,6 +35,8 @@ pub struct Ask<'a> {
     pub environment: Option<&'a str>,
     /// Units it costs.
     pub cost: u32,
+    /// The request it is asked for in, for whoever is refused to name it.
+    pub request_id: Option<&'a str>,
     /// Labels the use is counted under.
     pub tags: &'a [String],
     /// The account the key must belong to; another's looks missing.
@@ -66,27 +67,17 @@ impl Want<'_> {
 
 impl Default for Ask<'_> {
     fn default() -> Self {
-        Self { ip: None, user_agent: None, want: Want::Nothing, environment: None, cost: 1, tags: &[], within: None }
+        Self {
+            ip: None,
+            user_agent: None,
+            want: Want::Nothing,
+            environment: None,
+            cost: 1,
+            request_id: None,
+            tags: &[],
+            within: None,
+        }
     }
-}
-
-/// What a verification came to.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// The outcome.
-    pub outcome: Outcome,
-    /// How long to wait, where it is too soon.
-    pub retry_after: Option<Span>,
-    /// The key, where there is one.
-    pub key: Option<Verified>,
-}
-
-/// A key that was found.
-#[derive(Clone, Debug)]
-pub struct Verified {
-    pub(crate) record: Arc<Record>,
-    pub(crate) facts: Facts,
-    pub(crate) at: Time,
 }
 
 /// What the cache knows of a key.
@@ -94,6 +85,20 @@ pub(crate) type Known = (Facts, Arc<Record>);
 
 /// What a known key was told: its outcome, and how long to wait.
 type Told = (Outcome, Option<Span>);
+
+/// What the database knows of a key, and by which of its secrets it was found: that one's mark.
+pub(crate) struct Loaded {
+    pub(crate) known: Known,
+    secret: i64,
+}
+
+/// Where a key was found.
+#[derive(Clone, Copy)]
+enum Found {
+    Slot(Hit),
+    /// In the database, by the secret of this mark.
+    Loaded(i64),
+}
 
 /// What happens before the database has to be asked.
 enum Step {
@@ -151,12 +156,12 @@ impl App {
         let now = self.clock.now();
         for _ in 0..RETRIES {
             let world = self.world();
-            let (facts, record, hit) = match self.begin(world, key, ask, now) {
+            let (facts, record, place) = match self.begin(world, key, ask, now) {
                 Step::Refused(outcome, retry_after) => {
                     return Ok(self.refused(world, key, ask, (outcome, retry_after), now));
                 }
                 Step::Found(hit) => match self.cache.record(&hit) {
-                    Some(record) => (hit.facts, record, Some(hit)),
+                    Some(record) => (hit.facts, record, Found::Slot(hit)),
                     None => continue,
                 },
                 // Beyond this check, a reload of the policy comes after the ticket and spoils it.
@@ -170,7 +175,7 @@ impl App {
                         return Ok(self.refused(world, key, ask, (Outcome::RateLimited, Some(wait)), now));
                     }
                     match loaded {
-                        Some((facts, record)) => (facts, record, None),
+                        Some(Loaded { known: (facts, record), secret }) => (facts, record, Found::Loaded(secret)),
                         None => return Ok(self.refused(world, key, ask, (Outcome::NotFound, None), now)),
                     }
                 }
@@ -180,7 +185,7 @@ impl App {
             }
             let Some(outcome) = self.decide(world, facts, Some(&record), ask, now) else { continue };
             let (outcome, retry_after) = self.spend(outcome, &record, ask, now).await?;
-            self.record_use(hit.as_ref(), &record, outcome, ask, now);
+            self.record_use(place, &record, outcome, ask, now);
             return Ok(Verdict { outcome, retry_after, key: Some(Verified { record, facts, at: now }) });
         }
         Err(Error::Unavailable("the cache is too small for what is asked of it: give it more keys".into()))
@@ -266,13 +271,13 @@ impl App {
         let outcome = self.decide(world, hit.facts, None, ask, now)?;
         if outcome != Outcome::Valid || !ask.tags.is_empty() {
             if let Some(record) = self.cache.record(hit) {
-                self.record_use(Some(hit), &record, outcome, ask, now);
+                self.record_use(Found::Slot(*hit), &record, outcome, ask, now);
             }
         } else if self.cache.count_use(hit, now)
             && (ask.ip.is_some() || ask.user_agent.is_some())
             && let Some(record) = self.cache.record(hit)
         {
-            self.usage.first_use(record.id, ask.ip, ask.user_agent);
+            self.usage.first_use(record.id, self.cache.secret(hit), ask.ip, ask.user_agent);
         }
         Some(outcome)
     }
@@ -335,22 +340,23 @@ impl App {
     }
 
     /// The exit of every key that was found: counts what it came to.
-    fn record_use(&self, hit: Option<&Hit>, record: &Record, outcome: Outcome, ask: &Ask<'_>, now: Time) {
+    fn record_use(&self, place: Found, record: &Record, outcome: Outcome, ask: &Ask<'_>, now: Time) {
         if outcome == Outcome::Valid {
-            let first = match hit {
-                Some(hit) => self.cache.count_use(hit, now),
+            let (first, secret) = match place {
+                Found::Slot(hit) => (self.cache.count_use(&hit, now), self.cache.secret(&hit)),
                 // Its slot is not known: it is counted as an odd one is, by name.
-                None => {
-                    self.usage.count_loaded(record.id, now);
-                    true
+                Found::Loaded(secret) => {
+                    self.usage.count_loaded(record.id, secret, now);
+                    (true, secret)
                 }
             };
             if first && (ask.ip.is_some() || ask.user_agent.is_some()) {
-                self.usage.first_use(record.id, ask.ip, ask.user_agent);
+                self.usage.first_use(record.id, secret, ask.ip, ask.user_agent);
             }
         } else {
             self.usage.count_total(outcome, 1);
             self.usage.count(record.id, outcome, "");
+            self.usage.refuse(record.id, outcome, ask, now);
         }
         for tag in ask.tags {
             self.usage.count(record.id, outcome, tag);
@@ -364,7 +370,7 @@ impl App {
         key: &[u8],
         digest: &Digest,
         ticket: Ticket,
-    ) -> Result<Option<(Facts, Arc<Record>)>, Error> {
+    ) -> Result<Option<Loaded>, Error> {
         let older = self.legacy.digests(&self.keyring, key);
         let tickets: Vec<(Digest, Lookup)> = older.iter().map(|stored| (*stored, self.cache.find(stored))).collect();
         let digests: Vec<Digest> = std::iter::once(*digest).chain(older).collect();
@@ -388,7 +394,7 @@ impl App {
                 self.legacy.upgrade_later(stored, renewed, making);
             }
         }
-        Ok(Some((facts, record)))
+        Ok(Some(Loaded { known: (facts, record), secret: mark(&stored) }))
     }
 
     /// What the hot path needs of a stored key; `None` where the policy no longer has its kind.
@@ -418,58 +424,5 @@ impl App {
             flags: flags.into_iter().filter(|(is, _)| *is).fold(0, |all, (_, flag)| all | flag),
         };
         Some((facts, Arc::new(record)))
-    }
-}
-
-impl Verdict {
-    /// Whether the key works for what was asked.
-    #[must_use]
-    pub fn is_valid(&self) -> bool {
-        self.outcome == Outcome::Valid
-    }
-}
-
-impl Verified {
-    /// What the cache keeps of the key.
-    #[must_use]
-    pub fn record(&self) -> &Record {
-        &self.record
-    }
-
-    /// The account it belongs to.
-    #[must_use]
-    pub fn account(&self, app: &App) -> Option<AccountId> {
-        app.accounts.get(self.facts.account).map(|state| state.id)
-    }
-
-    /// What it may do.
-    #[must_use]
-    pub fn access<'a>(&self, app: &'a App) -> Option<&'a Access> {
-        app.accesses.get(self.facts.access)
-    }
-
-    /// Its environment's number in the policy.
-    #[must_use]
-    pub fn environment(&self) -> Option<u8> {
-        (self.facts.environment != u8::MAX).then_some(self.facts.environment)
-    }
-
-    /// Credits left, where they are counted.
-    #[must_use]
-    pub fn credits(&self) -> Option<i64> {
-        Some(self.record.more.as_ref()?.credits.as_ref()?.remaining())
-    }
-
-    /// What is left of its rate limits.
-    #[must_use]
-    pub fn limits(&self) -> Vec<(&RateLimit, Remaining)> {
-        let limits = self.record.more.as_ref().and_then(|more| more.limits.as_ref());
-        limits.map(|limits| limits.remaining(self.at)).unwrap_or_default()
-    }
-
-    /// Whatever its owner keeps with it.
-    #[must_use]
-    pub fn metadata(&self) -> Option<&Metadata> {
-        self.record.more.as_ref().map(|more| &more.metadata).filter(|metadata| !metadata.0.is_empty())
     }
 }

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod assertion;
 pub mod audit;
+pub mod brand;
 pub mod browser;
 pub mod credits;
 pub mod draft;

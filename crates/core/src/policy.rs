@@ -16,6 +16,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Requirement;
+use crate::brand::Brand;
 use crate::external::Issuer;
 use crate::format::{Format, Reading, SEVERAL_SERVICES};
 use crate::forward_auth::ForwardAuth;
@@ -61,6 +62,8 @@ pub const MANAGEMENT: [(&str, &str); 18] = [
 pub struct Policy {
     /// Every permission it names.
     pub catalog: Catalog,
+    /// How its pages look.
+    pub brand: Brand,
     /// How people log in.
     pub login: Login,
     /// How access tokens are signed.

@@ -6,11 +6,15 @@
 
 mod account;
 mod audit;
+mod brand;
+mod bulk;
 mod checks;
 mod cookie;
 mod create;
+mod edit;
 mod entrance;
 mod kept;
+mod key;
 mod keys;
 mod life;
 mod login;
@@ -21,6 +25,7 @@ mod security;
 mod sessions;
 mod setup;
 mod simulate;
+mod tokens;
 mod visitor;
 
 use askama::Template;
@@ -29,39 +34,38 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATIO
 use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::Server;
 use crate::problem::Problem;
 
 pub(crate) use self::account::{add_ssh_key, delete_ssh_key, list_services, list_ssh_keys};
-pub(crate) use self::audit::{export as export_audit, list as list_audit};
+pub(crate) use self::audit::{export as export_audit, list as list_audit, show as show_audit};
+pub(crate) use self::brand::{Service, logo, service, style};
+pub(crate) use self::bulk::{ask as ask_revoke_several, revoke as revoke_several};
 pub(crate) use self::cookie::{Form, NAME as COOKIE, is_ours};
 pub(crate) use self::create::{create, new};
+pub(crate) use self::edit::{ask as ask_edit, edit};
 pub(crate) use self::entrance::{ask_forgot, ask_register, forgot, register};
-pub(crate) use self::keys::{list, look_up, show};
+pub(crate) use self::key::{list_refusals, show, unlock};
+pub(crate) use self::keys::{list, look_up};
 pub(crate) use self::life::{ask_revoke, ask_rotate, disable, enable, revoke, rotate, set_grace};
 pub(crate) use self::login::{log_in, log_out, login, switch};
 pub(crate) use self::members::{invite, list as list_members, remove as remove_member, set_role, withdraw};
 pub(crate) use self::security::{
-    change_password, picture, renew_codes, set_up as set_up_factor, show as security, start as start_factor,
-    stop as stop_factor,
+    change_email, change_password, picture, renew_codes, set_up as set_up_factor, show as security,
+    start as start_factor, stop as stop_factor,
 };
 pub(crate) use self::sessions::{end as end_session, end_others, list as list_sessions};
 pub(crate) use self::setup::{ask as ask_set_up, set_up};
 pub(crate) use self::simulate::{ask as ask_simulate, simulate};
+pub(crate) use self::tokens::list as list_tokens;
 use self::visitor::{Frame, Person, Visitor};
 
 /// Where people begin.
 pub(crate) const HOME: &str = "/dashboard/keys";
 
-const STYLE: &str = include_str!("../templates/dashboard/style.css");
 const SCRIPT: &str = include_str!("../templates/dashboard/script.js");
 /// What a page may load, run and lead to.
 pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-fn service(server: &Server) -> String {
-    server.app.world().policy.login.name.clone()
-}
 
 /// A page as an answer.
 fn page(status: StatusCode, template: &impl Template) -> Result<Response, Problem> {
@@ -108,11 +112,6 @@ pub(crate) fn wrong(title: &str, detail: &str, request_id: &str) -> String {
 /// `GET /dashboard`, and `GET /` where no route of the gate is for it
 pub(crate) async fn home() -> Response {
     see(HOME)
-}
-
-/// `GET /dashboard/style.css`
-pub(crate) async fn style() -> Response {
-    ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "max-age=3600")], STYLE).into_response()
 }
 
 /// `GET /dashboard/script.js`

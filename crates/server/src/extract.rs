@@ -100,7 +100,7 @@ pub(crate) async fn who(
         Presented::Key(key) => key,
     };
     let user_agent = headers.text(&USER_AGENT);
-    let ask = Ask { ip, user_agent, ..Ask::default() };
+    let ask = Ask { ip, user_agent, request_id: Some(&context.request_id.0), ..Ask::default() };
     let (caller, own) = server.app.authenticate(credential, &ask, request_id).await?;
     Ok(Who { caller, own: Some(own) })
 }

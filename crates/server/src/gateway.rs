@@ -130,7 +130,7 @@ async fn through(server: &Server, context: &Context, request: Request) -> Result
     let route = choice.route;
     let stopped = |problem: Problem| Stopped::new(problem, route.errors);
     let from = address(&parts.headers, context.peer, &server.options);
-    let guest = enter(server, from, &parts, &choice).await?;
+    let guest = enter(server, from, &parts, &choice, &context.request_id).await?;
     if body::declared(&parts.headers).is_some_and(|length| length > route.body_limit) {
         return Err(stopped(too_large(route)));
     }
@@ -199,13 +199,14 @@ async fn enter(
     ip: Option<IpAddr>,
     parts: &Parts,
     choice: &admit::Choice<'_, '_>,
+    id: &RequestId,
 ) -> Result<admit::Guest, Stopped> {
     if choice.is_preflight {
         return Ok(admit::Guest::default());
     }
     let route = choice.route;
     let Some(toll) = route.toll(parts.method.as_str()) else { return Err(not_allowed(route)) };
-    admit::admit(server, ip, &parts.headers, choice, toll).await
+    admit::admit(server, ip, &parts.headers, choice, toll, id).await
 }
 
 fn not_allowed(route: &Route) -> Stopped {

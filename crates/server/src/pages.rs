@@ -13,17 +13,14 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRE
 use keywright_app::error::Error;
 
 use crate::Server;
+use crate::dashboard::{POLICY, Service, service};
 use crate::extract::{Origin, form};
 use crate::problem::Problem;
-
-const STYLE: &str = include_str!("../templates/page.css");
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page {
-    service: String,
+    service: Service,
     title: &'static str,
     text: String,
     form: Option<Form>,
@@ -60,10 +57,6 @@ impl Page {
         ];
         Ok((status, headers, html).into_response())
     }
-}
-
-fn service(server: &Server) -> String {
-    server.app.world().policy.login.name.clone()
 }
 
 /// What came of a form: a page that says so, or the form again with what is wrong.
@@ -178,9 +171,4 @@ pub(crate) async fn joined(
     let password = Some(password.as_str()).filter(|password| !password.is_empty());
     let done = server.app.accept_invitation(&token, password, place).await.map(drop);
     outcome(&server, done, "You belong to the account now.", joining(token))
-}
-
-/// `GET /page.css`
-pub(crate) async fn style() -> Response {
-    ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "no-cache")], STYLE).into_response()
 }

@@ -7,11 +7,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
-use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodFilter, any, on};
+use axum::{Extension, Router};
 use http::header::{ALLOW, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method};
 use keywright_app::App;
@@ -174,7 +174,6 @@ routes! {
         POST   "/reset-password",       Nothing                   => pages::password_reset;
         GET    "/join",                 Nothing                   => pages::join;
         POST   "/join",                 Nothing                   => pages::joined;
-        GET    "/page.css",             Nothing                   => pages::style;
     }
 
     Wayscloud {
@@ -233,6 +232,7 @@ routes! {
         GET    "/dashboard",                  Nothing => dashboard::home;
         GET    "/dashboard/style.css",        Nothing => dashboard::style;
         GET    "/dashboard/script.js",        Nothing => dashboard::script;
+        GET    "/dashboard/logo",             Nothing => dashboard::logo;
         GET    "/dashboard/login",            Nothing => dashboard::login;
         POST   "/dashboard/login",            Nothing => dashboard::log_in;
         GET    "/dashboard/register",         Nothing => dashboard::ask_register;
@@ -245,7 +245,13 @@ routes! {
         POST   "/dashboard/keys",             Browser => dashboard::create;
         POST   "/dashboard/keys/find",        Browser => dashboard::look_up;
         GET    "/dashboard/keys/new",         Browser => dashboard::new;
+        GET    "/dashboard/keys/revoke",      Browser => dashboard::ask_revoke_several;
+        POST   "/dashboard/keys/revoke",      Browser => dashboard::revoke_several;
         GET    "/dashboard/keys/{id}",        Browser => dashboard::show;
+        GET    "/dashboard/keys/{id}/edit",   Browser => dashboard::ask_edit;
+        POST   "/dashboard/keys/{id}/edit",   Browser => dashboard::edit;
+        GET    "/dashboard/keys/{id}/refusals", Browser => dashboard::list_refusals;
+        POST   "/dashboard/keys/{id}/unlock", Browser => dashboard::unlock;
         GET    "/dashboard/keys/{id}/simulate", Browser => dashboard::ask_simulate;
         POST   "/dashboard/keys/{id}/simulate", Browser => dashboard::simulate;
         GET    "/dashboard/keys/{id}/rotate", Browser => dashboard::ask_rotate;
@@ -255,6 +261,7 @@ routes! {
         POST   "/dashboard/keys/{id}/disable", Browser => dashboard::disable;
         GET    "/dashboard/keys/{id}/revoke", Browser => dashboard::ask_revoke;
         POST   "/dashboard/keys/{id}/revoke", Browser => dashboard::revoke;
+        GET    "/dashboard/tokens",           Browser => dashboard::list_tokens;
         GET    "/dashboard/members",          Browser => dashboard::list_members;
         POST   "/dashboard/members/invite",   Browser => dashboard::invite;
         POST   "/dashboard/members/{id}/role", Browser => dashboard::set_role;
@@ -265,12 +272,14 @@ routes! {
         POST   "/dashboard/ssh-keys/{id}/delete", Browser => dashboard::delete_ssh_key;
         GET    "/dashboard/services",         Browser => dashboard::list_services;
         GET    "/dashboard/audit",            Browser => dashboard::list_audit;
+        GET    "/dashboard/audit/{id}",      Browser => dashboard::show_audit;
         GET    "/dashboard/audit.csv",        Browser => dashboard::export_audit;
         GET    "/dashboard/sessions",         Browser => dashboard::list_sessions;
         POST   "/dashboard/sessions/end-others", Browser => dashboard::end_others;
         POST   "/dashboard/sessions/{id}/end", Browser => dashboard::end_session;
         GET    "/dashboard/security",         Browser => dashboard::security;
         POST   "/dashboard/security/password", Browser => dashboard::change_password;
+        POST   "/dashboard/security/email",   Browser => dashboard::change_email;
         POST   "/dashboard/security/2fa/setup", Browser => dashboard::set_up_factor;
         GET    "/dashboard/security/2fa/qr.svg", Browser => dashboard::picture;
         POST   "/dashboard/security/2fa/start", Browser => dashboard::start_factor;
@@ -300,7 +309,9 @@ routes! {
         GET    "/dashboard/operator/explain", Desk("keys:explain") => operator::ask_explain;
         POST   "/dashboard/operator/explain", Desk("keys:explain") => operator::explain;
         GET    "/dashboard/operator/policy",  Desk("policy:read") => operator::policy;
+        GET    "/dashboard/operator/proxies", Desk("policy:read") => operator::proxies;
         GET    "/dashboard/operator/audit",   Desk("audit:read") => operator::list_audit;
+        GET    "/dashboard/operator/audit.csv", Desk("audit:read") => operator::export_audit;
     }
 }
 
@@ -323,10 +334,15 @@ pub(crate) fn routed(server: Server) -> Router {
 }
 
 /// The verify route where it is called through the router: the server itself answers it before.
-async fn verify_routed(State(server): State<Server>, who: Who, request: Request) -> Result<Response, Problem> {
+async fn verify_routed(
+    State(server): State<Server>,
+    Extension(context): Extension<Context>,
+    who: Who,
+    request: Request,
+) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let bytes = read(body, crate::extract::MOST_BYTES).await?;
-    Ok(verify::verify(&server, &who, &parts.headers, &bytes).await?.map(Into::into))
+    Ok(verify::verify(&server, &who, &parts.headers, &bytes, &context.request_id).await?.map(Into::into))
 }
 
 /// Around every handler: the request's id, and what every answer has.

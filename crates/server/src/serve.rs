@@ -273,7 +273,7 @@ pub(crate) async fn verify_first<B: AsRef<[u8]>>(
     let verified = async {
         let who = who(fields, &context, server, None).await?;
         let body = body.await?;
-        verify::verify(server, &who, fields, body.as_ref()).await
+        verify::verify(server, &who, fields, body.as_ref(), &context.request_id).await
     };
     let mut response =
         verified.await.unwrap_or_else(|problem: Problem| problem.answer(&context.request_id, Dialect::Native));

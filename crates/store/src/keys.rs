@@ -102,6 +102,8 @@ statements! {
         and revoked_ms is null and (expires_ms is null or expires_ms > $2) limit $3) as live";
     DELETE_ENDED_SECRETS = concat!("delete from secrets where key_id in ", ended!(), " returning digest");
     DELETE_ENDED_USAGE = concat!("delete from usage where key_id in ", ended!());
+    DELETE_ENDED_USES = concat!("delete from uses where key_id in ", ended!());
+    DELETE_ENDED_DENIALS = concat!("delete from denials where key_id in ", ended!());
     DELETE_ENDED_KEYS = concat!("delete from keys where id in ", ended!(), " returning id");
 }
 
@@ -423,7 +425,7 @@ pub async fn count_account_keys(on: &impl Read, account: AccountId, now: Time, u
     count.ok_or_else(|| StoreError::corrupt("counting answered with no row"))
 }
 
-/// Deletes keys of an account that had ended by `before`, with their secrets and counts, the oldest `limit` of them. Says
+/// Deletes keys of an account that had ended by `before`, with all that is kept of them, the oldest `limit` of them. Says
 /// which.
 ///
 /// # Errors
@@ -441,6 +443,8 @@ pub async fn delete_ended_keys(
         tx.touched.digests.push(row.digest()?);
     }
     tx.write(DELETE_ENDED_USAGE, values(), Rows::Any).await?;
+    tx.write(DELETE_ENDED_USES, values(), Rows::Any).await?;
+    tx.write(DELETE_ENDED_DENIALS, values(), Rows::Any).await?;
     let mut deleted = tx.write_returning(DELETE_ENDED_KEYS, values()).await?;
     let deleted = deleted.iter_mut().map(Row::parsed).collect::<Result<Vec<KeyId>, _>>()?;
     tx.touched.keys.extend(&deleted);

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod audit;
 pub mod credits;
 mod db;
+pub mod denials;
 mod error;
 pub mod factors;
 pub mod identities;
@@ -29,6 +30,7 @@ pub mod testing;
 mod tx;
 pub mod usage;
 pub mod users;
+pub mod uses;
 mod value;
 
 pub use db::{Claim, Db};

@@ -33,6 +33,7 @@ migrations! {
     9 "0009_pending_email",
     10 "0010_invitations",
     11 "0011_operators",
+    12 "0012_uses",
 }
 
 #[cfg(test)]

@@ -90,6 +90,7 @@ pub fn statements() -> Vec<(&'static str, Sql)> {
         crate::accounts::STATEMENTS,
         crate::audit::STATEMENTS,
         crate::credits::STATEMENTS,
+        crate::denials::STATEMENTS,
         crate::factors::STATEMENTS,
         crate::identities::STATEMENTS,
         crate::keyring::STATEMENTS,
@@ -104,6 +105,7 @@ pub fn statements() -> Vec<(&'static str, Sql)> {
         crate::ssh_keys::STATEMENTS,
         crate::usage::STATEMENTS,
         crate::users::STATEMENTS,
+        crate::uses::STATEMENTS,
     ]
     .concat()
 }

@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::read::{Read, list};
 use crate::sql::statements;
 use crate::tx::{Rows, Tx};
-use crate::value::values;
+use crate::value::{Value, values};
 
 statements! {
     ADD_USAGE = "insert into usage (key_id, hour, outcome, tag, count) values ($1, $2, $3, $4, $5) \
@@ -23,6 +23,11 @@ statements! {
     SUM_USAGE = "select coalesce(k.environment, ''), u.outcome, cast(sum(u.count) as bigint) \
         from keys k join usage u on u.key_id = k.id where k.account = $1 and k.kind = $2 \
         and u.hour >= $3 and u.hour < $4 and u.tag = '' group by 1, u.outcome order by 1, u.outcome";
+    /// Of so many keys as a page shows; fewer are asked for by naming the last again.
+    SUM_HOURS = "select key_id, hour, outcome, cast(sum(count) as bigint) from usage where hour >= $1 and hour < $2 \
+        and tag = '' and key_id in ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
+        $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, \
+        $43, $44, $45, $46, $47, $48, $49, $50, $51, $52) group by key_id, hour, outcome order by key_id, hour";
     /// The casts tell PostgreSQL what the values are, which it cannot see from the columns they are compared with.
     SET_LAST_USE = "with seen (id, at_ms, ip, agent) as (values \
         (cast($1 as text), cast($2 as bigint), cast($3 as text), cast($4 as text))) \
@@ -50,6 +55,22 @@ pub struct UsageRow {
 pub struct UsageSum {
     /// The environment; empty for keys that have none.
     pub environment: String,
+    /// How the verifications ended.
+    pub outcome: String,
+    /// How many there were.
+    pub count: i64,
+}
+
+/// Keys [`sum_hours`] asks for at once.
+const KEYS: usize = 50;
+
+/// How often a key was verified with an outcome in an hour, whatever it was for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HourSum {
+    /// The key.
+    pub key: KeyId,
+    /// The hour: whole hours since the Unix epoch.
+    pub hour: i64,
     /// How the verifications ended.
     pub outcome: String,
     /// How many there were.
@@ -100,6 +121,29 @@ pub async fn list_usage(on: &impl Read, key: KeyId, from_hour: i64, to_hour: i64
         Ok(UsageRow { key: row.parsed()?, hour: row.int()?, outcome: row.text()?, tag: row.text()?, count: row.int()? })
     })
     .await
+}
+
+/// Sums the counts of several keys by hour and outcome, from one hour up to, and without, another.
+///
+/// # Errors
+/// Unavailable or corrupt.
+pub async fn sum_hours(
+    on: &impl Read,
+    keys: &[KeyId],
+    from_hour: i64,
+    to_hour: i64,
+) -> Result<Vec<HourSum>, StoreError> {
+    let mut sums = Vec::new();
+    for batch in keys.chunks(KEYS) {
+        let last = batch.last().into_iter().cycle();
+        let mut values = values![from_hour, to_hour];
+        values.extend(batch.iter().chain(last).take(KEYS).map(|key| Value::from(*key)));
+        let read = list(on, SUM_HOURS, values, |row| {
+            Ok(HourSum { key: row.parsed()?, hour: row.int()?, outcome: row.text()?, count: row.int()? })
+        });
+        sums.extend(read.await?);
+    }
+    Ok(sums)
 }
 
 /// Sums the counts of an account's keys of one kind by environment and outcome, from one hour up to, and without, another.

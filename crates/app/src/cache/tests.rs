@@ -2,6 +2,9 @@
 
 #![cfg(not(feature = "shuttle"))]
 
+use keywright_core::id::KeyId;
+use keywright_core::time::Time;
+
 use super::*;
 
 fn digest(number: u64) -> Digest {

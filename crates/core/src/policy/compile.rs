@@ -57,11 +57,13 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
     let aliases = aliases(&raw, &mut check);
     let roles = roles(&raw, &catalog, &mut check);
     let members = members(&raw, &catalog, &mut check);
+    let brand = super::login::brand(&raw, &mut check);
     let login = super::login::login(&raw, &mut check);
     let (algorithm, exchanged) = super::login::tokens(&raw, &mut check);
     let issuers = super::issuers::issuers(&raw, &mut check);
     let mut policy = Policy {
         catalog,
+        brand,
         login,
         algorithm,
         exchanged,

@@ -1,7 +1,8 @@
-//! `[login]` and `[tokens]`: how people log in, and how what shows it is signed.
+//! `[brand]`, `[login]` and `[tokens]`: how pages look, how people log in, and how what shows it is signed.
 
 use super::compile::{Check, MAX_NAME};
 use super::raw::RawPolicy;
+use crate::brand::{Brand, Colour, Logo};
 use crate::exchange::LONGEST as EXCHANGED;
 use crate::login::Login;
 use crate::session::TOKEN_LIFE;
@@ -10,6 +11,18 @@ use crate::time::Span;
 
 /// The longest a login may last.
 const LONGEST_SESSION: Span = Span::days(400);
+
+/// How pages look.
+pub(super) fn brand(raw: &RawPolicy, check: &mut Check<'_>) -> Brand {
+    let (logo, accent) = (&raw.brand.logo, &raw.brand.accent);
+    let logo = logo.as_ref().and_then(|said| {
+        check.take(said, said.get_ref().parse::<Logo>().map_err(|reason| format!("brand.logo {reason}")))
+    });
+    let accent = accent.as_ref().and_then(|said| {
+        check.take(said, said.get_ref().parse::<Colour>().map_err(|reason| format!("brand.accent: {reason}")))
+    });
+    Brand { logo, accent: accent.map(Into::into) }
+}
 
 /// How people log in: what the policy says, or what is usual.
 pub(super) fn login(raw: &RawPolicy, check: &mut Check<'_>) -> Login {

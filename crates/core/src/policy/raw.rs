@@ -37,9 +37,18 @@ pub(super) struct RawPolicy {
     pub(super) route: Named<RawRoute>,
     pub(super) forward_auth: Option<RawForwardAuth>,
     #[serde(default)]
+    pub(super) brand: RawBrand,
+    #[serde(default)]
     pub(super) login: RawLogin,
     #[serde(default)]
     pub(super) tokens: RawTokens,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBrand {
+    pub(super) logo: Option<Spanned<String>>,
+    pub(super) accent: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]

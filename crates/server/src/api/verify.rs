@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -20,9 +21,10 @@ use keywright_core::verify::Outcome;
 use serde::{Deserialize, Serialize};
 
 use crate::Server;
-use crate::extract::{Who, json, read};
+use crate::extract::{Context, Who, json, read};
 use crate::fields::Fields;
 use crate::problem::Problem;
+use crate::request_id::RequestId;
 
 /// The most one verification can cost.
 const MOST_COST: u32 = 1_000_000;
@@ -112,6 +114,7 @@ impl VerifyRequest<'_> {
             environment: self.environment.as_deref(),
             cost,
             tags: &self.tags,
+            request_id: None,
             within: match caller.reach {
                 Reach::Everything => None,
                 Reach::Account(own) => Some(own),
@@ -230,10 +233,11 @@ pub(crate) async fn verify(
     who: &Who,
     headers: &(impl Fields + ?Sized),
     body: &[u8],
+    id: &RequestId,
 ) -> Result<Response<Bytes>, Problem> {
     who.caller.must(&server.app.world().policy.catalog, "keys:verify")?;
     let request: VerifyRequest<'_> = json(headers, body)?;
-    let ask = request.ask(&who.caller)?;
+    let ask = Ask { request_id: Some(&id.0), ..request.ask(&who.caller)? };
     let verdict = server.app.verify(request.key.as_bytes(), &ask).await?;
     let answer = answer(server, &verdict);
     let mut response = Response::new(serde_json::to_vec(&answer).unwrap_or_default().into());
@@ -272,6 +276,7 @@ struct Batch<'a> {
 /// `POST /v1/keys/verify-batch`
 pub(crate) async fn verify_batch(
     State(server): State<Server>,
+    Extension(context): Extension<Context>,
     who: Who,
     request: Request,
 ) -> Result<axum::Json<serde_json::Value>, Problem> {
@@ -287,6 +292,7 @@ pub(crate) async fn verify_batch(
     server.app.approach(requests.iter().map(|request| request.key.as_bytes()));
     let mut results = Vec::with_capacity(requests.len());
     for (request, ask) in requests.iter().zip(asks) {
+        let ask = Ask { request_id: Some(&context.request_id.0), ..ask };
         let verdict = server.app.verify(request.key.as_bytes(), &ask).await?;
         results.push(serde_json::to_value(answer(&server, &verdict)).unwrap_or_default());
     }

@@ -1,23 +1,30 @@
 //! What was changed in the account, by whom; and the same as a file.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use keywright_app::caller::Caller;
 use keywright_app::error::Error;
 use keywright_core::audit::AuditRow;
 use keywright_core::time::Time;
 use keywright_store::audit::AuditFilter;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::look::Moment;
 use super::{Frame, Visitor, asked, page, query};
 use crate::Server;
+use crate::extract::Id;
 use crate::problem::Problem;
 
-/// Rows of a page.
-const ROWS: usize = 50;
+/// Rows of a page: as many as weigh well below 50 KB.
+const ROWS: usize = 30;
+/// What a list shows of a row's detail, in characters.
+const LONGEST_DETAIL: usize = 700;
 /// Rows that are read at a time for a file, and the most a file has.
 const BATCH: i64 = 500;
 const MOST: usize = 10_000;
@@ -60,6 +67,8 @@ pub(super) struct RowLook {
     pub(super) about: String,
     pub(super) account: String,
     pub(super) detail: String,
+    /// What was changed where it is told as before and after: a field, what it was and what it is.
+    pub(super) changes: Vec<(String, String, String)>,
     pub(super) request_id: String,
 }
 
@@ -74,8 +83,19 @@ impl RowLook {
             about: query(&[("target", &row.target)]),
             target: row.target,
             account: row.account.map(|id| id.to_string()).unwrap_or_default(),
+            changes: changes(&row.detail),
             detail: pretty(&row.detail),
             request_id: row.request_id.unwrap_or_default(),
+        }
+    }
+}
+
+impl RowLook {
+    /// As much of what changed as a list has room for; the row's own page has all of it.
+    pub(super) fn brief(&self) -> String {
+        match self.detail.char_indices().nth(LONGEST_DETAIL) {
+            Some((end, _)) => format!("{}…", self.detail.get(..end).unwrap_or_default()),
+            None => self.detail.clone(),
         }
     }
 }
@@ -122,6 +142,48 @@ pub(crate) async fn list(
     page(StatusCode::OK, &log)
 }
 
+#[derive(Template)]
+#[template(path = "dashboard/audit_row.html")]
+struct OneRow {
+    frame: Frame,
+    row: RowLook,
+}
+
+/// `GET /dashboard/audit/{id}`: an address for one row that stays.
+pub(crate) async fn show(State(server): State<Server>, visitor: Visitor, Id(seq): Id) -> Result<Response, Problem> {
+    let row = row(&server, &visitor.caller, &seq).await?;
+    let row = RowLook::new(row, &visitor.caller.actor.name(), server.app.now());
+    page(StatusCode::OK, &OneRow { frame: visitor.frame(&server, "audit", ""), row })
+}
+
+/// A row the caller may see.
+async fn row(server: &Server, caller: &Caller, seq: &str) -> Result<AuditRow, Error> {
+    let missing = || Error::NotFound("row");
+    let seq: i64 = seq.parse().map_err(|_| missing())?;
+    let filter = AuditFilter { before: seq.checked_add(1), ..Asked::default().filter(1) };
+    let rows = server.app.list_audit(caller, filter).await?;
+    rows.into_iter().find(|row| row.seq == seq).ok_or_else(missing)
+}
+
+/// What differs between `before` and `after`, where a row tells both.
+fn changes(json: &str) -> Vec<(String, String, String)> {
+    let Ok(Value::Object(detail)) = serde_json::from_str(json) else { return Vec::new() };
+    let (Some(Value::Object(before)), Some(Value::Object(after))) = (detail.get("before"), detail.get("after")) else {
+        return Vec::new();
+    };
+    let said = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => "none".to_owned(),
+        Some(Value::String(text)) if !text.is_empty() => text.clone(),
+        Some(Value::Array(all)) if !all.is_empty() && all.iter().all(Value::is_string) => {
+            all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        }
+        Some(other) => other.to_string(),
+    };
+    let fields: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let differs = fields.into_iter().filter(|field| before.get(*field) != after.get(*field));
+    differs.map(|field| (field.clone(), said(before.get(field)), said(after.get(field)))).collect()
+}
+
 /// JSON with a line for each field.
 fn pretty(json: &str) -> String {
     let value: Option<serde_json::Value> = serde_json::from_str(json).ok();
@@ -135,20 +197,27 @@ pub(crate) async fn export(
     RawQuery(text): RawQuery,
 ) -> Result<Response, Problem> {
     let asked: Asked = asked(text.as_deref());
+    file(&server, &visitor.caller, asked.filter(BATCH)).await
+}
+
+/// Rows as a file, the newest first.
+pub(super) async fn file(server: &Server, caller: &Caller, filter: AuditFilter) -> Result<Response, Problem> {
     let mut file = csv::Writer::from_writer(Vec::new());
     let broken = |_| Problem::from(Error::Internal("a file could not be written".into()));
-    file.write_record(["seq", "at", "actor", "action", "target", "detail", "request_id"]).map_err(broken)?;
-    let (mut filter, mut count) = (asked.filter(BATCH), 0);
+    let columns = ["seq", "at", "account", "actor", "action", "target", "detail", "request_id"];
+    file.write_record(columns).map_err(broken)?;
+    let (mut filter, mut count) = (AuditFilter { limit: BATCH, ..filter }, 0);
     loop {
-        let rows = server.app.list_audit(&visitor.caller, filter.clone()).await?;
+        let rows = server.app.list_audit(caller, filter.clone()).await?;
         let Some(last) = rows.last() else { break };
         filter.before = Some(last.seq);
         count += rows.len();
         let is_last = i64::try_from(rows.len()).is_ok_and(|rows| rows < BATCH);
         for row in rows {
+            let account = row.account.map(|id| id.to_string()).unwrap_or_default();
             let request_id = row.request_id.unwrap_or_default();
-            let fields =
-                [row.seq.to_string(), row.at.to_string(), row.actor, row.action, row.target, row.detail, request_id];
+            let (seq, at) = (row.seq.to_string(), row.at.to_string());
+            let fields = [seq, at, account, row.actor, row.action, row.target, row.detail, request_id];
             file.write_record(fields.map(plain)).map_err(broken)?;
         }
         if is_last || count >= MOST {

@@ -1,6 +1,6 @@
 //! Making a key, and showing it once (contract rows WC3 to WC7).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -13,9 +13,10 @@ use keywright_core::ip::IpAllowlist;
 use keywright_core::key::Key;
 use keywright_core::policy::{HeaderRule, Kind};
 use keywright_core::time::Span;
+use keywright_store::keys::KeyFilter;
 
 use super::kept::Sent;
-use super::keys::kinds;
+use super::keys::{find, kinds};
 use super::look::Mistakes;
 use super::{Form, Frame, Visitor, page};
 use crate::Server;
@@ -24,6 +25,14 @@ use crate::problem::Problem;
 /// The fields of the form that something can be wrong with.
 const FIELDS: [&str; 8] =
     ["name", "description", "services", "permissions", "role", "environment", "ip_allowlist", "expires_in"];
+
+/// Keys that are offered to take settings from.
+const MODELS: i64 = 50;
+
+fn name_of(key: &Key) -> String {
+    let shown = format!("{}…{}", key.prefix, key.last_four);
+    if key.name.is_empty() { shown } else { format!("{} ({shown})", key.name) }
+}
 
 /// What was typed.
 #[derive(Default)]
@@ -53,6 +62,20 @@ impl Typed {
             addresses: form.text("ip_allowlist").to_owned(),
             expires: form.text("expires").to_owned(),
             days: form.text("days").trim().to_owned(),
+        }
+    }
+
+    /// As another key is, but for its name.
+    fn like(key: Key) -> Self {
+        Self {
+            description: key.description,
+            environment: key.environment.unwrap_or_default(),
+            role: key.role.unwrap_or_default(),
+            services: key.services.into_iter().collect(),
+            more_permissions: key.permissions.join(" "),
+            permissions: key.permissions.into_iter().collect(),
+            addresses: key.ip_allowlist.entries().collect::<Vec<_>>().join("\n"),
+            ..Self::default()
         }
     }
 
@@ -98,6 +121,24 @@ pub(super) fn addresses(text: &str) -> Result<IpAllowlist, String> {
     IpAllowlist::from_entries(text.split([',', ' ', '\n', ';']).filter(|entry| !entry.trim().is_empty()))
 }
 
+/// Permissions on one thing, in the order the policy names them.
+struct Group {
+    resource: String,
+    permissions: Vec<String>,
+}
+
+fn groups(permissions: &[String]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for permission in permissions {
+        let resource = permission.split(':').next().unwrap_or_default();
+        match groups.iter_mut().find(|group| group.resource == resource) {
+            Some(group) => group.permissions.push(permission.clone()),
+            None => groups.push(Group { resource: resource.into(), permissions: vec![permission.clone()] }),
+        }
+    }
+    groups
+}
+
 /// A kind to choose.
 struct Choice {
     name: String,
@@ -111,6 +152,9 @@ struct Asked {
     frame: Frame,
     choices: Vec<Choice>,
     kind: Kind,
+    groups: Vec<Group>,
+    /// Keys whose settings can be taken: their ids and names.
+    models: Vec<(String, String)>,
     typed: Typed,
     mistakes: Mistakes,
     /// Sent along, so that the same form sent twice makes one key.
@@ -124,9 +168,12 @@ impl Asked {
             about: other.about.clone(),
             is_chosen: other.name == kind.name,
         };
+        let section = if kind.personal { "tokens" } else { "keys" };
         Self {
-            frame: visitor.frame(server, "keys", ""),
-            choices: kinds(server).map(choice).collect(),
+            frame: visitor.frame(server, section, ""),
+            choices: kinds(server).filter(|other| other.personal == kind.personal).map(choice).collect(),
+            groups: groups(&kind.permissions),
+            models: Vec::new(),
             kind: kind.clone(),
             typed,
             mistakes: Mistakes::default(),
@@ -147,10 +194,19 @@ pub(crate) async fn new(
     RawQuery(text): RawQuery,
 ) -> Result<Response, Problem> {
     visitor.caller.must(&server.app.world().policy.catalog, "keys:write")?;
-    let asked = form_urlencoded::parse(text.as_deref().unwrap_or_default().as_bytes()).find(|(name, _)| name == "kind");
-    let kind = chosen(&server, &asked.map(|(_, kind)| kind.into_owned()).unwrap_or_default())?;
-    let typed = Typed { expires: "90".into(), ..Typed::default() };
-    page(StatusCode::OK, &Asked::new(&server, &visitor, kind, typed))
+    let asked: BTreeMap<String, String> = super::asked(text.as_deref());
+    let model = match asked.get("from") {
+        Some(id) => Some(find(&server, &visitor, id).await?),
+        None => None,
+    };
+    let named = model.as_ref().map(|model| &model.kind).or(asked.get("kind"));
+    let kind = chosen(&server, named.map_or("", String::as_str))?;
+    let typed = Typed { expires: "90".into(), ..model.map(Typed::like).unwrap_or_default() };
+    let filter =
+        KeyFilter { kind: Some(kind.name.clone()), newest_first: true, ..KeyFilter::all(MODELS, server.app.now()) };
+    let models = server.app.list_keys(&visitor.caller, filter).await?;
+    let models = models.into_iter().map(|key| (key.id.to_string(), name_of(&key))).collect();
+    page(StatusCode::OK, &Asked { models, ..Asked::new(&server, &visitor, kind, typed) })
 }
 
 /// A key with its plaintext, this once.

@@ -7,8 +7,9 @@ use axum::response::Response;
 use http::StatusCode;
 use keywright_app::error::Error;
 
+use super::brand::{Service, service};
 use super::look::Mistakes;
-use super::{Form, page, service};
+use super::{Form, page};
 use crate::Server;
 use crate::extract::Origin;
 use crate::problem::Problem;
@@ -16,7 +17,7 @@ use crate::problem::Problem;
 #[derive(Template)]
 #[template(path = "dashboard/entrance.html")]
 struct Entrance {
-    service: String,
+    service: Service,
     title: &'static str,
     action: &'static str,
     button: &'static str,

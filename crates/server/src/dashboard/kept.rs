@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 
+use super::brand::Service;
 use super::login::Login;
 use super::{Form, Visitor, page};
 use crate::Server;
@@ -52,7 +53,7 @@ pub(super) fn fields(login: &Form) -> Vec<(String, String)> {
 #[derive(Template)]
 #[template(path = "dashboard/kept.html")]
 pub(super) struct Kept {
-    pub(super) service: String,
+    pub(super) service: Service,
     /// Where it goes.
     pub(super) path: String,
     pub(super) fields: Vec<(String, String)>,

@@ -1,4 +1,4 @@
-//! The list of keys, and the page of one (contract rows WA10, WC2, WC9).
+//! The list of keys (contract rows WA10, WC2, WC9), and looking for one.
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -12,53 +12,80 @@ use keywright_core::time::{Span, Time};
 use keywright_store::keys::KeyFilter;
 use serde::Deserialize;
 
-use super::look::{Chart, KeyLook, Moment};
+use super::key::notice;
+use super::look::{Chart, KeyLook, Spark};
 use super::{Form, Frame, HOME, Visitor, asked, page, query, see};
 use crate::Server;
-use crate::extract::Id;
 use crate::problem::Problem;
 
-/// Rows of a page.
-const ROWS: usize = 50;
-/// What a page says has just been done, by the word in its address.
-const NOTICES: [(&str, &str); 5] = [
-    ("revoked", "The key is revoked. It is refused everywhere from now on."),
-    ("disabled", "The key is switched off. Switch it on again whenever you like."),
-    ("enabled", "The key works again."),
-    ("grace-ended", "The old secret has ended. Only the new one works."),
-    ("grace-extended", "The old secret goes on working for a day."),
-];
-
-pub(super) fn notice(query: Option<&str>) -> &'static str {
-    let said = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(name, _)| name == "done");
-    let word = said.map(|(_, word)| word.into_owned()).unwrap_or_default();
-    NOTICES.iter().find(|(known, _)| *known == word).map_or("", |(_, notice)| *notice)
-}
+/// Rows of a page: as many as weigh well below 50 KB.
+const ROWS: usize = 30;
 
 /// What is asked for; what cannot be read asks for nothing.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct Asked {
     find: String,
     status: String,
     kind: String,
+    view: String,
     cursor: String,
 }
 
 impl Asked {
     fn is_filtered(&self) -> bool {
-        [&self.find, &self.status, &self.kind].into_iter().any(|text| !text.is_empty())
+        [&self.find, &self.status, &self.kind, &self.view].into_iter().any(|text| !text.is_empty())
+    }
+
+    fn filter(&self, server: &Server, now: Time) -> KeyFilter {
+        let view = VIEWS.iter().find(|(name, ..)| *name == self.view).map(|(.., view)| *view);
+        // What is over already neither expires nor waits to be used.
+        let status = Status::from_name(&self.status).or(view.map(|_| Status::Active));
+        KeyFilter {
+            kind: Some(self.kind.clone()).filter(|kind| !kind.is_empty()),
+            status,
+            prefix: shown_part(server, self.find.trim()),
+            words: words(server, self.find.trim()),
+            expiring_before: (view == Some(View::Expiring)).then(|| now.after(Span::days(14))),
+            unused_since: (view == Some(View::Unused)).then(|| now.before(Span::days(30))),
+            issued_before: (view == Some(View::Old)).then(|| now.before(Span::days(90))),
+            newest_first: true,
+            after: self.cursor.parse().ok(),
+            ..KeyFilter::all(i64::try_from(ROWS + 1).unwrap_or(1), now)
+        }
     }
 }
 
+/// Lists people come back to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum View {
+    Expiring,
+    Unused,
+    Old,
+}
+
+const VIEWS: [(&str, &str, View); 3] = [
+    ("expiring", "Expire in 14 days", View::Expiring),
+    ("unused", "Unused for 30 days", View::Unused),
+    ("old", "Secrets over 90 days old", View::Old),
+];
+
+/// A key of a list, and how it was used in the last day.
+pub(super) struct RowLook {
+    pub(super) key: KeyLook,
+    pub(super) day: Spark,
+}
+
 #[derive(Template)]
-#[template(path = "dashboard/keys.html")]
+#[template(path = "dashboard/keys.html", whitespace = "minimize")]
 struct List {
     frame: Frame,
     asked: Asked,
     kinds: Vec<String>,
     statuses: [&'static str; 4],
-    keys: Vec<KeyLook>,
+    /// Lists to go over to: their names and what they are called.
+    views: Vec<(&'static str, &'static str)>,
+    keys: Vec<RowLook>,
     /// The next page; empty on the last.
     next: String,
     may_write: bool,
@@ -75,31 +102,20 @@ pub(crate) async fn list(
         // A whole key stays in no address, and on no page.
         return Ok(see(&address(&Asked { find: shown, ..asked })));
     }
-    let (world, now) = (server.app.world(), server.app.now());
-    let filter = KeyFilter {
-        kind: Some(asked.kind.clone()).filter(|kind| !kind.is_empty()),
-        status: Status::from_name(&asked.status),
-        prefix: shown_part(&server, asked.find.trim()),
-        words: words(&server, asked.find.trim()),
-        newest_first: true,
-        after: asked.cursor.parse().ok(),
-        ..KeyFilter::all(i64::try_from(ROWS + 1).unwrap_or(1), now)
-    };
-    let mut keys = server.app.list_keys(&visitor.caller, filter).await?;
+    let now = server.app.now();
+    let mut keys = server.app.list_keys(&visitor.caller, asked.filter(&server, now)).await?;
     let is_more = keys.len() > ROWS;
     keys.truncate(ROWS);
     let next = match keys.last() {
-        Some(last) if is_more => {
-            let id = last.id.to_string();
-            query(&[("find", &asked.find), ("status", &asked.status), ("kind", &asked.kind), ("cursor", &id)])
-        }
+        Some(last) if is_more => address(&Asked { cursor: last.id.to_string(), ..asked.clone() }),
         _ => String::new(),
     };
     let list = List {
         frame: visitor.frame(&server, "keys", notice(text.as_deref())),
         kinds: kinds(&server).map(|kind| kind.name.clone()).collect(),
         statuses: Status::ALL.map(Status::name),
-        keys: keys.into_iter().map(|key| KeyLook::new(key, &world.policy, now)).collect(),
+        views: VIEWS.iter().map(|(name, label, _)| (*name, *label)).collect(),
+        keys: looks(&server, &visitor, keys, now).await?,
         next,
         may_write: visitor.may(&server, "keys:write"),
         asked,
@@ -107,18 +123,35 @@ pub(crate) async fn list(
     page(StatusCode::OK, &list)
 }
 
+/// Keys with what they did in the last day.
+pub(super) async fn looks(
+    server: &Server,
+    visitor: &Visitor,
+    keys: Vec<Key>,
+    now: Time,
+) -> Result<Vec<RowLook>, Error> {
+    let policy = &server.app.world().policy;
+    let hours = server.app.list_hours(&visitor.caller, &keys, now.before(Span::days(1)), now).await?;
+    let look = |key: Key| {
+        let own = hours.iter().filter(|sum| sum.key == key.id);
+        let day = Spark::new(own.map(|sum| (sum.hour, sum.outcome.as_str(), sum.count)), now);
+        RowLook { day, key: KeyLook::new(key, policy, now) }
+    };
+    Ok(keys.into_iter().map(look).collect())
+}
+
 /// `POST /dashboard/keys/find`: a key may be pasted here, and addresses are kept by many.
 pub(crate) async fn look_up(State(server): State<Server>, _: Visitor, form: Form) -> Response {
     let find = form.text("find").trim();
     let find = shown_part(&server, find).unwrap_or_else(|| find.to_owned());
-    let [status, kind] = ["status", "kind"].map(|name| form.text(name).to_owned());
-    see(&address(&Asked { find, status, kind, cursor: String::new() }))
+    let [status, kind, view] = ["status", "kind", "view"].map(|name| form.text(name).to_owned());
+    see(&address(&Asked { find, status, kind, view, cursor: String::new() }))
 }
 
 /// Where these are listed.
 fn address(asked: &Asked) -> String {
-    let Asked { find, status, kind, cursor } = asked;
-    let fields = [("find", find), ("status", status), ("kind", kind), ("cursor", cursor)];
+    let Asked { find, status, kind, view, cursor } = asked;
+    let fields = [("find", find), ("status", status), ("kind", kind), ("view", view), ("cursor", cursor)];
     let named: Vec<(&str, &str)> =
         fields.iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (*name, text.as_str())).collect();
     if named.is_empty() { HOME.to_owned() } else { format!("{HOME}?{}", query(&named)) }
@@ -130,9 +163,11 @@ fn shown_part(server: &Server, find: &str) -> Option<String> {
     if let Some((_, reading)) = policy.read(find.as_bytes(), true).filter(|_| !find.contains(' ')) {
         return find.get(..reading.shown).map(str::to_owned);
     }
-    let begins = |kind: &Kind| find.starts_with(kind.format.literal_prefix()) && !kind.format.is_open();
-    let is_key = policy.kinds().iter().any(begins);
-    is_key.then(|| find.split('…').next().unwrap_or_default().to_owned())
+    let begins = |kind: &&Kind| find.starts_with(kind.format.literal_prefix()) && !kind.format.is_open();
+    let of = policy.kinds().iter().filter(begins).max_by_key(|kind| kind.format.literal_prefix().len())?;
+    // One that was not copied well is still nobody's to read.
+    let most = of.format.longest_shown();
+    Some(find.split('…').next().unwrap_or_default().chars().take(most).collect())
 }
 
 /// Anything else is looked for in names and descriptions.
@@ -147,58 +182,6 @@ pub(super) fn kinds(server: &Server) -> impl Iterator<Item = &Kind> {
     // What is meant where nothing is named comes first.
     let is_usual = |kind: &&Kind| kind.name == DEFAULT_KIND;
     made().filter(is_usual).chain(made().filter(move |kind| !is_usual(kind)))
-}
-
-/// A secret of a key's that works.
-struct SecretLook {
-    masked: String,
-    created: Moment,
-    /// When it ends, where it does: one that was rotated away.
-    ends: Option<Moment>,
-}
-
-#[derive(Template)]
-#[template(path = "dashboard/key.html")]
-struct One {
-    frame: Frame,
-    key: KeyLook,
-    secrets: Vec<SecretLook>,
-    chart: Chart,
-    /// Whether an old secret still works beside the new one.
-    is_in_grace: bool,
-    may_write: bool,
-    snippet: String,
-}
-
-/// `GET /dashboard/keys/{id}`
-pub(crate) async fn show(
-    State(server): State<Server>,
-    visitor: Visitor,
-    Id(id): Id,
-    RawQuery(text): RawQuery,
-) -> Result<Response, Problem> {
-    let id = key_id(&id)?;
-    let (world, now) = (server.app.world(), server.app.now());
-    let key = server.app.get_key(&visitor.caller, id).await?;
-    let secrets = server.app.list_secrets(&visitor.caller, id).await?;
-    let secrets: Vec<SecretLook> = secrets
-        .into_iter()
-        .map(|secret| SecretLook {
-            masked: format!("{}…{}", secret.prefix, secret.last_four),
-            created: Moment::new(secret.created_at, now),
-            ends: secret.expires_at.map(|at| Moment::new(at, now)),
-        })
-        .collect();
-    let one = One {
-        frame: visitor.frame(&server, "keys", notice(text.as_deref())),
-        is_in_grace: secrets.len() > 1,
-        secrets,
-        chart: chart(&server, &visitor, id, now).await?,
-        may_write: visitor.may(&server, "keys:write"),
-        snippet: super::create::snippet(&server, &key, "YOUR_KEY"),
-        key: KeyLook::new(key, &world.policy, now),
-    };
-    page(StatusCode::OK, &one)
 }
 
 pub(super) async fn chart(server: &Server, visitor: &Visitor, id: KeyId, now: Time) -> Result<Chart, Error> {

@@ -164,6 +164,11 @@ pub(crate) async fn ask_revoke(
     page(StatusCode::OK, &ask(&server, &visitor, &id, "").await?)
 }
 
+/// Whether a name was typed as it is seen: a browser shows any white space as one space.
+fn is_said(typed: &str, name: &str) -> bool {
+    typed.split_whitespace().eq(name.split_whitespace())
+}
+
 /// `POST /dashboard/keys/{id}/revoke`
 pub(crate) async fn revoke(
     State(server): State<Server>,
@@ -172,7 +177,7 @@ pub(crate) async fn revoke(
     form: Form,
 ) -> Result<Response, Problem> {
     let asked = ask(&server, &visitor, &id, "This is not the key's name. Nothing was revoked.").await?;
-    if form.text("confirm").trim() != asked.word.trim() {
+    if !is_said(form.text("confirm"), &asked.word) {
         return page(StatusCode::UNPROCESSABLE_ENTITY, &asked);
     }
     let key = server.app.revoke_key(&visitor.caller, key_id(&id)?).await?;

@@ -9,9 +9,10 @@ use keywright_app::error::Error;
 use keywright_app::logins::{Attempt, Entry, LoggedIn};
 use keywright_core::session::Session;
 
+use super::brand::{Service, service};
 use super::kept::{self, Kept};
 use super::look::sentence;
-use super::{Form, HOME, Person, cookie, is_ours, page, see, service};
+use super::{Form, HOME, Person, cookie, is_ours, page, see};
 use crate::Server;
 use crate::extract::Origin;
 use crate::problem::Problem;
@@ -19,7 +20,7 @@ use crate::problem::Problem;
 #[derive(Template)]
 #[template(path = "dashboard/login.html")]
 pub(super) struct Login {
-    service: String,
+    service: Service,
     next: String,
     email: String,
     wrong: String,

@@ -89,6 +89,10 @@ impl Mistakes {
     }
 }
 
+/// What a list shows of a description, in characters, and of addresses.
+const LONGEST_ABOUT: usize = 120;
+const SOME: usize = 3;
+
 /// A key as lists and pages show it.
 pub(super) struct KeyLook {
     pub(super) id: String,
@@ -145,6 +149,23 @@ impl KeyLook {
         }
     }
 
+    /// As much of the description as a list has room for.
+    pub(super) fn about(&self) -> String {
+        match self.description.char_indices().nth(LONGEST_ABOUT) {
+            Some((end, _)) => format!("{}…", self.description.get(..end).unwrap_or_default().trim_end()),
+            None => self.description.clone(),
+        }
+    }
+
+    /// The first addresses, and how many there are beside.
+    pub(super) fn some_addresses(&self) -> String {
+        let shown = self.addresses.iter().take(SOME).cloned().collect::<Vec<_>>().join(", ");
+        match self.addresses.len().saturating_sub(SOME) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
+    }
+
     /// What people call it; its id where they call it nothing.
     pub(super) fn title(&self) -> &str {
         if self.name.is_empty() { &self.id } else { &self.name }
@@ -170,20 +191,35 @@ pub(super) struct Bar {
 
 const HOURS: i64 = 24;
 const HEIGHT: i64 = 64;
+/// The picture in a list's row.
+const SPARK: i64 = 16;
+
+/// Verifications of each of the last hours, all and refused ones, from rows of hour, outcome and count.
+fn hours<'r>(rows: impl Iterator<Item = (i64, &'r str, i64)>, now: Time) -> BTreeMap<i64, (i64, i64)> {
+    let mut hours: BTreeMap<i64, (i64, i64)> =
+        (now.hour() - HOURS + 1..=now.hour()).map(|hour| (hour, (0, 0))).collect();
+    for (hour, outcome, count) in rows {
+        let Some((all, denied)) = hours.get_mut(&hour) else { continue };
+        *all += count;
+        *denied += if outcome == "VALID" { 0 } else { count };
+    }
+    hours
+}
+
+/// How high each hour stands, so that the busiest is as high as the picture; what is there is seen.
+fn high(count: i64, most: i64, height: i64) -> i64 {
+    if count == 0 { 0 } else { (count * height / most.max(1)).max(2) }
+}
 
 impl Chart {
     pub(super) fn new(rows: &[UsageRow], now: Time) -> Self {
+        // What is counted under a tag is counted without it, too.
+        let plain = rows.iter().filter(|row| row.tag.is_empty());
+        let hours = hours(plain.map(|row| (row.hour, row.outcome.as_str(), row.count)), now);
         let first = now.hour() - HOURS + 1;
-        let mut hours: BTreeMap<i64, (i64, i64)> = (first..=now.hour()).map(|hour| (hour, (0, 0))).collect();
-        for row in rows {
-            let Some((all, denied)) = hours.get_mut(&row.hour) else { continue };
-            *all += row.count;
-            *denied += if row.outcome == "VALID" { 0 } else { row.count };
-        }
-        let most = hours.values().map(|(all, _)| *all).max().unwrap_or_default().max(1);
-        let high = |count: i64| if count == 0 { 0 } else { (count * HEIGHT / most).max(2) };
+        let most = hours.values().map(|(all, _)| *all).max().unwrap_or_default();
         let bar = |(hour, (all, denied)): (&i64, &(i64, i64))| {
-            let (height, denied_height) = (high(*all), high(*denied));
+            let (height, denied_height) = (high(*all, most, HEIGHT), high(*denied, most, HEIGHT));
             let at = Time::from_millis(hour * 3_600_000).to_string();
             let said = at.get(..16).unwrap_or_default().replace('T', " ");
             Bar {
@@ -197,6 +233,29 @@ impl Chart {
         };
         let (total, denied) = hours.values().fold((0, 0), |(total, sum), (all, denied)| (total + all, sum + denied));
         Self { bars: hours.iter().map(bar).collect(), total, denied }
+    }
+}
+
+/// The same in a row of a list: what was checked in the last day, and a line for each hour something was.
+pub(super) struct Spark {
+    pub(super) total: i64,
+    pub(super) denied: i64,
+    /// A path of SVG, 24 steps of three wide and 16 high.
+    pub(super) path: String,
+}
+
+impl Spark {
+    pub(super) fn new<'r>(rows: impl Iterator<Item = (i64, &'r str, i64)>, now: Time) -> Self {
+        let hours = hours(rows, now);
+        let most = hours.values().map(|(all, _)| *all).max().unwrap_or_default();
+        let (mut path, mut total, mut denied) = (String::new(), 0, 0);
+        for ((all, refused), place) in hours.values().zip(0..) {
+            (total, denied) = (total + all, denied + refused);
+            if *all > 0 {
+                path.push_str(&format!("M{} {SPARK}v-{}", place * 3 + 1, high(*all, most, SPARK)));
+            }
+        }
+        Self { total, denied, path }
     }
 }
 
@@ -221,6 +280,16 @@ mod tests {
         ] {
             assert_eq!(Moment::new(Time::from_millis(now.millis() - seconds * 1_000), now).said, said);
         }
+    }
+
+    #[test]
+    fn a_days_hours_are_drawn_and_what_is_older_is_not() {
+        let now = Time::from_millis(1_795_000_000_000);
+        let rows = [(now.hour(), "VALID", 30), (now.hour(), "EXPIRED", 10), (now.hour() - 23, "VALID", 1)];
+        let spark = Spark::new(rows.into_iter().chain([(now.hour() - 24, "VALID", 9_000)]), now);
+        assert_eq!((spark.total, spark.denied, spark.path.as_str()), (41, 10, "M1 16v-2M70 16v-16"));
+        let none = Spark::new([].into_iter(), now);
+        assert_eq!((none.total, none.path.as_str()), (0, ""));
     }
 
     #[test]

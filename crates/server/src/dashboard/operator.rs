@@ -10,6 +10,7 @@ mod explain;
 mod health;
 mod lockouts;
 mod policy;
+mod proxies;
 mod users;
 
 use axum::extract::State;
@@ -17,12 +18,13 @@ use axum::response::Response;
 use keywright_app::error::Error;
 
 pub(crate) use self::accounts::{list as list_accounts, resume, set_billing, show as show_account, suspend};
-pub(crate) use self::audit::list as list_audit;
+pub(crate) use self::audit::{export as export_audit, list as list_audit};
 pub(crate) use self::confirm::{ask as ask_confirm, confirm};
 pub(crate) use self::explain::{ask as ask_explain, explain};
 pub(crate) use self::health::show as health;
 pub(crate) use self::lockouts::{lift, list as list_lockouts};
 pub(crate) use self::policy::show as policy;
+pub(crate) use self::proxies::show as proxies;
 pub(crate) use self::users::{
     demote, disable as disable_user, enable as enable_user, end_session, list as list_users, promote, reset_factor,
     show as show_user,
@@ -34,8 +36,8 @@ use crate::problem::Problem;
 
 /// Where operators begin.
 pub(crate) const HOME: &str = "/dashboard/operator";
-/// Rows of a page.
-const ROWS: usize = 50;
+/// Rows of a page: as many as weigh well below 50 KB.
+const ROWS: usize = 30;
 
 /// `GET /dashboard/operator`
 pub(crate) async fn home(State(server): State<Server>, operator: Operator) -> Result<Response, Problem> {

@@ -29,17 +29,24 @@ struct Security {
     is_on: bool,
     codes_left: i64,
     pending: Option<Pending>,
+    /// Whether setting it up takes the password.
+    must_prove: bool,
+    /// The address that becomes theirs once they follow a link; empty where none does.
+    waiting_for: String,
+    typed_email: String,
     /// What is wrong, in which of the page's forms.
     wrong_in: &'static str,
     mistakes: Mistakes,
 }
 
-const FIELDS: [&str; 3] = ["password", "new_password", "code"];
+const FIELDS: [&str; 4] = ["password", "new_password", "code", "email"];
 
 async fn about(server: &Server, visitor: &Person, notice: &'static str) -> Result<Security, Error> {
     let (person, codes_left) = server.app.get_self(&visitor.caller).await?;
     let is_on = person.user.second_factor_at.is_some();
-    let pending = if is_on { None } else { server.app.pending_factor(&visitor.caller).await.ok() };
+    // What is set up is shown to whoever has just proved who they are, and so is what it takes to go on.
+    let may_see = !is_on && visitor.is_proved;
+    let pending = if may_see { server.app.pending_factor(&visitor.caller).await.ok() } else { None };
     let grouped = |secret: &str| {
         let letters: Vec<char> = secret.chars().collect();
         letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join(" ")
@@ -49,7 +56,10 @@ async fn about(server: &Server, visitor: &Person, notice: &'static str) -> Resul
         email: visitor.email.clone(),
         is_on,
         codes_left,
+        must_prove: !visitor.is_proved,
         pending: pending.map(|pending| Pending { secret: grouped(&pending.secret) }),
+        waiting_for: server.app.pending_email(&visitor.caller).await?.unwrap_or_default(),
+        typed_email: String::new(),
         wrong_in: "",
         mistakes: Mistakes::default(),
     })
@@ -63,6 +73,7 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let notice = match query.as_deref() {
         Some("done=password") => "You have another password. Every other session of yours has ended.",
+        Some("done=email") => "A letter is on its way to the new address. Follow its link, and it is yours.",
         Some("done=set-up") => {
             "You are the operator of this server. Turn your second factor on now: whoever has your password may do everything."
         }
@@ -74,6 +85,16 @@ pub(crate) async fn show(
 
 /// The page again, with what is wrong in one of its forms.
 async fn again(server: &Server, visitor: &Person, form: &'static str, error: Error) -> Result<Response, Problem> {
+    again_with(server, visitor, form, error, "").await
+}
+
+async fn again_with(
+    server: &Server,
+    visitor: &Person,
+    form: &'static str,
+    error: Error,
+    email: &str,
+) -> Result<Response, Problem> {
     let beside = match error {
         Error::LoginFailed => Some(("password", "is not your present password")),
         Error::CodeWrong => Some(("code", "is wrong, or was used before: wait for the next one")),
@@ -93,7 +114,7 @@ async fn again(server: &Server, visitor: &Person, form: &'static str, error: Err
     let status = Problem::from(error).status();
     // Being wrong here ends no session, and is no reason to log in anew.
     let status = if status == StatusCode::UNAUTHORIZED { StatusCode::UNPROCESSABLE_ENTITY } else { status };
-    page(status, &Security { wrong_in: form, mistakes, ..about(server, visitor, "").await? })
+    page(status, &Security { wrong_in: form, typed_email: email.into(), mistakes, ..about(server, visitor, "").await? })
 }
 
 /// `POST /dashboard/security/password`
@@ -110,8 +131,32 @@ pub(crate) async fn change_password(
     }
 }
 
+/// `POST /dashboard/security/email`
+pub(crate) async fn change_email(
+    State(server): State<Server>,
+    visitor: Person,
+    Origin(place): Origin,
+    form: Form,
+) -> Result<Response, Problem> {
+    let (email, password, code) = (form.text("email"), form.text("password"), form.typed("code"));
+    match server.app.change_email(&visitor.caller, email, password, code, &place).await {
+        Ok(()) => Ok(see("/dashboard/security?done=email")),
+        Err(error) => again_with(&server, &visitor, "email", error, email).await,
+    }
+}
+
 /// `POST /dashboard/security/2fa/setup`
-pub(crate) async fn set_up(State(server): State<Server>, visitor: Person, _form: Form) -> Result<Response, Problem> {
+pub(crate) async fn set_up(
+    State(server): State<Server>,
+    visitor: Person,
+    Origin(place): Origin,
+    form: Form,
+) -> Result<Response, Problem> {
+    if !visitor.is_proved
+        && let Err(error) = server.app.prove_session(&visitor.caller, form.text("password"), None, &place).await
+    {
+        return again(&server, &visitor, "factor", error).await;
+    }
     match server.app.set_up_factor(&visitor.caller).await {
         Ok(_) => Ok(see("/dashboard/security#second-factor")),
         Err(error) => again(&server, &visitor, "factor", error).await,
@@ -120,6 +165,7 @@ pub(crate) async fn set_up(State(server): State<Server>, visitor: Person, _form:
 
 /// `GET /dashboard/security/2fa/qr.svg`
 pub(crate) async fn picture(State(server): State<Server>, visitor: Person) -> Result<Response, Problem> {
+    must_be_proved(&visitor)?;
     let enrolment = server.app.pending_factor(&visitor.caller).await?;
     let picture = qr_svg(&enrolment.url).ok_or_else(|| Error::Internal("a picture could not be drawn".into()))?;
     let headers = [
@@ -128,6 +174,14 @@ pub(crate) async fn picture(State(server): State<Server>, visitor: Person) -> Re
         (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     ];
     Ok((headers, picture).into_response())
+}
+
+/// Whoever found a browser open has no use for what was set up in it.
+fn must_be_proved(visitor: &Person) -> Result<(), Error> {
+    if visitor.is_proved {
+        return Ok(());
+    }
+    Err(Error::Conflict("this was begun too long ago: set the second factor up again".into()))
 }
 
 /// Codes on paper, this once.
@@ -153,6 +207,9 @@ pub(crate) async fn start(
     Origin(place): Origin,
     form: Form,
 ) -> Result<Response, Problem> {
+    if let Err(error) = must_be_proved(&visitor) {
+        return again(&server, &visitor, "factor", error).await;
+    }
     match server.app.start_factor(&visitor.caller, form.text("code"), &place).await {
         Ok(codes) => shown(&server, &visitor, codes),
         Err(error) => again(&server, &visitor, "factor", error).await,

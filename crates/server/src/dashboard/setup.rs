@@ -12,8 +12,9 @@ use keywright_app::error::Error;
 use keywright_app::setup::SetUp;
 use keywright_core::setup::SetupState;
 
+use super::brand::{Service, service};
 use super::look::Mistakes;
-use super::{Form, login, page, service};
+use super::{Form, login, page};
 use crate::Server;
 use crate::extract::Origin;
 use crate::problem::Problem;
@@ -24,7 +25,7 @@ const NEXT: &str = "/dashboard/security?done=set-up";
 #[derive(Template)]
 #[template(path = "dashboard/setup.html")]
 struct SetUpPage {
-    service: String,
+    service: Service,
     /// What the form is sent with; empty where there is none.
     token: String,
     /// What is wrong with the link, and what to do.

@@ -10,8 +10,9 @@ use keywright_app::error::Error;
 use keywright_core::account::Account;
 use keywright_core::member::MemberRole;
 
+use super::brand::{Service, service};
 use super::operator::HOME as OPERATORS_HOME;
-use super::{HOME, cookie, query, see, service};
+use super::{HOME, cookie, query, see};
 use crate::Server;
 use crate::extract::Origin;
 use crate::problem::Problem;
@@ -22,6 +23,8 @@ pub(crate) struct Person {
     pub(super) email: String,
     /// Whether their second factor is on.
     pub(super) has_factor: bool,
+    /// Whether they proved not long ago who they are.
+    pub(super) is_proved: bool,
     /// The account they act in, and what they are in it; none of an operator who is in none.
     own: Option<(Account, MemberRole)>,
     /// All the accounts they belong to.
@@ -84,7 +87,7 @@ async fn person(parts: &mut Parts, server: &Server) -> Result<Person, Error> {
     };
     let email = found.user.email.unwrap_or_else(|| found.user.id.to_string());
     let has_factor = found.user.second_factor_at.is_some();
-    Ok(Person { caller: at.caller, email, has_factor, own, accounts, operator: at.operator })
+    Ok(Person { caller: at.caller, email, has_factor, is_proved: at.is_proved, own, accounts, operator: at.operator })
 }
 
 impl FromRequestParts<Server> for Visitor {
@@ -114,7 +117,7 @@ impl FromRequestParts<Server> for Operator {
 
 /// What is around every page.
 pub(super) struct Frame {
-    pub(super) service: String,
+    pub(super) service: Service,
     /// The account's name; empty where the person acts in none.
     pub(super) account: String,
     /// Other accounts to go over to: their ids and names.
@@ -131,13 +134,14 @@ pub(super) struct Frame {
 }
 
 /// An operator's pages: what each takes, its path and its name.
-const DESK: [(&str, &str, &str); 7] = [
+const DESK: [(&str, &str, &str); 8] = [
     ("metrics:read", "operator/health", "Health"),
     ("accounts:read", "operator/accounts", "Accounts"),
     ("users:read", "operator/users", "Users"),
     ("lockouts:read", "operator/lockouts", "Lockouts"),
     ("keys:explain", "operator/explain", "Explain"),
     ("policy:read", "operator/policy", "Policy"),
+    ("policy:read", "operator/proxies", "Proxies"),
     ("audit:read", "operator/audit", "Audit log"),
 ];
 
@@ -159,13 +163,16 @@ impl Person {
 
     /// Pages that are shown to whoever may see what is on them.
     fn entries(&self, server: &Server) -> Vec<(&'static str, &'static str)> {
+        let has_tokens = server.app.world().policy.kinds().iter().any(|kind| kind.personal);
+        let tokens = has_tokens.then_some(("keys:read", "tokens", "Personal Tokens"));
         let all = [
             ("members:read", "members", "Members"),
             ("ssh_keys:read", "ssh-keys", "SSH Keys"),
             ("services:read", "services", "Services"),
             ("audit:read", "audit", "Audit"),
         ];
-        let seen = all.into_iter().filter(|(needs, ..)| self.may(server, needs)).map(|(_, path, name)| (path, name));
+        let all = tokens.into_iter().chain(all);
+        let seen = all.filter(|(needs, ..)| self.may(server, needs)).map(|(_, path, name)| (path, name));
         [("keys", "API Keys")].into_iter().chain(seen).collect()
     }
 

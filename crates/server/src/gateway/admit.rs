@@ -22,6 +22,7 @@ use crate::Server;
 use crate::api::verify::limit_headers;
 use crate::extract::{Presented, presented, presented_as};
 use crate::problem::Problem;
+use crate::request_id::RequestId;
 
 /// The route a request takes, and by what.
 pub(super) struct Choice<'p, 'r> {
@@ -142,6 +143,7 @@ pub(super) async fn admit(
     headers: &HeaderMap,
     choice: &Choice<'_, '_>,
     toll: &Toll,
+    id: &RequestId,
 ) -> Result<Guest, Stopped> {
     let route = choice.route;
     let stopped = |error: Error| Stopped::new(error, route.errors);
@@ -157,7 +159,7 @@ pub(super) async fn admit(
         Presented::Key(key) => {
             let want = wanted(route, toll, choice.kind);
             let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-            let ask = Ask { ip, user_agent, want, cost: toll.cost, ..Ask::default() };
+            let ask = Ask { ip, user_agent, want, cost: toll.cost, request_id: Some(&id.0), ..Ask::default() };
             let verdict = server.app.verify(key, &ask).await.map_err(stopped)?;
             let mut limits = HeaderMap::new();
             if let Some(known) = verdict.key.as_ref().filter(|known| !known.limits().is_empty()) {

@@ -103,7 +103,7 @@ pub(super) async fn enter_by<'p, 'r>(
     let Some(way) = find(context, policy, parts)? else {
         return Err(Stopped::new(Problem::not_found(), ErrorShape::Native));
     };
-    let guest = enter(server, ip, parts, &way.choice).await?;
+    let guest = enter(server, ip, parts, &way.choice, &context.request_id).await?;
     Ok((way, guest))
 }
 

@@ -38,3 +38,66 @@ if (document.querySelector("[data-wait]")) {
   };
   setInterval(() => look().catch(() => {}), 3000);
 }
+
+// A long list is narrowed by typing. What is ticked stays to be seen.
+for (const field of document.querySelectorAll("[data-narrow]")) {
+  field.hidden = false;
+  const list = document.getElementById(field.dataset.narrow);
+  field.addEventListener("input", () => {
+    const words = field.value.trim().toLowerCase();
+    for (const group of list.querySelectorAll(".group")) {
+      let shown = 0;
+      for (const label of group.querySelectorAll("label")) {
+        const fits = label.textContent.toLowerCase().includes(words) || label.querySelector("input").checked;
+        label.hidden = !fits;
+        shown += fits;
+      }
+      group.hidden = !shown;
+    }
+  });
+  field.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
+}
+
+// What is chosen for one action is counted on its button, which has nothing to do without a choice.
+for (const form of document.querySelectorAll("form[data-chosen]")) {
+  const button = form.querySelector("button");
+  const count = () => {
+    const chosen = [...form.elements].filter((box) => box.type === "checkbox" && box.checked).length;
+    button.disabled = !chosen;
+    button.textContent = chosen ? `Revoke ${chosen} chosen…` : button.dataset.label;
+  };
+  button.dataset.label = button.textContent;
+  form.ownerDocument.addEventListener("change", count);
+  window.addEventListener("pageshow", count);
+}
+
+// A screen reader says what changes on a page, not what it begins with: what was done, or is wrong, is said once more, where
+// nobody sees it and nothing moves.
+window.addEventListener("load", () => {
+  for (const said of document.querySelectorAll("[role=alert], p.notice[role=status]")) {
+    const again = document.createElement("p");
+    again.className = "hidden";
+    again.setAttribute("role", said.getAttribute("role"));
+    document.querySelector("main").append(again);
+    requestAnimationFrame(() => { again.textContent = said.textContent; });
+  }
+  // The keyboard goes on where the first mistake is.
+  document.querySelector("main [aria-invalid]")?.focus();
+});
+
+// Coming back to a page, the keyboard is where it was.
+const places = "keywright.places";
+const remembered = () => { try { return JSON.parse(sessionStorage.getItem(places)) ?? {}; } catch { return {}; } };
+const described = (element) => element?.id ? `#${CSS.escape(element.id)}` : element?.getAttribute?.("href") ? `a[href="${CSS.escape(element.getAttribute("href"))}"]` : "";
+document.addEventListener("click", (event) => {
+  const from = described(event.target.closest("main a, main button"));
+  if (from) sessionStorage.setItem(places, JSON.stringify({ ...remembered(), [location.pathname]: from }));
+});
+window.addEventListener("pageshow", () => {
+  const all = remembered();
+  const from = all[location.pathname];
+  if (!from || document.activeElement !== document.body) return;
+  delete all[location.pathname];
+  sessionStorage.setItem(places, JSON.stringify(all));
+  document.querySelector(from)?.focus({ preventScroll: true });
+});

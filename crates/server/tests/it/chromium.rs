@@ -5,8 +5,10 @@
 
 mod keyboard;
 mod keys;
+mod operators;
 mod pages;
 mod people;
+mod strangers;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -227,6 +229,7 @@ impl Tab {
             "Tab" => ("Tab", 9, None),
             "Enter" => ("Enter", 13, Some("\r")),
             " " => ("Space", 32, Some(" ")),
+            "Delete" => ("Delete", 46, None),
             other => panic!("{other} is not on this keyboard"),
         };
         for kind in [DispatchKeyEventType::KeyDown, DispatchKeyEventType::KeyUp] {

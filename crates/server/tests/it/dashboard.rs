@@ -25,9 +25,9 @@ async fn whoever_has_no_session_is_sent_to_the_login_and_back() {
                 "GET" => stranger.get(&path).await,
                 _ => stranger.post(&path, &[("name", "a")]).await,
             };
-            if ["/dashboard/keys", "/dashboard/ssh-keys", "/dashboard/members/invite"].contains(&path.as_str())
-                && method == "POST"
-            {
+            let is_kept =
+                ["/dashboard/keys", "/dashboard/ssh-keys", "/dashboard/members/invite"].contains(&path.as_str());
+            if method == "POST" && (is_kept || path.ends_with("/edit")) {
                 answer.says(401, "What you typed is kept");
                 continue;
             }
@@ -160,6 +160,12 @@ async fn pages_run_nothing_foreign_stand_in_no_frame_and_are_kept_nowhere() {
         if method != "GET" || path.ends_with(".svg") || path.ends_with(".csv") {
             continue;
         }
+        let path = match path.as_str() {
+            "/dashboard/keys/revoke" => format!("{path}?id={id}"),
+            _ => {
+                path.replace(&format!("/audit/{id}"), &format!("/audit/{}", browser.audited("key.create").await["seq"]))
+            }
+        };
         let page = browser.get(&path).await.with(200);
         let policy = page.header("content-security-policy").unwrap();
         for rule in ["default-src 'none'", "script-src 'self';", "frame-ancestors 'none'", "form-action 'self'"] {
@@ -313,9 +319,9 @@ async fn keys_are_found_by_what_is_pasted_and_by_how_they_stand() {
         server.key_of(&account, json!({})).await;
     }
     let page = browser.get("/dashboard/keys").await.with(200).text;
-    let next = between(&page, "href=\"/dashboard/keys?", "\"").replace("&#38;", "&");
-    let rest = browser.get(&format!("/dashboard/keys?{next}")).await.with(200).text;
-    assert_eq!((page.matches("<tr>").count(), rest.matches("<tr>").count()), (51, 3), "with a head each");
+    let next = between(&page, "<a class=\"button\" href=\"", "\"").replace("&#38;", "&");
+    let rest = browser.get(&next).await.with(200).text;
+    assert_eq!((page.matches("<tr").count(), rest.matches("<tr").count()), (31, 23), "with a head each");
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Usage counts and last uses.
 
 use keywright_core::key::LastUse;
+use keywright_store::denials::{DenialRow, KEPT, add_denials, list_denials};
 use keywright_store::keys::{find_key, insert_key};
 use keywright_store::testing::Fresh;
-use keywright_store::usage::{UsageRow, UsageSum, add_usage, list_usage, set_last_use, sum_usage};
+use keywright_store::usage::{HourSum, UsageRow, UsageSum, add_usage, list_usage, set_last_use, sum_hours, sum_usage};
+use keywright_store::uses::{UseRow, list_uses, set_uses};
 
 use crate::on_both_engines;
 use crate::samples::{account_id, at, bare_key, key_id, with_accounts, with_key};
@@ -13,6 +15,9 @@ on_both_engines! {
     counts_are_listed_by_hour,
     a_last_use_moves_only_forward,
     sums_tell_environments_and_outcomes_apart,
+    hours_are_summed_for_many_keys_at_once,
+    uses_are_kept_by_secret_and_address_and_are_bounded,
+    the_latest_refusals_of_each_key_are_kept,
 }
 
 fn row(key: u128, hour: i64, outcome: &str, tag: &str, count: i64) -> UsageRow {
@@ -92,4 +97,66 @@ async fn sums_tell_environments_and_outcomes_apart(fresh: &Fresh) {
     let expected =
         [sum("", "VALID", 16), sum("live", "VALID", 2 + 4 + 1_000), sum("test", "EXPIRED", 7), sum("test", "VALID", 8)];
     assert_eq!(sums, expected);
+}
+
+async fn hours_are_summed_for_many_keys_at_once(fresh: &Fresh) {
+    let mut tx = fresh.db.begin().await.unwrap();
+    let rows: Vec<_> = (1..=70).flat_map(|key| [row(key, 5, "VALID", "", 2), row(key, 5, "VALID", "tag", 9)]).collect();
+    add_usage(&mut tx, &rows).await.unwrap();
+    add_usage(&mut tx, &[row(1, 4, "VALID", "", 8), row(1, 6, "EXPIRED", "", 3), row(99, 5, "VALID", "", 7)])
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let keys: Vec<_> = (1..=70).map(key_id).collect();
+    let sums = sum_hours(&fresh.db, &keys, 5, 7).await.unwrap();
+    let sum = |hour, outcome: &str, count| HourSum { key: key_id(1), hour, outcome: outcome.into(), count };
+    assert_eq!(sums.len(), 71);
+    assert_eq!(
+        sums.iter().filter(|sum| sum.key == key_id(1)).cloned().collect::<Vec<_>>(),
+        [sum(5, "VALID", 2), sum(6, "EXPIRED", 3)]
+    );
+    assert_eq!(sum_hours(&fresh.db, &[], 5, 7).await.unwrap(), []);
+}
+
+async fn uses_are_kept_by_secret_and_address_and_are_bounded(fresh: &Fresh) {
+    let used =
+        |secret, ip: &str, seconds| UseRow { key: key_id(1), secret, ip: ip.into(), user_agent: None, at: at(seconds) };
+    let mut tx = fresh.db.begin().await.unwrap();
+    set_uses(&mut tx, &[]).await.unwrap();
+    set_uses(&mut tx, &[used(-1, "10.0.0.1", 5), used(-1, "10.0.0.1", 7), used(2, "10.0.0.1", 6)]).await.unwrap();
+    // What comes late changes nothing.
+    set_uses(&mut tx, &[used(-1, "10.0.0.1", 3)]).await.unwrap();
+    set_uses(&mut tx, &[UseRow { key: key_id(2), ..used(2, "10.0.0.9", 6) }]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(list_uses(&fresh.db, key_id(1)).await.unwrap(), [used(-1, "10.0.0.1", 7), used(2, "10.0.0.1", 6)]);
+    let mut tx = fresh.db.begin().await.unwrap();
+    let many: Vec<_> =
+        (0..1_000).map(|number| used(2, &format!("10.1.{}.{}", number / 256, number % 256), 9)).collect();
+    set_uses(&mut tx, &many).await.unwrap();
+    tx.commit().await.unwrap();
+    let kept = list_uses(&fresh.db, key_id(1)).await.unwrap();
+    assert_eq!(kept.iter().filter(|row| row.secret == 2).count(), 16);
+}
+
+async fn the_latest_refusals_of_each_key_are_kept(fresh: &Fresh) {
+    let denied = |key, seconds: i64| DenialRow {
+        key: key_id(key),
+        at: at(seconds),
+        outcome: "EXPIRED".into(),
+        request_id: format!("req_{seconds}"),
+        ip: Some("10.0.0.1".into()),
+        user_agent: None,
+    };
+    let mut tx = fresh.db.begin().await.unwrap();
+    add_denials(&mut tx, &[]).await.unwrap();
+    add_denials(&mut tx, &[denied(1, 1), denied(1, 1), denied(2, 1)]).await.unwrap();
+    add_denials(&mut tx, &[denied(1, 1)]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(list_denials(&fresh.db, key_id(1)).await.unwrap(), [denied(1, 1)]);
+    let mut tx = fresh.db.begin().await.unwrap();
+    add_denials(&mut tx, &(2..=KEPT + 5).map(|seconds| denied(1, seconds)).collect::<Vec<_>>()).await.unwrap();
+    tx.commit().await.unwrap();
+    let kept = list_denials(&fresh.db, key_id(1)).await.unwrap();
+    assert_eq!((kept.len(), kept.first(), kept.last()), (100, Some(&denied(1, KEPT + 5)), Some(&denied(1, 6))));
+    assert_eq!(list_denials(&fresh.db, key_id(2)).await.unwrap(), [denied(2, 1)]);
 }

@@ -4,12 +4,14 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
+use keywright_app::error::Error;
+use keywright_core::id::AccountId;
 use keywright_store::audit::AuditFilter;
 use serde::Deserialize;
 
 use super::{Frame, Operator, asked, cut, one_more, page, query};
 use crate::Server;
-use crate::dashboard::audit::RowLook;
+use crate::dashboard::audit::{RowLook, file};
 use crate::problem::Problem;
 
 /// What is asked for; what cannot be read asks for nothing.
@@ -36,6 +38,11 @@ impl Asked {
         }
     }
 
+    /// Whether an account is named that is none: rows of all accounts would be the wrong answer.
+    fn is_about_nobody(&self) -> bool {
+        !self.account.trim().is_empty() && self.account.trim().parse::<AccountId>().is_err()
+    }
+
     fn is_filtered(&self) -> bool {
         [&self.account, &self.target, &self.action, &self.actor].into_iter().any(|text| !text.is_empty())
     }
@@ -50,6 +57,8 @@ struct Log {
     wrong: &'static str,
     rows: Vec<RowLook>,
     may_see_accounts: bool,
+    /// What the file is asked for with.
+    export: String,
     /// The next page; empty on the last.
     next: String,
 }
@@ -62,8 +71,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let asked: Asked = asked(text.as_deref());
     let (now, filter) = (server.app.now(), asked.filter());
-    // Asked about an account that is none, rows of all accounts would be the wrong answer.
-    let is_nobodys = filter.account.is_none() && !asked.account.trim().is_empty();
+    let is_nobodys = asked.is_about_nobody();
     let found = server.app.list_audit(&operator.caller, filter).await?;
     let (rows, is_more) = cut(if is_nobodys { Vec::new() } else { found });
     let next = match rows.last() {
@@ -82,8 +90,27 @@ pub(crate) async fn list(
         rows: rows.into_iter().map(|row| RowLook::new(row, &own, now)).collect(),
         wrong: if is_nobodys { "This is no account's id: one begins with acc_." } else { "" },
         may_see_accounts: operator.may(&server, "accounts:read"),
+        export: query(&[
+            ("account", &asked.account),
+            ("target", &asked.target),
+            ("action", &asked.action),
+            ("actor", &asked.actor),
+        ]),
         next,
         asked,
     };
     page(StatusCode::OK, &log)
+}
+
+/// `GET /dashboard/operator/audit.csv`
+pub(crate) async fn export(
+    State(server): State<Server>,
+    operator: Operator,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Problem> {
+    let asked: Asked = asked(text.as_deref());
+    if asked.is_about_nobody() {
+        return Err(Error::NotFound("account").into());
+    }
+    file(&server, &operator.caller, asked.filter()).await
 }

@@ -53,7 +53,20 @@ async fn a_key_is_made_rotated_and_revoked_by_keyboard() {
     tab.press("Enter").await;
     tab.sees("Expires").await;
     has_keyboard(&tab, "#name").await;
+    // A mistake is said, and the keyboard is beside it.
+    tab_to(&tab, "#ip_allowlist").await;
+    tab.type_text("nonsense").await;
+    tab_to(&tab, "main button.primary").await;
+    tab.look("document.querySelector('#name').required = false").await;
+    tab.press("Enter").await;
+    tab.sees("No key was made").await;
+    tab.wait_or_show("document.activeElement.id === 'name' && document.activeElement.ariaInvalid", "at the mistake")
+        .await;
     tab.type_text("Made by hand").await;
+    tab_to(&tab, "#ip_allowlist").await;
+    for _ in 0.."nonsense".len() {
+        tab.press("Delete").await;
+    }
     tab_to(&tab, "main button.primary").await;
     tab.press("Enter").await;
     tab.sees("shown this once").await;
@@ -63,6 +76,13 @@ async fn a_key_is_made_rotated_and_revoked_by_keyboard() {
     tab.sees("Made by hand").await;
     assert_eq!(server.code(&key).await, "VALID");
     tab_to(&tab, "a[href$='/rotate']").await;
+    tab.press("Enter").await;
+    tab.sees("Rotate this key").await;
+    tab_to(&tab, "main .actions a").await;
+    tab.press("Enter").await;
+    tab.sees("Made by hand").await;
+    // Whoever comes back is where they were.
+    tab.wait_or_show("document.activeElement.matches(`a[href$='/rotate']`)", "the keyboard is back").await;
     tab.press("Enter").await;
     tab.sees("Rotate this key").await;
     tab_to(&tab, "main button.primary").await;

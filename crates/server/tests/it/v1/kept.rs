@@ -171,9 +171,9 @@ async fn no_answer_leads_elsewhere_and_every_one_says_what_it_is() {
                 "/docs",
                 "/openapi.json",
                 "/.well-known/",
-                "/page.css",
                 "/dashboard/style.css",
                 "/dashboard/script.js",
+                "/dashboard/logo",
             ]
             .iter()
             .any(|open| path.starts_with(open));

@@ -1,0 +1,90 @@
+//! Counting the uses of keys where they are, in their slots.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use keywright_core::id::KeyId;
+use keywright_core::secret::Digest;
+use keywright_core::time::Time;
+
+use super::{Cache, GONE, Hit, INDEXES, LAST_USED, PART, Shard, TAG_HIGH, TAG_LOW, USES};
+use crate::sync::lock;
+
+/// A secret's use since it was last asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Use {
+    pub(crate) key: KeyId,
+    /// Which of the key's secrets: its [`mark`].
+    pub(crate) secret: i64,
+    pub(crate) count: u32,
+    pub(crate) last: Time,
+}
+
+/// A part of a digest that tells a key's secrets apart, and stands in its slot.
+pub(crate) fn mark(digest: &Digest) -> i64 {
+    digest.words()[1] as i64
+}
+
+impl Cache {
+    /// Counts a use. `true` where it is the key's first since the last [`Cache::drain_uses`].
+    #[inline]
+    pub(crate) fn count_use(&self, hit: &Hit, now: Time) -> bool {
+        let Some(slot) = self.slot(hit.slot) else { return false };
+        let generation = hit.sequence as u32;
+        let counted = slot[USES].fetch_update(Relaxed, Relaxed, |uses| {
+            // The slot may be another key's by now; then this one use goes uncounted rather than miscounted.
+            ((uses >> 32) as u32 == generation).then(|| uses.wrapping_add(1))
+        });
+        let Ok(before) = counted else { return false };
+        slot[LAST_USED].store(now.millis() as u64, Relaxed);
+        let is_first = before as u32 == 0;
+        if is_first && let Some(word) = self.used.get(hit.slot / PART / 64) {
+            // Whoever has taken this bit out sees the count, too; else the bit stays for the next one.
+            word.fetch_or(1 << (hit.slot / PART % 64), Release);
+        }
+        is_first
+    }
+
+    /// Which of its key's secrets was found.
+    pub(crate) fn secret(&self, hit: &Hit) -> i64 {
+        self.slot(hit.slot).map_or(0, |slot| slot[TAG_LOW].load(Relaxed) as i64)
+    }
+
+    /// Takes out every key's use since the last time.
+    pub(crate) fn drain_uses(&self) -> Vec<Use> {
+        let mut uses: Vec<Use> = Vec::new();
+        for shard in &self.shards {
+            uses.append(&mut lock(shard).uses);
+        }
+        for (place, word) in self.used.iter().enumerate() {
+            if word.load(Relaxed) == 0 {
+                continue;
+            }
+            let mut bits = word.swap(0, Acquire);
+            while bits != 0 {
+                let part = place * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                for number in part * PART..(part + 1) * PART {
+                    let is_used = self.slot(number).is_some_and(|slot| slot[USES].load(Relaxed) as u32 > 0);
+                    if is_used && let Some(shard) = self.shards.get(number / self.slots_each) {
+                        let mut shard = lock(shard);
+                        self.take_uses(&mut shard, number);
+                        uses.append(&mut shard.uses);
+                    }
+                }
+            }
+        }
+        uses
+    }
+
+    pub(super) fn take_uses(&self, shard: &mut Shard, number: usize) {
+        let Some(slot) = self.slot(number) else { return };
+        let record = slot[INDEXES].load(Relaxed) as u32;
+        let uses = slot[USES].fetch_and(u64::MAX << 32, Relaxed);
+        let Some(Some(record)) = shard.records.get(record as usize) else { return };
+        let (count, key) = (uses as u32, record.id);
+        let secret = slot[TAG_LOW].load(Relaxed) as i64;
+        if count > 0 && slot[TAG_HIGH].load(Relaxed) > GONE {
+            shard.uses.push(Use { key, secret, count, last: Time::from_millis(slot[LAST_USED].load(Relaxed) as i64) });
+        }
+    }
+}
