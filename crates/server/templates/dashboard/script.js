@@ -73,17 +73,15 @@ for (const form of document.querySelectorAll("form[data-chosen]")) {
 
 // A screen reader says what changes on a page, not what it begins with: what was done, or is wrong, is said once more, where
 // nobody sees it and nothing moves.
-window.addEventListener("load", () => {
-  for (const said of document.querySelectorAll("[role=alert], p.notice[role=status]")) {
-    const again = document.createElement("p");
-    again.className = "hidden";
-    again.setAttribute("role", said.getAttribute("role"));
-    document.querySelector("main").append(again);
-    requestAnimationFrame(() => { again.textContent = said.textContent; });
-  }
-  // The keyboard goes on where the first mistake is.
-  document.querySelector("main [aria-invalid]")?.focus();
-});
+for (const said of document.querySelectorAll("[role=alert], p.notice[role=status]")) {
+  const again = document.createElement("p");
+  again.className = "hidden";
+  again.setAttribute("role", said.getAttribute("role"));
+  document.querySelector("main").append(again);
+  requestAnimationFrame(() => { again.textContent = said.textContent; });
+}
+// The keyboard goes on where the first mistake is, before anybody can have moved it.
+document.querySelector("main [aria-invalid]")?.focus();
 
 // Coming back to a page, the keyboard is where it was.
 const places = "keywright.places";
