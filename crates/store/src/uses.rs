@@ -1,6 +1,6 @@
 //! Where keys were last used from: by which of their secrets, from which address, by what program.
 //!
-//! Written with the counts, in batches. What must stay true: a secret has at most [`PLACES`] rows, however many addresses it
+//! Written with the counts, in batches. What must stay true: a secret has at most `PLACES` rows, however many addresses it
 //! is used from; a row only moves forward in time.
 
 use std::collections::BTreeMap;
