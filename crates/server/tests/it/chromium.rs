@@ -263,6 +263,12 @@ impl Tab {
         self.click("Log in").await;
     }
 
+    /// Logs out, and waits until one is: the page before may have fields of the same names.
+    pub(crate) async fn log_out(&self) {
+        self.click("Log out").await;
+        self.is_at("/dashboard/login").await;
+    }
+
     /// The page as it looks at a width, light or dark.
     pub(crate) async fn look_like(&self, width: i64, scheme: &str) {
         let metrics = SetDeviceMetricsOverrideParams::new(width, 900, 1.0, width < 600);

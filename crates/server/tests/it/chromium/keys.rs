@@ -94,7 +94,7 @@ async fn life(server: &TestServer, tab: &Tab, runs_scripts: bool) {
     tab.click("Revoke for good").await;
     tab.sees("The key is revoked").await;
     assert_eq!(server.code(&second).await, "REVOKED");
-    tab.click("Log out").await;
+    tab.log_out().await;
     tab.is_at("/dashboard/login").await;
     tab.open("/dashboard/keys").await;
     tab.is_at("/dashboard/login").await;

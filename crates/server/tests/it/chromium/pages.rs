@@ -291,7 +291,7 @@ async fn second_factor(server: &TestServer, tab: &Tab, judge: &mut Judge, email:
     tab.sees("backup codes are left").await;
     judge.look(tab, "security-on").await;
     server.wait("1m");
-    tab.click("Log out").await;
+    tab.log_out().await;
     tab.log_in(email).await;
     tab.sees("Second factor").await;
     judge.look(tab, "login-code").await;

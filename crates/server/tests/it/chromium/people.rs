@@ -75,7 +75,7 @@ async fn second_factor(server: &TestServer, tab: &Tab, email: &str) {
     tab.click("Turn it on").await;
     tab.sees("Backup codes").await;
     tab.click("I have saved my codes").await;
-    tab.click("Log out").await;
+    tab.log_out().await;
     server.wait("1m");
     tab.fill("#email", email).await;
     tab.fill("#password", OTHER).await;
