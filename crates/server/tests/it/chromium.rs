@@ -201,13 +201,23 @@ impl Tab {
                if (!all.length) return null;
                all[0].scrollIntoView({{ block: 'center', behavior: 'instant' }});
                const box = all[0].getBoundingClientRect();
-               return [box.left + box.width / 2, box.top + box.height / 2]; }})()",
+               const leads = all[0].matches('a[href]:not([href^=\"#\"], [download])')
+                 || all[0].type === 'submit' && all[0].form.checkValidity();
+               if (leads) document.documentElement.dataset.left = 'yes';
+               return [box.left + box.width / 2, box.top + box.height / 2, leads]; }})()",
             Value::from(words)
         );
         let point = self.wait_or_show(&found, &format!("`{words}` to click on")).await;
-        let point = Point { x: point[0].as_f64().unwrap(), y: point[1].as_f64().unwrap() };
+        let (leads, point) = (point[2] == true, Point { x: point[0].as_f64().unwrap(), y: point[1].as_f64().unwrap() });
         for _ in 0..times {
             self.page.click(point).await.unwrap();
+        }
+        // Whoever has clicked on a way elsewhere does nothing on the page they leave. Some lead nowhere: a file that is kept.
+        for _ in 0..if leads { LOOKS / 10 } else { 0 } {
+            if self.look("!document.documentElement.dataset.left").await == Some(Value::Bool(true)) {
+                break;
+            }
+            tokio::time::sleep(PATIENCE / LOOKS).await;
         }
     }
 

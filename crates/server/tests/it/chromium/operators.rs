@@ -162,7 +162,12 @@ async fn keep(chromium: &Chromium, runs_scripts: bool) {
     tab.sees("Laptop").await;
     tab.click("API Keys").await;
     for key in [&first, &second] {
-        let tick = format!("document.querySelector('[value=\"{}\"]')?.click() ?? true", key.id);
+        let tick = format!(
+            "(() => {{ const box = document.readyState === 'complete' && document.querySelector('[value=\"{}\"]');
+               if (box) box.click();
+               return Boolean(box); }})()",
+            key.id
+        );
         tab.wait_or_show(&tick, "a box to tick").await;
     }
     tab.click(if runs_scripts { "Revoke 2 chosen…" } else { "Revoke the chosen…" }).await;
