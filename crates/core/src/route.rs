@@ -146,6 +146,15 @@ impl Route {
     }
 }
 
+impl Address {
+    /// What its requests name as their host: the port only where it is not the usual one.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let usual = if self.is_tls { ":443" } else { ":80" };
+        self.authority.strip_suffix(usual).unwrap_or(&self.authority)
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_tls { "https" } else { "http" };

@@ -1,11 +1,16 @@
-//! `POST /v1/keys/verify` answered from a connection's own bytes, before the HTTP library sees them.
+//! Plain requests answered from a connection's own bytes, before the HTTP library sees them: `POST /v1/keys/verify`, and what
+//! passes the gate.
 //!
-//! It is the call that services make on every request of theirs, and nearly always looks the same: one short head, a
-//! length, a body that is there already. The library's way around such a call costs more than the verification.
+//! These are the calls that are made all the time, and nearly always look the same: one short head, a length, a body that is
+//! there already. The library's way around such a call costs more than what is done for it.
 //!
 //! What must stay true: a request is answered here only where no two readers could see different things in its bytes.
 //! Whatever is out of the ordinary in the least is left as it came, with all that follows it on the connection, to the
 //! library and to `framing.rs`, which watches what the library reads. Nothing is waited for without an end.
+
+mod head;
+mod line;
+mod timer;
 
 use std::future::poll_fn;
 use std::io;
@@ -14,95 +19,205 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Response;
-use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
+use axum::response::Response;
 use keywright_app::clock::monotonic_ms;
-use keywright_core::time::Time;
-use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::Server;
-use crate::extract::{BODY_TIME, MOST_BYTES};
-use crate::fields::Fields;
-use crate::framing::{PATIENCE, plain_length};
+use self::head::{MOST_FIELDS, Next, next};
+pub(crate) use self::line::{Line, field};
+pub(crate) use self::timer::Timer;
+use crate::extract::BODY_TIME;
+use crate::framing::PATIENCE;
+use crate::gateway::{self, Client, Relayed};
 use crate::serve::{Caller, HEAD_TIME, verify_first};
 
-/// What every request that is answered here begins with.
-const REQUEST_LINE: &[u8] = b"POST /v1/keys/verify HTTP/1.1\r\n";
-/// The longest head that is read here.
-const LONGEST_HEAD: usize = 4 * 1_024;
-/// The most fields a head may have to be read here.
-const MOST_FIELDS: usize = 32;
 /// Room for an answer, and for a request.
 const ROOM: usize = 1_024;
 /// The most that is kept of it between two of them.
 const MOST_ROOM: usize = 8 * ROOM;
 
-/// Answers verifications for as long as nothing else is asked, and gives back what was read of something else; `None` where
-/// the connection is over.
+/// What is left to the library.
+pub(crate) struct Left {
+    /// What was read, from the first byte of a request.
+    pub(crate) read: Vec<u8>,
+    /// The answer to that first request, where there is one already and the library is only to send it.
+    pub(crate) answer: Option<Response>,
+}
+
+impl Left {
+    /// What has not been looked at.
+    fn unanswered(read: Vec<u8>) -> Self {
+        Self { read, answer: None }
+    }
+}
+
+/// Answers plain requests for as long as nothing else is asked, and gives back what is left to the library; nothing where the
+/// connection is over.
 ///
 /// # Errors
 /// The connection broke off.
-pub(crate) async fn answer_verifications<T>(
+pub(crate) async fn answer_plain<T>(
     caller: &Caller<'_>,
     stream: &mut T,
     begun: Vec<u8>,
-    stopping: &mut watch::Receiver<()>,
-) -> io::Result<Option<Vec<u8>>>
+    stopping: &watch::Receiver<()>,
+) -> io::Result<Option<Left>>
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut read = begun;
-    let mut line = Line { out: Vec::with_capacity(ROOM), date: Date::default() };
+    let mut talk = Talk { caller, stream, read: begun, line: Line::default(), way: gateway::Room::default() };
     let mut patience = Patience::default();
     let mut timer = pin!(sleep(HEAD_TIME));
+    // Waited for all along, on a watch of its own: whoever reads on is to see it, too.
+    let mut stop = stopping.clone();
+    let mut stop = pin!(stop.changed());
     loop {
-        let (used, is_ours) = answer_whole(caller, &read, &mut line, stopping).await;
-        if used > 0 {
-            send(stream, &line.out).await?;
-            line.out.clear();
-            read.drain(..used);
-            // What a long request took is not kept for short ones.
-            if read.is_empty() && read.capacity() > MOST_ROOM {
-                read = Vec::with_capacity(ROOM);
-            }
-            patience = Patience::default();
+        match talk.answer_whole(stopping).await? {
+            After::Answered => patience = Patience::default(),
+            After::Nothing => {}
+            After::Left(answer) => return Ok(Some(Left { read: talk.read, answer })),
+            After::Over => return Ok(None),
         }
-        if !is_ours {
-            return Ok(Some(read));
-        }
-        tokio::select! {
+        let Talk { stream, read, .. } = &mut talk;
+        let is_over = tokio::select! {
             biased;
-            more = stream.read_buf(&mut read) => match more? {
+            more = stream.read_buf(read) => match more? {
                 // What was begun will not be ended: whose end is missing is for the library to say.
-                0 => return Ok((!read.is_empty()).then_some(read)),
-                more if more == read.len() => patience = Patience::default(),
-                _ => {}
-            },
-            changed = stopping.changed() => {
-                // Whoever reads on is to see it, too.
-                if changed.is_ok() {
-                    stopping.mark_changed();
+                0 => true,
+                more => {
+                    if more == read.len() {
+                        patience = Patience::default();
+                    }
+                    false
                 }
-                return Ok((!read.is_empty()).then_some(read));
-            }
-            () = &mut timer => match patience.left(!read.is_empty()) {
-                Some(left) => timer.set(sleep(left)),
-                None => return Ok((!read.is_empty()).then_some(read)),
             },
+            _ = &mut stop => true,
+            () = &mut timer => match patience.left(!read.is_empty()) {
+                Some(left) => {
+                    timer.set(sleep(left));
+                    false
+                }
+                None => true,
+            },
+        };
+        if is_over {
+            let read = talk.read;
+            return Ok((!read.is_empty()).then(|| Left::unanswered(read)));
         }
     }
 }
 
-/// Sends answers. Whoever takes nothing of them is let go; only one that is not taken at once is waited for by the clock.
-async fn send(stream: &mut (impl AsyncWrite + Unpin), answers: &[u8]) -> io::Result<()> {
-    let mut sent = pin!(stream.write_all(answers));
+/// What became of what was read.
+enum After {
+    /// Something was answered, and more may come.
+    Answered,
+    /// There was nothing whole.
+    Nothing,
+    /// What comes next is the library's, with its answer where there is one.
+    Left(Option<Response>),
+    /// The connection is.
+    Over,
+}
+
+/// A connection that is talked on.
+struct Talk<'t, T> {
+    caller: &'t Caller<'t>,
+    stream: &'t mut T,
+    /// What has been read and not been answered.
+    read: Vec<u8>,
+    line: Line,
+    way: gateway::Room,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
+    /// Answers the whole requests at the beginning of what was read.
+    async fn answer_whole(&mut self, stopping: &watch::Receiver<()>) -> io::Result<After> {
+        let server = self.caller.server;
+        let (mut used, mut answered) = (0, false);
+        loop {
+            let rest = self.read.get(used..).unwrap_or_default();
+            let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+            match next(rest, &mut fields, |path| gateway::is_for_gate(server, path)) {
+                Next::Verification { fields, body, length } => {
+                    let answer = verify_first(self.caller, fields, std::future::ready(Ok(body))).await;
+                    self.line.write(server.app.now(), &answer, stopping.has_changed().unwrap_or(true));
+                    (used, answered) = (used + length, true);
+                }
+                Next::Other { head, length } => {
+                    let Some(request) = head.request() else { return self.leave(used).await };
+                    self.send(used).await?;
+                    used = 0;
+                    let asked: Vec<u8> = self.read.drain(..length).collect();
+                    let Self { caller, stream, read, line, way } = self;
+                    let mut client = Client { peer: caller.peer.ip(), stream, read, line, room: way, stopping };
+                    match gateway::relay(server, request, &mut client).await? {
+                        Relayed::Answered => answered = true,
+                        Relayed::Left(answer) => {
+                            self.read.splice(..0, asked);
+                            return Ok(After::Left(answer.map(|answer| *answer)));
+                        }
+                        Relayed::Over => return Ok(After::Over),
+                    }
+                }
+                Next::Part | Next::Short | Next::Strange if used > 0 => {
+                    // What was answered goes out first.
+                    self.send(used).await?;
+                    used = 0;
+                }
+                Next::Part => return Ok(if answered { After::Answered } else { After::Nothing }),
+                // What is refused is refused before its body is here: where that is not all here, the library sees to it.
+                Next::Short => {
+                    if !self.read_at_once().await? {
+                        return Ok(After::Left(None));
+                    }
+                }
+                Next::Strange => return Ok(After::Left(None)),
+            }
+        }
+    }
+
+    /// Leaves what comes next to the library, once what came before has been answered.
+    async fn leave(&mut self, used: usize) -> io::Result<After> {
+        self.send(used).await?;
+        Ok(After::Left(None))
+    }
+
+    /// Reads what is there to read. Says whether there was anything.
+    async fn read_at_once(&mut self) -> io::Result<bool> {
+        let mut more = pin!(self.stream.read_buf(&mut self.read));
+        match poll_fn(|context| Poll::Ready(more.as_mut().poll(context))).await {
+            Poll::Ready(more) => more.map(|more| more > 0),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Sends what was answered of so much that was read.
+    async fn send(&mut self, used: usize) -> io::Result<()> {
+        send(self.stream, &self.line.out, PATIENCE).await?;
+        self.line.out.clear();
+        self.read.drain(..used);
+        // What a long request took is not kept for short ones.
+        if self.read.is_empty() && self.read.capacity() > MOST_ROOM {
+            self.read = Vec::with_capacity(ROOM);
+        }
+        Ok(())
+    }
+}
+
+/// Sends bytes. Whoever takes nothing of them is let go; only one that does not take them at once is waited for by the clock.
+pub(crate) async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8], patience: Duration) -> io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let mut sent = pin!(async {
+        stream.write_all(bytes).await?;
+        stream.flush().await
+    });
     match poll_fn(|context| Poll::Ready(sent.as_mut().poll(context))).await {
         Poll::Ready(sent) => sent,
-        Poll::Pending => timeout(PATIENCE, sent).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        Poll::Pending => timeout(patience, sent).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
     }
 }
 
@@ -123,210 +238,5 @@ impl Patience {
         let waited = Duration::from_millis((monotonic_ms() - self.since_ms).unsigned_abs());
         let most = if is_begun { BODY_TIME } else { HEAD_TIME };
         most.checked_sub(waited).filter(|left| !left.is_zero())
-    }
-}
-
-/// Answers the whole requests at the beginning of what was read. Says how much of it that was, and whether what follows may
-/// be for this place, too.
-async fn answer_whole(
-    caller: &Caller<'_>,
-    read: &[u8],
-    line: &mut Line,
-    stopping: &watch::Receiver<()>,
-) -> (usize, bool) {
-    let mut used = 0;
-    loop {
-        let rest = read.get(used..).unwrap_or_default();
-        let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-        match next(rest, &mut fields) {
-            Next::Whole { fields, body, length } => {
-                used += length;
-                let answer = verify_first(caller, fields, std::future::ready(Ok(body))).await;
-                line.write(caller.server, &answer, stopping.has_changed().unwrap_or(true));
-            }
-            Next::Part => return (used, true),
-            Next::Other => return (used, false),
-        }
-    }
-}
-
-/// What comes next on a connection.
-enum Next<'b> {
-    /// A request that is answered here, with its body, and its whole length.
-    Whole { fields: &'b [httparse::Header<'b>], body: &'b [u8], length: usize },
-    /// Nothing yet, or the beginning of such a request.
-    Part,
-    /// Something else.
-    Other,
-}
-
-fn next<'b>(bytes: &'b [u8], room: &'b mut [MaybeUninit<httparse::Header<'b>>]) -> Next<'b> {
-    let line = bytes.get(..REQUEST_LINE.len()).unwrap_or(bytes);
-    if !REQUEST_LINE.starts_with(line) {
-        return Next::Other;
-    }
-    let Some(end) = memmem::find(bytes.get(..LONGEST_HEAD).unwrap_or(bytes), b"\r\n\r\n") else {
-        return if bytes.len() < LONGEST_HEAD { Next::Part } else { Next::Other };
-    };
-    let (head, body) = bytes.split_at(end + 4);
-    let length = plain_length(head).and_then(|length| usize::try_from(length).ok());
-    let Some(length) = length.filter(|length| *length <= MOST_BYTES) else { return Next::Other };
-    let mut request = httparse::Request::new(&mut []);
-    let parsed = request.parse_with_uninit_headers(head, room);
-    if !parsed.is_ok_and(|parsed| parsed.is_complete()) || !is_ordinary(request.headers) {
-        return Next::Other;
-    }
-    match body.get(..length) {
-        Some(body) => Next::Whole { fields: request.headers, body, length: head.len() + length },
-        None => Next::Part,
-    }
-}
-
-/// Whether a head asks for nothing but its answer.
-fn is_ordinary(fields: &[httparse::Header<'_>]) -> bool {
-    let stays = |value: &[u8]| value.eq_ignore_ascii_case(b"keep-alive");
-    fields.all(&HOST).count() == 1
-        && fields.all(&CONNECTION).all(stays)
-        && [EXPECT, UPGRADE].iter().all(|name| fields.all(name).next().is_none())
-}
-
-/// Answers on their way out.
-struct Line {
-    out: Vec<u8>,
-    date: Date,
-}
-
-impl Line {
-    /// Writes an answer as the library would.
-    fn write(&mut self, server: &Server, answer: &Response<Bytes>, is_last: bool) {
-        let out = &mut self.out;
-        let (status, body) = (answer.status(), answer.body());
-        out.extend_from_slice(b"HTTP/1.1 ");
-        out.extend_from_slice(status.as_str().as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-        for (name, value) in answer.headers() {
-            field(out, name.as_str(), value.as_bytes());
-        }
-        if is_last {
-            field(out, CONNECTION.as_str(), b"close");
-        }
-        field(out, "content-length", body.len().to_string().as_bytes());
-        field(out, "date", self.date.at(server.app.now()).as_bytes());
-        out.extend_from_slice(b"\r\n\r\n");
-        out.extend_from_slice(body);
-    }
-}
-
-fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    for part in [b"\r\n", name.as_bytes(), b": ", value] {
-        out.extend_from_slice(part);
-    }
-}
-
-/// The date as HTTP writes it, written once a second.
-#[derive(Default)]
-struct Date {
-    second: i64,
-    text: String,
-}
-
-impl Date {
-    fn at(&mut self, now: Time) -> &str {
-        let second = now.millis().div_euclid(1_000);
-        if self.text.is_empty() || second != self.second {
-            let since = Duration::from_secs(second.unsigned_abs());
-            *self = Self { second, text: httpdate::fmt_http_date(std::time::UNIX_EPOCH + since) };
-        }
-        &self.text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::framing::is_whole;
-
-    const ORDINARY: &str = "POST /v1/keys/verify HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer b\r\n\
-        Content-Type: application/json\r\nConnection: keep-alive\r\nContent-Length: 11\r\n\r\n{\"key\":\"c\"}";
-
-    /// How long the request is that would be answered; nothing for the beginning of one.
-    fn seen(bytes: &[u8]) -> Result<Option<usize>, ()> {
-        let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-        match next(bytes, &mut room) {
-            Next::Whole { length, .. } => Ok(Some(length)),
-            Next::Part => Ok(None),
-            Next::Other => Err(()),
-        }
-    }
-
-    #[test]
-    fn a_request_is_waited_for_to_its_last_byte_and_no_further() {
-        let twice = ORDINARY.repeat(2);
-        for end in 0..ORDINARY.len() {
-            assert_eq!(seen(&twice.as_bytes()[..end]), Ok(None), "{end}");
-        }
-        for end in ORDINARY.len()..twice.len() {
-            assert_eq!(seen(&twice.as_bytes()[..end]), Ok(Some(ORDINARY.len())), "{end}");
-        }
-    }
-
-    #[test]
-    fn whatever_is_out_of_the_ordinary_is_left_to_the_library() {
-        let long = format!("Host: a\r\nX: {}", "x".repeat(LONGEST_HEAD));
-        let many = format!("Host: a{}", "\r\nX: x".repeat(MOST_FIELDS));
-        for (what, instead) in [
-            ("POST /v1/keys/verify HTTP/1.1", "GET /v1/keys/verify HTTP/1.1"),
-            ("POST /v1/keys/verify HTTP/1.1", "POST /v1/keys/verify?a HTTP/1.1"),
-            ("POST /v1/keys/verify HTTP/1.1", "POST /v1/keys/verify-batch HTTP/1.1"),
-            ("POST /v1/keys/verify HTTP/1.1", "POST http://a/v1/keys/verify HTTP/1.1"),
-            ("POST /v1/keys/verify HTTP/1.1", "POST /v1/keys/verify HTTP/1.0"),
-            ("POST /v1/keys/verify HTTP/1.1\r\n", "\r\nPOST /v1/keys/verify HTTP/1.1\r\n"),
-            ("POST /v1/keys/verify HTTP/1.1\r\n", "POST /v1/keys/verify HTTP/1.1\n"),
-            ("Host: a", "Host: a\r\nHost: b"),
-            ("Host: a", "X: a"),
-            ("Host: a", "Host: a\r\nExpect: 100-continue"),
-            ("Host: a", "Host: a\r\nUpgrade: h2c"),
-            ("Host: a", "Host : a"),
-            ("Host: a", "Host: a\r\n b"),
-            ("Host: a", "Host: a\0"),
-            ("Host: a\r\n", "Host: a\n"),
-            ("Host: a", &long),
-            ("Host: a", &many),
-            ("Connection: keep-alive", "Connection: close"),
-            ("Connection: keep-alive", "Connection: keep-alive, te"),
-            ("Connection: keep-alive", "Connection: keep-alive\r\nConnection: x-api-key"),
-            ("Content-Length: 11", "Content-Length: 11\r\nContent-Length: 11"),
-            ("Content-Length: 11", "Content-Length: +11"),
-            ("Content-Length: 11", "Content-Length: 65537"),
-            ("Content-Length: 11", "Transfer-Encoding: chunked"),
-            ("Content-Length: 11", "Content-Length: 11\r\nTransfer-Encoding: chunked"),
-        ] {
-            let text = ORDINARY.replace(what, instead);
-            assert!(text != ORDINARY && seen(text.as_bytes()).is_err(), "{text:?}");
-        }
-    }
-
-    proptest! {
-        /// Whatever is answered here ends, for those who watch the library's reader, where it ends here.
-        #[test]
-        fn no_two_readers_see_two_requests(
-            changes in prop::collection::vec(
-                (any::<prop::sample::Index>(), prop::sample::select(b"\r\n :;,\0\t0x1aT".as_slice()), any::<bool>()),
-                1..4,
-            )
-        ) {
-            let mut bytes = ORDINARY.as_bytes().to_vec();
-            for (at, byte, is_added) in changes {
-                let at = at.index(bytes.len());
-                if is_added { bytes.insert(at, byte) } else { bytes[at] = byte }
-            }
-            bytes.extend_from_slice(ORDINARY.as_bytes());
-            if let Ok(Some(length)) = seen(&bytes) {
-                prop_assert!(is_whole(&bytes[..length]), "{:?}", String::from_utf8_lossy(&bytes));
-            }
-        }
     }
 }

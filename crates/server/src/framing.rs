@@ -201,6 +201,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 }
 
+/// Whether there is one reading of a request of which so much has come.
+pub(crate) fn is_sound(begun: &[u8]) -> bool {
+    Framing::default().read(begun)
+}
+
 /// How long the body is of a request whose whole head this is, where it says so plainly; `None` where it comes in chunks, or
 /// its end could be seen in two places.
 pub(crate) fn plain_length(head: &[u8]) -> Option<u64> {

@@ -13,12 +13,17 @@ mod assertion;
 mod body;
 mod connect;
 mod envoy;
+mod exchange;
 mod forward;
 mod forward_auth;
 mod headers;
 mod health;
+mod kept;
+mod relay;
 mod request;
+mod rewound;
 mod snippet;
+mod tries;
 mod tunnel;
 mod upstreams;
 
@@ -32,8 +37,9 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use hyper::body::Incoming;
 use keywright_core::policy::{Policy, PolicyError};
-use keywright_core::route::{ErrorShape, Route, Upstream};
+use keywright_core::route::{Address, ErrorShape, Route, Upstream};
 
 use crate::extract::{Context, address};
 use crate::problem::Problem;
@@ -41,11 +47,14 @@ use crate::request_id::RequestId;
 use crate::router::{Dialect, ROUTES};
 use crate::{Options, Server, dashboard};
 
+use assertion::Vouching;
+
 pub(crate) use admit::{kind_of, meant};
 pub(crate) use envoy::{answer as check, hears as hears_envoy};
 pub(crate) use forward_auth::{PATHS as FORWARD_AUTH, ask};
 pub use headers::{IDENTITY, MISLEADING};
 pub(crate) use health::watch;
+pub(crate) use relay::{Client, Relayed, Room, is_for_gate, relay};
 pub use snippet::{Snippet, snippet};
 pub(crate) use upstreams::Gateway;
 
@@ -75,8 +84,8 @@ impl Stopped {
         answer
     }
 
-    fn answer(self, context: &Context) -> Response {
-        let mut answer = self.told(&context.request_id).map(Body::from);
+    fn answer(self, context: &Context) -> http::Response<Bytes> {
+        let mut answer = self.told(&context.request_id);
         if answer.status() == StatusCode::BAD_REQUEST {
             // Whoever sends what has two readings is not listened to any further.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -111,7 +120,7 @@ pub(crate) async fn answer(server: &Server, context: &Context, request: Request)
     match through(server, context, request).await {
         Ok(Some(response)) => response,
         Ok(None) => nowhere(is_front).await,
-        Err(stopped) => stopped.answer(context),
+        Err(stopped) => stopped.answer(context).map(Body::from),
     }
 }
 
@@ -123,31 +132,17 @@ async fn nowhere(is_front: bool) -> Response {
 /// The upstream's answer; none where no route is for such a path.
 async fn through(server: &Server, context: &Context, request: Request) -> Result<Option<Response>, Stopped> {
     let world = server.app.world();
-    let (mut parts, body) = request.into_parts();
-    // Where a route leads nowhere, only proxies ask about it.
-    let way = find(context, &world.policy, &parts)?.filter(|way| !way.choice.route.upstreams.is_empty());
-    let Some(Way { target, choice, rest }) = way else { return Ok(None) };
-    let route = choice.route;
-    let stopped = |problem: Problem| Stopped::new(problem, route.errors);
-    let from = address(&parts.headers, context.peer, &server.options);
-    let guest = enter(server, from, &parts, &choice, &context.request_id).await?;
-    if body::declared(&parts.headers).is_some_and(|length| length > route.body_limit) {
-        return Err(stopped(too_large(route)));
+    let (parts, body) = request.into_parts();
+    let Some(onward) = Onward::of(server, &world.policy, context, &parts).await? else { return Ok(None) };
+    let mut response = forward::forward(&onward, body).await.map_err(|problem| onward.stopped(problem))?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Some(onward.answered(response)));
     }
-    let path = with_query(rest, &parts.uri);
-    let wants_tunnel = route.websocket && tunnel::is_wanted(&parts);
-    let onward =
-        Onward { server, context, route, parts: &parts, target: &target, guest: &guest, from, path, wants_tunnel };
-    let mut response = forward::forward(&onward, body).await.map_err(stopped)?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let held = admit::hold(server, from, &parts, route)?;
-        tunnel::join(server, route, held, &mut parts, &mut response).map_err(stopped)?;
-    }
-    headers::back(response.headers_mut(), wants_tunnel);
-    response.headers_mut().extend(guest.limits);
-    let idle = body::wait(route.timeouts.idle);
-    response.extensions_mut().insert(Passed { idle });
-    Ok(Some(response.map(|body| Body::new(body::Download::new(body, idle)))))
+    let Onward { route, from, guest, .. } = onward;
+    let held = admit::hold(server, from, &parts, route)?;
+    let joined = tunnel::join(server, route, held, &parts, &mut response);
+    joined.map_err(|problem| Stopped::new(problem, route.errors))?;
+    Ok(Some(answered(response, &guest, route, true)))
 }
 
 /// A request as it goes on, but for its body.
@@ -157,20 +152,72 @@ struct Onward<'a> {
     route: &'a Route,
     /// As it came.
     parts: &'a Parts,
-    target: &'a request::Target<'a>,
-    guest: &'a admit::Guest,
+    target: request::Target<'a>,
+    guest: admit::Guest,
     from: Option<IpAddr>,
     /// What the upstream is asked for beneath its base.
-    path: String,
+    rest: &'a str,
     wants_tunnel: bool,
 }
 
-/// What an upstream is asked for, with the query of what was asked here.
-fn with_query(rest: &str, asked: &Uri) -> String {
-    match asked.query() {
-        Some(query) => [rest, "?", query].concat(),
-        None => rest.to_owned(),
+impl<'a> Onward<'a> {
+    /// A request that may pass, and is paid for; none where no route is for such a path.
+    async fn of(
+        server: &'a Server,
+        policy: &'a Policy,
+        context: &'a Context,
+        parts: &'a Parts,
+    ) -> Result<Option<Self>, Stopped> {
+        // Where a route leads nowhere, only proxies ask about it.
+        let way = find(context, policy, parts)?.filter(|way| !way.choice.route.upstreams.is_empty());
+        let Some(Way { target, choice, rest }) = way else { return Ok(None) };
+        let route = choice.route;
+        let from = address(&parts.headers, context.peer, &server.options);
+        let guest = enter(server, from, parts, &choice, &context.request_id).await?;
+        if body::declared(&parts.headers).is_some_and(|length| length > route.body_limit) {
+            return Err(Stopped::new(too_large(route), route.errors));
+        }
+        let wants_tunnel = route.websocket && tunnel::is_wanted(parts);
+        Ok(Some(Self { server, context, route, parts, target, guest, from, rest, wants_tunnel }))
     }
+
+    fn stopped(&self, problem: Problem) -> Stopped {
+        Stopped::new(problem, self.route.errors)
+    }
+
+    /// What the upstream at this address is asked for, with the query of what was asked here.
+    fn path(&self, address: &Address) -> String {
+        with_query(&address.base, self.rest, &self.parts.uri)
+    }
+
+    /// What is signed for the upstream at this address; nothing where its route asks for nothing signed.
+    fn signed(&self, address: &Address) -> Result<String, Problem> {
+        let Self { server, context, route, parts, guest, .. } = self;
+        match Vouching::of(server, context, route, guest) {
+            // About the path as this upstream reads it, its base included.
+            Some(vouching) => vouching.sign(&parts.method, &self.path(address)),
+            None => Ok(String::new()),
+        }
+    }
+
+    /// The upstream's answer as the client sees it.
+    fn answered(&self, response: http::Response<Incoming>) -> Response {
+        answered(response, &self.guest, self.route, self.wants_tunnel)
+    }
+}
+
+fn answered(mut response: http::Response<Incoming>, guest: &admit::Guest, route: &Route, is_tunnel: bool) -> Response {
+    headers::back(response.headers_mut(), is_tunnel);
+    response.headers_mut().extend(guest.limits.clone());
+    let idle = body::wait(route.timeouts.idle);
+    response.extensions_mut().insert(Passed { idle });
+    response.map(|body| Body::new(body::Download::new(body, idle)))
+}
+
+/// What an upstream is asked for, with the query of what was asked here.
+fn with_query(base: &str, rest: &str, asked: &Uri) -> String {
+    let query = asked.query();
+    [base, rest, query.map_or("", |_| "?"), query.unwrap_or_default()].concat()
 }
 
 /// The way a request takes.

@@ -10,6 +10,8 @@ use crate::fields::Fields;
 
 /// The header it travels in.
 pub(crate) const HEADER: &str = "x-request-id";
+/// What those begin with that we give.
+const BEGIN: &str = "req_";
 static FIELD: HeaderName = HeaderName::from_static(HEADER);
 
 /// A request's id.
@@ -36,5 +38,25 @@ fn new() -> String {
         id.trim_start_matches(KeyId::PREFIX).to_owned()
     });
     static COUNT: AtomicU64 = AtomicU64::new(1);
-    format!("req_{}{:x}", *RUN, COUNT.fetch_add(1, Ordering::Relaxed))
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut id = String::with_capacity(BEGIN.len() + RUN.len() + 16);
+    id.push_str(BEGIN);
+    id.push_str(&RUN);
+    // In hexadecimal, by hand: this is done for every request.
+    let digits = (64 - count.leading_zeros()).div_ceil(4);
+    id.extend((0..digits).rev().filter_map(|place| char::from_digit((count >> (4 * place)) as u32 & 0xf, 16)));
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_requests_have_one_name() {
+        let (first, second) = (new(), new());
+        let number = |id: &str| u64::from_str_radix(id.strip_prefix(BEGIN).unwrap().get(26..).unwrap(), 16).unwrap();
+        assert!(number(&first) < number(&second), "{first} {second}");
+        assert!(first.len() <= 46 && first.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{first}");
+    }
 }

@@ -12,8 +12,9 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodFilter, any, on};
 use axum::{Extension, Router};
+use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use keywright_app::App;
 
 use crate::api::{
@@ -377,25 +378,40 @@ impl Asked {
         Self { id: context.request_id.clone(), method: request.method().clone(), route, is_lost_page }
     }
 
+    /// The same of a request that is for none of the server's own routes.
+    pub(crate) fn at_gate(context: &Context, method: &Method) -> Self {
+        Self { id: context.request_id.clone(), method: method.clone(), route: NO_ROUTE.into(), is_lost_page: false }
+    }
+
     /// The answer with the headers every answer has and a body for every problem, counted, and told in the log.
-    pub(crate) fn answered(self, server: &Server, mut response: Response) -> Response {
-        let Self { id, method, route, is_lost_page } = self;
+    pub(crate) fn answered<B: From<Bytes>>(
+        self,
+        server: &Server,
+        mut response: http::Response<B>,
+    ) -> http::Response<B> {
+        let Self { id, route, is_lost_page, .. } = &self;
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             // The router knows what a path takes (RFC 9110, 15.5.6).
             let allowed = response.headers_mut().remove(ALLOW);
-            let dialect = if is_lost_page { Dialect::Dashboard } else { Route::dialect_at(&route) };
-            response = problem.answer(&id, dialect).map(Into::into);
+            let dialect = if *is_lost_page { Dialect::Dashboard } else { Route::dialect_at(route) };
+            response = problem.answer(id, dialect).map(Into::into);
             response.headers_mut().extend(allowed.map(|allowed| (ALLOW, allowed)));
         }
         if response.extensions().get::<gateway::Passed>().is_some() {
             // Whether an upstream's answer may be kept is for the upstream to say.
-            name_request(response.headers_mut(), &id);
+            name_request(response.headers_mut(), id);
         } else {
-            finish(response.headers_mut(), &id);
+            finish(response.headers_mut(), id);
         }
-        server.metrics.count_request(method_name(&method), response.status());
-        tracing::debug!(%method, %route, status = response.status().as_u16(), request_id = id.0, "answered");
+        self.passed(server, response.status());
         response
+    }
+
+    /// Counts an answer, and tells of it in the log.
+    pub(crate) fn passed(self, server: &Server, status: StatusCode) {
+        let Self { id, method, route, .. } = self;
+        server.metrics.count_request(method_name(&method), status);
+        tracing::debug!(%method, %route, status = status.as_u16(), request_id = id.0, "answered");
     }
 }
 

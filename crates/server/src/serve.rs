@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,7 +26,7 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::api::verify;
-use crate::direct::answer_verifications;
+use crate::direct::{Left, answer_plain};
 use crate::extract::{Context, MOST_BYTES, read, who};
 use crate::fields::Fields;
 use crate::framing::{PATIENCE, Seen, Watched};
@@ -126,8 +126,11 @@ where
     let mut begun = begun;
     if !desk.is_bare {
         let caller = Caller { server: &desk.server, peer: desk.peer };
-        match answer_verifications(&caller, &mut stream, begun, &mut stopping).await {
-            Ok(Some(left)) => begun = left,
+        match answer_plain(&caller, &mut stream, begun, &stopping).await {
+            Ok(Some(Left { read, answer })) => {
+                begun = read;
+                desk.first = Mutex::new(answer);
+            }
             Ok(None) | Err(_) => return,
         }
     }
@@ -196,13 +199,15 @@ struct Desk {
     peer: SocketAddr,
     /// What is known of the connection's bytes.
     seen: Arc<Seen>,
+    /// The answer to the first call, where there is one already.
+    first: Mutex<Option<Response<Body>>>,
     /// Whether it is not encrypted and should be.
     is_bare: bool,
 }
 
 impl Desk {
     fn new(server: Server, router: Router, peer: SocketAddr, is_bare: bool) -> Self {
-        Self { server, router, peer, seen: Arc::default(), is_bare }
+        Self { server, router, peer, seen: Arc::default(), first: Mutex::default(), is_bare }
     }
 }
 
@@ -211,7 +216,10 @@ const TWO_READINGS: &str = "the request has two readings: send one length or chu
 const BARE: &str = "this port speaks HTTPS: begin the address with https://";
 
 async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
-    let Desk { server, router, peer, seen, is_bare } = desk;
+    let Desk { server, router, peer, seen, first, is_bare } = desk;
+    if let Some(response) = first.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return send(seen, response);
+    }
     let request_id = RequestId::of(request.headers());
     let context = Context { peer: Some(peer.ip()), request_id, is_local: false };
     if *is_bare {
@@ -240,6 +248,11 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
         let asked = Asked::of(&request, &context);
         asked.answered(server, gateway::answer(server, &context, request).await)
     };
+    send(seen, response)
+}
+
+/// An answer on its way out.
+fn send(seen: &Seen, response: Response<Body>) -> Answer {
     seen.waits_for(response.extensions().get::<gateway::Passed>().map_or(PATIENCE, |passed| passed.idle));
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         seen.becomes_other();
@@ -259,7 +272,7 @@ fn refuse(server: &Server, context: &Context, method: &Method, detail: &str) -> 
 /// Whoever is at the other end of a connection.
 pub(crate) struct Caller<'s> {
     pub(crate) server: &'s Server,
-    peer: SocketAddr,
+    pub(crate) peer: SocketAddr,
 }
 
 /// The answer to a verification, whoever has read its head. Its body is waited for once it is known who asks.

@@ -12,6 +12,15 @@ use crate::error::StoreError;
 #[derive(Clone, Copy, Debug)]
 pub struct Sql(&'static str);
 
+/// How the placeholders of a bulk statement are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Marks {
+    /// By their numbers.
+    Numbered,
+    /// As they come.
+    InTurn,
+}
+
 impl Sql {
     pub(crate) const fn new(text: &'static str) -> Self {
         Self(text)
@@ -27,7 +36,7 @@ impl Sql {
     ///
     /// # Errors
     /// The statement has no such row.
-    pub(crate) fn repeated(self, rows: usize) -> Result<Cow<'static, str>, StoreError> {
+    pub(crate) fn repeated(self, rows: usize, marks: Marks) -> Result<Cow<'static, str>, StoreError> {
         let parts = self.around_values().ok_or_else(|| StoreError::corrupt("a bulk statement has no row of values"))?;
         let (head, row, tail) = parts;
         let width = row.bytes().filter(|byte| *byte == b'$').count();
@@ -37,12 +46,16 @@ impl Sql {
             text.push_str(if place == 0 { "" } else { ", " });
             let mut pieces = row.split('$');
             text.push_str(pieces.next().unwrap_or_default());
-            for piece in pieces {
+            for (turn, piece) in pieces.enumerate() {
                 let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
                 let (number, rest) = piece.split_at_checked(digits).unwrap_or((piece, ""));
                 let number: usize = number.parse().unwrap_or_default();
                 // Writing to a string does not fail.
-                let _ = write!(text, "${}{rest}", number + place * width);
+                let _ = match marks {
+                    Marks::Numbered => write!(text, "${}{rest}", number + place * width),
+                    Marks::InTurn if number == turn + 1 => write!(text, "?{rest}"),
+                    Marks::InTurn => return Err(StoreError::corrupt("a bulk statement names its values out of turn")),
+                };
             }
         }
         text.push_str(tail);
@@ -87,10 +100,15 @@ mod tests {
     fn a_row_of_values_is_repeated_with_fresh_placeholders() {
         let sql = Sql::new("insert into t (a, b) values ($1, cast($2 as text)) on conflict do nothing");
         assert_eq!(
-            sql.repeated(3).unwrap(),
+            sql.repeated(3, Marks::Numbered).unwrap(),
             "insert into t (a, b) values ($1, cast($2 as text)), ($3, cast($4 as text)), ($5, cast($6 as text)) \
              on conflict do nothing"
         );
-        assert!(Sql::new("select 1").repeated(2).is_err());
+        assert_eq!(
+            sql.repeated(2, Marks::InTurn).unwrap(),
+            "insert into t (a, b) values (?, cast(? as text)), (?, cast(? as text)) on conflict do nothing"
+        );
+        assert!(Sql::new("insert into t (a, b) values ($2, $1)").repeated(2, Marks::InTurn).is_err());
+        assert!(Sql::new("select 1").repeated(2, Marks::Numbered).is_err());
     }
 }

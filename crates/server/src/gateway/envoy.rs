@@ -27,7 +27,7 @@ use tower::service_fn;
 use self::messages::{CheckRequest, CheckResponse};
 use self::question::{Question, Unread};
 use super::forward_auth::{UNLISTED, enter_by, vouched};
-use super::headers::{Change, Whence};
+use super::headers::{Change, Whence, Written as _};
 use super::{Stopped, headers};
 use crate::Server;
 use crate::extract::{Context, address};
@@ -119,9 +119,7 @@ async fn decide(
     let (way, guest) = enter_by(server, context, policy, parts, ip).await?;
     let whence = Whence { from: ip, scheme, host };
     let mut change = headers::change(&parts.headers, way.choice.route, &guest, &whence, &context.request_id);
-    if let Some(signed) = vouched(server, context, way, parts, &guest)? {
-        change.set.insert(headers::ASSERTION, signed);
-    }
+    change.set.say(headers::ASSERTION, &vouched(server, context, way, parts, &guest)?);
     Ok((change, guest.limits))
 }
 

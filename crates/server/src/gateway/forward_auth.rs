@@ -70,7 +70,7 @@ pub(crate) async fn ask(State(server): State<Server>, request: Request) -> Respo
             let mut answer = stopped.answer(&context);
             // The connection is the proxy's, which others use, too.
             answer.headers_mut().remove(CONNECTION);
-            answer
+            answer.map(Body::from)
         }
     }
 }
@@ -85,10 +85,8 @@ async fn decide(server: &Server, context: &Context, parts: &mut Parts) -> Result
     let ip = seen_by(peer, &parts.headers, &server.options);
     let (way, guest) = enter_by(server, context, &world.policy, parts, Some(ip)).await?;
     let mut told = guest.limits.clone();
-    headers::identify(&mut told, &guest);
-    if let Some(signed) = vouched(server, context, way, parts, &guest)? {
-        told.insert(headers::ASSERTION, signed);
-    }
+    let signed = vouched(server, context, way, parts, &guest)?;
+    headers::identify(&mut told, &guest, &signed);
     Ok(told)
 }
 
@@ -114,11 +112,11 @@ pub(super) fn vouched(
     way: Way<'_, '_>,
     parts: &Parts,
     guest: &Guest,
-) -> Result<Option<HeaderValue>, Stopped> {
+) -> Result<String, Stopped> {
     let route = way.choice.route;
-    let Some(vouching) = Vouching::of(server, context, route, guest) else { return Ok(None) };
-    let signed = vouching.sign(&parts.method, &with_query(way.rest, &parts.uri));
-    signed.map(Some).map_err(|problem| Stopped::new(problem, route.errors))
+    let Some(vouching) = Vouching::of(server, context, route, guest) else { return Ok(String::new()) };
+    let signed = vouching.sign(&parts.method, &with_query("", way.rest, &parts.uri));
+    signed.map_err(|problem| Stopped::new(problem, route.errors))
 }
 
 /// The way of asking that a path names, where it is one that is answered.

@@ -5,9 +5,10 @@
 
 use std::net::IpAddr;
 
+use http::StatusCode;
 use http::header::{
-    CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use keywright_core::route::Route;
 use memchr::memmem;
@@ -15,7 +16,9 @@ use memchr::memmem;
 use super::Onward;
 use super::admit::Guest;
 use crate::dashboard;
+use crate::direct::field;
 use crate::extract::is_trusted;
+use crate::fields::Fields;
 use crate::request_id::{self, RequestId};
 
 /// Who asks, as an upstream reads it.
@@ -79,28 +82,43 @@ const HOP: [HeaderName; 8] = [
 /// Headers of ours that a request goes on with.
 const OURS: usize = 20;
 
+/// Where headers are written: for the library, or for a connection.
+pub(super) trait Written {
+    /// One that was sent.
+    fn pass(&mut self, name: &HeaderName, value: &HeaderValue);
+
+    /// One of ours, which stands alone. What no header can say is said empty.
+    fn say(&mut self, name: &'static str, value: &str);
+}
+
+impl Written for HeaderMap {
+    fn pass(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.append(name.clone(), value.clone());
+    }
+
+    fn say(&mut self, name: &'static str, value: &str) {
+        let value = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""));
+        self.insert(HeaderName::from_static(name), value);
+    }
+}
+
+impl Written for Vec<u8> {
+    fn pass(&mut self, name: &HeaderName, value: &HeaderValue) {
+        field(self, name.as_str(), value.as_bytes());
+    }
+
+    fn say(&mut self, name: &'static str, value: &str) {
+        let is_sayable = value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 128..));
+        field(self, name, if is_sayable { value.as_bytes() } else { b"" });
+    }
+}
+
 impl Onward<'_> {
     /// A request's headers as the upstream sees them.
-    pub(super) fn headers(&self) -> HeaderMap {
-        let Self { context, route, parts, guest, .. } = self;
-        let sent = &parts.headers;
-        let named = named(sent);
+    pub(super) fn headers(&self, signed: &str) -> HeaderMap {
+        let sent = &self.parts.headers;
         let mut headers = HeaderMap::with_capacity(sent.len() + OURS);
-        for (name, value) in sent {
-            // Bodies are asked for as they are needed, without a word on it beforehand.
-            let stays = *name == HOST || *name == EXPECT || HOP.contains(name) || named.contains(name);
-            if stays || is_unwanted(name, route.forward_credential) {
-                continue;
-            }
-            if *name != COOKIE {
-                headers.append(name.clone(), value.clone());
-            } else if let Some(theirs) = without_ours(value) {
-                headers.append(COOKIE, theirs);
-            }
-        }
-        identify(&mut headers, guest);
-        self.say_whence(&mut headers);
-        set(&mut headers, request_id::HEADER, &context.request_id.0);
+        self.write(&mut headers, signed);
         if self.wants_tunnel {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -111,8 +129,32 @@ impl Onward<'_> {
         headers
     }
 
+    /// What the upstream sees of a request's headers, and what it is told besides.
+    pub(super) fn write(&self, out: &mut impl Written, signed: &str) {
+        let Self { context, route, parts, guest, .. } = self;
+        let sent = &parts.headers;
+        let named = named(sent);
+        for (name, value) in sent {
+            // Bodies are asked for as they are needed, without a word on it beforehand.
+            let stays = *name == HOST || *name == EXPECT || HOP.contains(name) || named.contains(name);
+            // This one is said anew, below.
+            let is_again = name.as_str() == request_id::HEADER;
+            if stays || is_again || is_unwanted(name, route.forward_credential) {
+                continue;
+            }
+            if *name != COOKIE {
+                out.pass(name, value);
+            } else if let Some(theirs) = without_ours(value) {
+                out.pass(name, &theirs);
+            }
+        }
+        identify(out, guest, signed);
+        self.say_whence(out);
+        out.say(request_id::HEADER, &context.request_id.0);
+    }
+
     /// Where a request comes from: what we saw ourselves, or what a listed proxy says it saw.
-    fn say_whence(&self, headers: &mut HeaderMap) {
+    fn say_whence(&self, out: &mut impl Written) {
         let Self { server, context, parts, target, .. } = self;
         let is_proxy = context.peer.is_some_and(|peer| is_trusted(peer, &server.options));
         let said = |name: &str| {
@@ -125,7 +167,7 @@ impl Onward<'_> {
         let is_host =
             |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
         let host = said("x-forwarded-host").filter(is_host).unwrap_or(target.authority);
-        Whence { from: self.from, scheme, host }.say(headers);
+        Whence { from: self.from, scheme, host }.say(out);
     }
 }
 
@@ -140,9 +182,10 @@ pub(super) struct Change {
 /// see to.
 pub(super) fn change(sent: &HeaderMap, route: &Route, guest: &Guest, whence: &Whence<'_>, id: &RequestId) -> Change {
     let mut to_set = HeaderMap::new();
-    identify(&mut to_set, guest);
+    // What is signed is about a path as its upstream reads it, which is not known here.
+    identify(&mut to_set, guest, "");
     whence.say(&mut to_set);
-    set(&mut to_set, request_id::HEADER, &id.0);
+    to_set.say(request_id::HEADER, &id.0);
     let theirs = their_cookies(sent);
     let is_mixed = !sent.get_all(COOKIE).iter().eq(&theirs);
     // A proxy is told what to set in letters. What cannot be told so goes.
@@ -183,14 +226,13 @@ fn is_ours(cookie: &[u8]) -> bool {
     cookie.split(|byte| *byte == b'=').next().is_some_and(|name| name.trim_ascii() == dashboard::COOKIE.as_bytes())
 }
 
-/// Says who asks.
-pub(super) fn identify(headers: &mut HeaderMap, guest: &Guest) {
+/// Says who asks, signed where there is something signed.
+pub(super) fn identify(out: &mut impl Written, guest: &Guest, signed: &str) {
     let Guest { account, key, kind, environment, role, services, permissions, user, session, limits: _ } = guest;
     let values = [account, key, kind, environment, role, services, permissions, user, session];
-    // What is signed is about a path, which is not known here: until it is, there is nothing in its place.
-    let values = values.into_iter().map(String::as_str).chain([""]);
+    let values = values.into_iter().map(String::as_str).chain([signed]);
     for (name, value) in IDENTITY.into_iter().zip(values) {
-        set(headers, name, value);
+        out.say(name, value);
     }
 }
 
@@ -202,16 +244,20 @@ pub(super) struct Whence<'a> {
 }
 
 impl Whence<'_> {
-    fn say(&self, headers: &mut HeaderMap) {
-        set(headers, "x-forwarded-for", &self.from.map(|address| address.to_string()).unwrap_or_default());
-        set(headers, "x-forwarded-proto", self.scheme);
-        set(headers, "x-forwarded-host", self.host);
+    fn say(&self, out: &mut impl Written) {
+        out.say("x-forwarded-for", &self.from.map(|address| address.to_string()).unwrap_or_default());
+        out.say("x-forwarded-proto", self.scheme);
+        out.say("x-forwarded-host", self.host);
     }
 }
 
 /// An answer's headers as the client sees them.
 pub(super) fn back(headers: &mut HeaderMap, is_tunnel: bool) {
     let upgrade = headers.get(UPGRADE).cloned().filter(|_| is_tunnel);
+    // What comes in chunks has the length they have (RFC 9112, 6.3), whatever else is said.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     for name in HOP.iter().chain(&named(headers)) {
         headers.remove(name);
     }
@@ -228,6 +274,32 @@ pub(super) fn back(headers: &mut HeaderMap, is_tunnel: bool) {
     }
 }
 
+/// The same of an answer that is passed on as it is read.
+pub(super) fn write_back(
+    status: StatusCode,
+    fields: &[httparse::Header<'_>],
+    ours: &HeaderMap,
+    id: &RequestId,
+    out: &mut Vec<u8>,
+) {
+    let named = named(fields);
+    for httparse::Header { name, value } in fields {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        let stays = HOP.iter().chain(&named).any(|hop| is(hop.as_str()));
+        let is_said_anew = is(request_id::HEADER) || ours.keys().any(|own| is(own.as_str()));
+        let is_of_ours = is(SET_COOKIE.as_str()) && is_ours(value);
+        // What has no body needs no length.
+        let is_idle = status == StatusCode::NOT_MODIFIED && is(CONTENT_LENGTH.as_str());
+        if !(stays || is_said_anew || is_of_ours || is_idle) {
+            field(out, name, value);
+        }
+    }
+    for (name, value) in ours {
+        out.pass(name, value);
+    }
+    out.say(request_id::HEADER, &id.0);
+}
+
 /// Trailers as the upstream sees them: none that could be taken for a header of ours.
 pub(super) fn trailers(trailers: &mut HeaderMap) {
     let unwanted: Vec<HeaderName> = trailers
@@ -241,13 +313,13 @@ pub(super) fn trailers(trailers: &mut HeaderMap) {
 }
 
 /// The headers that `Connection` names (RFC 9110, 7.6.1).
-fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+fn named(headers: &(impl Fields + ?Sized)) -> Vec<HeaderName> {
     let is_name = |word: &&str| !["close", "keep-alive"].iter().any(|other| word.eq_ignore_ascii_case(other));
     words(headers, &CONNECTION).filter(is_name).filter_map(|word| word.parse().ok()).collect()
 }
 
-fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
-    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+fn words<'h>(headers: &'h (impl Fields + ?Sized), name: &'h HeaderName) -> impl Iterator<Item = &'h str> {
+    let lines = headers.all(name).filter_map(|line| std::str::from_utf8(line).ok().filter(|line| line.is_ascii()));
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|word| !word.is_empty())
 }
 
@@ -270,9 +342,4 @@ fn is_unwanted(name: &HeaderName, credential_passes: bool) -> bool {
 fn reads_as(name: &str, other: &str) -> bool {
     let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     name.len() == other.len() && name.bytes().map(plain).eq(other.bytes())
-}
-
-fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    let value = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""));
-    headers.insert(HeaderName::from_static(name), value);
 }

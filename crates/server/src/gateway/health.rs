@@ -14,16 +14,17 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::body::{Source, Upload, wait};
-use super::upstreams::Place;
+use super::upstreams::{KEPT, Place};
 use crate::Server;
 
 /// How long an answer may take to begin, however seldom is asked.
 const LONGEST: Span = Span::seconds(5);
 const TIMES: Timeouts = Timeouts { connect: LONGEST, header: LONGEST, idle: LONGEST };
 
-/// Asks every upstream that has a health check, for as long as this is asked.
+/// Asks every upstream that has a health check, and closes connections nobody needs, for as long as this is asked.
 pub(crate) async fn watch(server: Server) {
     let mut asking = JoinSet::new();
+    asking.spawn(sweep(server.clone()));
     for (name, health) in &server.options.health {
         for address in server.options.upstreams.get(name).into_iter().flatten() {
             asking.spawn(ask(server.clone(), name.clone(), address.clone(), health.clone()));
@@ -31,6 +32,15 @@ pub(crate) async fn watch(server: Server) {
     }
     // None of them ends by itself.
     while asking.join_next().await.is_some() {}
+}
+
+async fn sweep(server: Server) {
+    let mut turns = interval(KEPT);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        server.gateway.kept.sweep();
+    }
 }
 
 async fn ask(server: Server, name: String, address: Address, health: Health) {

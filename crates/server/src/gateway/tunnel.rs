@@ -53,12 +53,12 @@ pub(super) fn join(
     server: &Server,
     route: &Route,
     held: Held,
-    parts: &mut Parts,
+    parts: &Parts,
     response: &mut Response<Incoming>,
 ) -> Result<(), Problem> {
     let place = Arc::clone(&server.gateway.tunnels).try_acquire_owned();
     let place = place.map_err(|_| Problem::new("UNAVAILABLE", "too many WebSockets are open: try again later"))?;
-    let Some(client) = parts.extensions.remove::<OnUpgrade>() else {
+    let Some(client) = parts.extensions.get::<OnUpgrade>().cloned() else {
         return Err(Problem::new("UPSTREAM_UNREACHABLE", "the upstream switches protocols unasked"));
     };
     let upstream = hyper::upgrade::on(response);

@@ -5,23 +5,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::Uri;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use keywright_app::trust::Trust;
 use keywright_core::route::{Address, Route, Timeouts, Upstream};
 use keywright_core::time::{Span, Time};
 use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
 
 use super::body::{Upload, wait};
-use super::connect::Connector;
+use super::connect::{Connector, Stream};
+use super::kept::Kept;
+use super::tries::{Failure, unreached};
 use crate::Options;
 
 /// How long an upstream that could not be reached is asked last.
 const DOWN: Span = Span::seconds(5);
 /// How long a connection without work is kept.
-const KEPT: Duration = Duration::from_secs(30);
+pub(super) const KEPT: Duration = Duration::from_secs(30);
 /// Connections without work that are kept for one upstream.
-const MOST_KEPT: usize = 64;
+pub(super) const MOST_KEPT: usize = 64;
 /// WebSockets open at once.
 const MOST_TUNNELS: usize = 10_000;
 
@@ -32,15 +36,18 @@ pub(super) type Upstreams = Client<Connector, Upload>;
 type Manner = (i64, i64, Option<String>);
 
 /// An upstream of a route's.
+#[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) address: &'a Address,
     /// The name the configuration has an authority under that vouches for it; none where the machine's do.
-    trusted: Option<&'a str>,
+    pub(super) trusted: Option<&'a str>,
 }
 
 /// What the gate knows of its upstreams.
 pub(crate) struct Gateway {
     clients: Mutex<BTreeMap<Manner, Upstreams>>,
+    /// Connections that are asked without the library.
+    pub(super) kept: Kept,
     /// Until when an upstream is asked last.
     down: Mutex<HashMap<Address, Time>>,
     /// What health checks found out last.
@@ -61,6 +68,7 @@ impl Default for Gateway {
     fn default() -> Self {
         Self {
             clients: Mutex::default(),
+            kept: Kept::default(),
             down: Mutex::default(),
             well: Mutex::default(),
             turn: AtomicUsize::new(0),
@@ -72,10 +80,18 @@ impl Default for Gateway {
 impl Gateway {
     /// What an upstream is asked by. Connections are shared only where the same is asked of whoever is at the other end.
     pub(super) fn client(&self, place: &Place<'_>, times: Timeouts, options: &Options) -> Upstreams {
-        let own = place.trusted.and_then(|name| options.trusted.get(name));
-        let make = || make(own.cloned().or_else(Trust::machine), times);
+        let make = || make(trust(place, options), times);
         let key = (times.connect.millis(), times.idle.millis(), place.trusted.map(str::to_owned));
         lock(&self.clients).entry(key).or_insert_with(make).clone()
+    }
+
+    /// A new connection that is asked without the library.
+    pub(super) async fn connect(place: Place<'_>, times: Timeouts, options: &Options) -> Result<Stream, Failure> {
+        let trust = if place.address.is_tls { trust(&place, options) } else { None };
+        let connector = Connector::new(trust, wait(times.connect), wait(times.idle));
+        let uri = place.address.to_string().parse::<Uri>().map_err(|error| unreached(&error))?;
+        let connected = connector.oneshot(uri).await.map_err(|error| unreached(&*error))?;
+        Ok(connected.into_inner())
     }
 
     /// A route's upstreams in the order they are asked: in turn, those that were out of reach a moment ago last.
@@ -119,12 +135,18 @@ impl Gateway {
     }
 }
 
+/// Who vouches for whoever is there.
+fn trust(place: &Place<'_>, options: &Options) -> Option<Trust> {
+    let own = place.trusted.and_then(|name| options.trusted.get(name));
+    own.cloned().or_else(Trust::machine)
+}
+
 fn make(trust: Option<Trust>, times: Timeouts) -> Upstreams {
     let mut builder = Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEPT).pool_max_idle_per_host(MOST_KEPT);
     builder.build(Connector::new(trust, wait(times.connect), wait(times.idle)))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

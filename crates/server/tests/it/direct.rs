@@ -14,13 +14,13 @@ use crate::harness::{Answer, TestServer};
 const HEALTH: &str = "GET /health HTTP/1.1\r\nhost: a\r\n\r\n";
 
 /// A connection that is read answer by answer.
-struct Line {
+pub(crate) struct Line {
     stream: TcpStream,
     read: Vec<u8>,
 }
 
 impl Line {
-    async fn to(server: &TestServer) -> Self {
+    pub(crate) async fn to(server: &TestServer) -> Self {
         Self::at(server.address()).await
     }
 
@@ -31,28 +31,41 @@ impl Line {
     }
 
     /// One on which the library has begun to answer, and so goes on.
-    async fn of_the_library(server: &TestServer) -> Self {
+    pub(crate) async fn of_the_library(server: &TestServer) -> Self {
         let mut line = Self::to(server).await;
         line.send(HEALTH).await;
         assert_eq!(line.answer().await.status, 200);
         line
     }
 
-    async fn send(&mut self, text: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, text: impl AsRef<[u8]>) {
         self.stream.write_all(text.as_ref()).await.unwrap();
     }
 
-    async fn answer(&mut self) -> Answer {
+    pub(crate) async fn answer(&mut self) -> Answer {
+        self.answer_to(false).await
+    }
+
+    /// The answer to a request for the head alone, or another one.
+    pub(crate) async fn answer_to(&mut self, is_head: bool) -> Answer {
+        self.answer_and_bytes(is_head).await.0
+    }
+
+    /// The same, and how it came in.
+    pub(crate) async fn answer_and_bytes(&mut self, is_head: bool) -> (Answer, String) {
         loop {
-            let text = std::str::from_utf8(&self.read).unwrap();
+            let text = String::from_utf8_lossy(&self.read);
             if let Some(end) = text.find("\r\n\r\n") {
                 let lower = text[..end].to_ascii_lowercase();
                 let length = lower.split("content-length: ").nth(1).map_or("0", |rest| rest.lines().next().unwrap());
-                let whole = end + 4 + length.parse::<usize>().unwrap();
+                let body = if is_head || lower.starts_with("http/1.1 304") { 0 } else { length.parse().unwrap() };
+                let chunks = text[end..].find("0\r\n\r\n").map_or(usize::MAX / 2, |at| at + 1);
+                let body = if lower.contains("transfer-encoding: chunked") { chunks } else { body };
+                let whole = end + 4 + body;
                 if self.read.len() >= whole {
                     let rest = self.read.split_off(whole);
-                    let whole = std::mem::replace(&mut self.read, rest);
-                    return Answer::parse(std::str::from_utf8(&whole).unwrap());
+                    let whole = String::from_utf8(std::mem::replace(&mut self.read, rest)).unwrap();
+                    return (Answer::parse(&whole), whole);
                 }
             }
             let more = self.stream.read_buf(&mut self.read).await.unwrap();

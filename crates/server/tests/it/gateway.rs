@@ -9,6 +9,7 @@ pub(crate) mod framing;
 mod headers;
 mod https;
 mod paths;
+mod plain;
 mod streams;
 pub(crate) mod upstream;
 mod upstreams;

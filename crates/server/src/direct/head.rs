@@ -1,0 +1,234 @@
+//! What comes next on a connection, and whether it is so plain that the library is not needed for it.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, EXPECT, HOST, TE, UPGRADE};
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use memchr::memmem;
+
+use crate::extract::MOST_BYTES;
+use crate::fields::Fields;
+use crate::framing::{is_sound, plain_length};
+
+/// What every verification that is answered here begins with.
+const VERIFICATION: &[u8] = b"POST /v1/keys/verify HTTP/1.1\r\n";
+/// What every request begins with that may be passed on from here.
+static METHODS: [(&[u8], Method); 7] = [
+    (b"GET /", Method::GET),
+    (b"POST /", Method::POST),
+    (b"PUT /", Method::PUT),
+    (b"PATCH /", Method::PATCH),
+    (b"DELETE /", Method::DELETE),
+    (b"HEAD /", Method::HEAD),
+    (b"OPTIONS /", Method::OPTIONS),
+];
+/// The longest head that is read here.
+pub(super) const LONGEST_HEAD: usize = 4 * 1_024;
+/// The most fields a head may have to be read here.
+pub(super) const MOST_FIELDS: usize = 32;
+
+/// What comes next on a connection.
+pub(super) enum Next<'b> {
+    /// A verification, with its body, and its whole length.
+    Verification { fields: &'b [httparse::Header<'b>], body: &'b [u8], length: usize },
+    /// A request that may be for the gate, and its whole length.
+    Other { head: Head<'b>, length: usize },
+    /// Nothing yet, or the beginning of one of these.
+    Part,
+    /// The head of such a request, and not all of its body.
+    Short,
+    /// Something that is left to the library.
+    Strange,
+}
+
+/// Reads what comes next. Whether a path may be the gate's is for `is_for_gate` to say.
+pub(super) fn next<'b>(
+    bytes: &'b [u8],
+    room: &'b mut [MaybeUninit<httparse::Header<'b>>],
+    is_for_gate: impl Fn(&str) -> bool,
+) -> Next<'b> {
+    let line = bytes.get(..VERIFICATION.len()).unwrap_or(bytes);
+    let is_verification = VERIFICATION.starts_with(line);
+    let method = METHODS.iter().find(|(begin, _)| begin.starts_with(bytes) || bytes.starts_with(begin));
+    if !is_verification && method.is_none() {
+        return Next::Strange;
+    }
+    let Some(end) = memmem::find(bytes.get(..LONGEST_HEAD).unwrap_or(bytes), b"\r\n\r\n") else {
+        // Whoever ends lines in another way is refused at once, and waits for no more.
+        return if bytes.len() < LONGEST_HEAD && is_sound(bytes) { Next::Part } else { Next::Strange };
+    };
+    let (head, body) = bytes.split_at(end + 4);
+    let length = plain_length(head).and_then(|length| usize::try_from(length).ok());
+    let Some(length) = length.filter(|length| *length <= MOST_BYTES) else { return Next::Strange };
+    let mut parsed = httparse::Request::new(&mut []);
+    let whole = parsed.parse_with_uninit_headers(head, room);
+    if !whole.is_ok_and(|whole| whole.is_complete()) || !is_ordinary(parsed.headers) {
+        return Next::Strange;
+    }
+    if is_verification {
+        return match body.get(..length) {
+            Some(body) => Next::Verification { fields: parsed.headers, body, length: head.len() + length },
+            None => Next::Part,
+        };
+    }
+    let (Some((_, method)), Some(target), Some(1)) = (method, parsed.path, parsed.version) else {
+        return Next::Strange;
+    };
+    let length = head.len() + length;
+    if !is_for_gate(target) {
+        return Next::Strange;
+    }
+    let Some(whole) = bytes.get(..length) else { return Next::Short };
+    Next::Other { head: Head { whole, body: head.len(), method, target, fields: parsed.headers }, length }
+}
+
+/// A request that has been read, and not been taken apart yet.
+pub(super) struct Head<'b> {
+    whole: &'b [u8],
+    /// Where its body begins.
+    body: usize,
+    method: &'static Method,
+    target: &'b str,
+    fields: &'b [httparse::Header<'b>],
+}
+
+impl Head<'_> {
+    /// The request as the library would have it; none where that would refuse it. Its parts share one copy of its bytes.
+    pub(super) fn request(&self) -> Option<Request<Bytes>> {
+        let copy = Bytes::copy_from_slice(self.whole);
+        let shared = |part: &[u8]| {
+            let at = part.as_ptr().addr() - self.whole.as_ptr().addr();
+            copy.slice(at..at + part.len())
+        };
+        let mut request = Request::new(copy.slice(self.body..));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = Uri::from_maybe_shared(shared(self.target.as_bytes())).ok()?;
+        let headers = request.headers_mut();
+        headers.reserve(self.fields.len());
+        for field in self.fields {
+            let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+            headers.append(name, HeaderValue::from_maybe_shared(shared(field.value)).ok()?);
+        }
+        Some(request)
+    }
+}
+
+/// Whether a head asks for nothing but its answer.
+fn is_ordinary(fields: &[httparse::Header<'_>]) -> bool {
+    let stays = |value: &[u8]| value.eq_ignore_ascii_case(b"keep-alive");
+    fields.all(&HOST).count() == 1
+        && fields.all(&CONNECTION).all(stays)
+        && [EXPECT, TE, UPGRADE].iter().all(|name| fields.all(name).next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::framing::is_whole;
+
+    const ORDINARY: &str = "POST /v1/keys/verify HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer b\r\n\
+        Content-Type: application/json\r\nConnection: keep-alive\r\nContent-Length: 11\r\n\r\n{\"key\":\"c\"}";
+
+    const PASSING: &str = "PUT /v1/t/a?b HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer b\r\nAccept: */*\r\n\
+        Connection: keep-alive\r\nContent-Length: 11\r\n\r\nGET / HTTP/";
+
+    /// How long the request is that would be answered; nothing for the beginning of one.
+    fn seen(bytes: &[u8]) -> Result<Option<usize>, ()> {
+        let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+        match next(bytes, &mut room, |path| path.starts_with("/v1/t/")) {
+            Next::Verification { length, .. } => Ok(Some(length)),
+            Next::Other { head, length } => head.request().map(|_| Some(length)).ok_or(()),
+            Next::Part | Next::Short => Ok(None),
+            Next::Strange => Err(()),
+        }
+    }
+
+    #[test]
+    fn a_request_is_waited_for_to_its_last_byte_and_no_further() {
+        for ordinary in [ORDINARY, PASSING] {
+            let twice = ordinary.repeat(2);
+            for end in 0..ordinary.len() {
+                assert_eq!(seen(&twice.as_bytes()[..end]), Ok(None), "{end}");
+            }
+            for end in ordinary.len()..twice.len() {
+                assert_eq!(seen(&twice.as_bytes()[..end]), Ok(Some(ordinary.len())), "{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_out_of_the_ordinary_is_left_to_the_library() {
+        let long = format!("Host: a\r\nX: {}", "x".repeat(LONGEST_HEAD));
+        let many = format!("Host: a{}", "\r\nX: x".repeat(MOST_FIELDS));
+        for (what, instead) in [
+            ("POST /v1/keys/verify HTTP/1.1", "GET /v1/keys/verify HTTP/1.1"),
+            ("POST /v1/keys/verify HTTP/1.1", "POST /v1/keys/verify?a HTTP/1.1"),
+            ("POST /v1/keys/verify HTTP/1.1", "POST /v1/keys/verify-batch HTTP/1.1"),
+            ("POST /v1/keys/verify HTTP/1.1", "POST http://a/v1/keys/verify HTTP/1.1"),
+            ("POST /v1/keys/verify HTTP/1.1", "POST /v1/keys/verify HTTP/1.0"),
+            ("POST /v1/keys/verify HTTP/1.1\r\n", "\r\nPOST /v1/keys/verify HTTP/1.1\r\n"),
+            ("POST /v1/keys/verify HTTP/1.1\r\n", "POST /v1/keys/verify HTTP/1.1\n"),
+            ("Host: a", "Host: a\r\nHost: b"),
+            ("Host: a", "X: a"),
+            ("Host: a", "Host: a\r\nExpect: 100-continue"),
+            ("Host: a", "Host: a\r\nUpgrade: h2c"),
+            ("Host: a", "Host : a"),
+            ("Host: a", "Host: a\r\n b"),
+            ("Host: a", "Host: a\0"),
+            ("Host: a\r\n", "Host: a\n"),
+            ("Host: a", &long),
+            ("Host: a", &many),
+            ("Connection: keep-alive", "Connection: close"),
+            ("Connection: keep-alive", "Connection: keep-alive, te"),
+            ("Connection: keep-alive", "Connection: keep-alive\r\nConnection: x-api-key"),
+            ("Content-Length: 11", "Content-Length: 11\r\nContent-Length: 11"),
+            ("Content-Length: 11", "Content-Length: +11"),
+            ("Content-Length: 11", "Content-Length: 65537"),
+            ("Content-Length: 11", "Transfer-Encoding: chunked"),
+            ("Content-Length: 11", "Content-Length: 11\r\nTransfer-Encoding: chunked"),
+        ] {
+            let text = ORDINARY.replace(what, instead);
+            assert!(text != ORDINARY && seen(text.as_bytes()).is_err(), "{text:?}");
+            let text = PASSING.replace(what, instead);
+            assert!(text == PASSING || seen(text.as_bytes()).is_err(), "{text:?}");
+        }
+        for (what, instead) in [
+            ("PUT /v1/t/a?b HTTP/1.1", "PUT /v1/t/a?b HTTP/1.0"),
+            ("PUT /v1/t/a?b HTTP/1.1", "PUT http://a/v1/t/a HTTP/1.1"),
+            ("PUT /v1/t/a?b HTTP/1.1", "PUT /v1/keys/a HTTP/1.1"),
+            ("PUT /v1/t/a?b HTTP/1.1", "PUT /v1/t/a#b HTTP/1.1"),
+            ("PUT /v1/t/a?b HTTP/1.1", "put /v1/t/a HTTP/1.1"),
+            ("PUT /v1/t/a?b HTTP/1.1", "PURGE /v1/t/a HTTP/1.1"),
+            ("Accept: */*", "TE: trailers"),
+            ("Accept: */*", "Upgrade: websocket"),
+        ] {
+            let text = PASSING.replace(what, instead);
+            assert!(text != PASSING && seen(text.as_bytes()).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is answered here ends, for those who watch the library's reader, where it ends here.
+        #[test]
+        fn no_two_readers_see_two_requests(
+            ordinary in prop::sample::select(vec![ORDINARY, PASSING]),
+            changes in prop::collection::vec(
+                (any::<prop::sample::Index>(), prop::sample::select(b"\r\n :;,\0\t0x1aT".as_slice()), any::<bool>()),
+                1..4,
+            )
+        ) {
+            let mut bytes = ordinary.as_bytes().to_vec();
+            for (at, byte, is_added) in changes {
+                let at = at.index(bytes.len());
+                if is_added { bytes.insert(at, byte) } else { bytes[at] = byte }
+            }
+            bytes.extend_from_slice(ordinary.as_bytes());
+            if let Ok(Some(length)) = seen(&bytes) {
+                prop_assert!(is_whole(&bytes[..length]), "{:?}", String::from_utf8_lossy(&bytes));
+            }
+        }
+    }
+}

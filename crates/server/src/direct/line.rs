@@ -1,0 +1,75 @@
+//! Answers on their way out of a connection, written as the library would write them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http::header::CONNECTION;
+use keywright_core::time::Time;
+
+/// Answers that are yet to be sent.
+#[derive(Default)]
+pub(crate) struct Line {
+    pub(crate) out: Vec<u8>,
+    date: Date,
+}
+
+impl Line {
+    /// Writes a whole answer.
+    pub(crate) fn write(&mut self, now: Time, answer: &Response<Bytes>, is_last: bool) {
+        let (status, body) = (answer.status(), answer.body());
+        self.begin(status.as_str(), status.canonical_reason().unwrap_or_default());
+        for (name, value) in answer.headers() {
+            field(&mut self.out, name.as_str(), value.as_bytes());
+        }
+        field(&mut self.out, "content-length", body.len().to_string().as_bytes());
+        self.date(now);
+        self.end(is_last);
+        self.out.extend_from_slice(body);
+    }
+
+    /// Writes what an answer begins with. Its fields follow.
+    pub(crate) fn begin(&mut self, status: &str, reason: &str) {
+        for part in ["HTTP/1.1 ", status, " ", reason] {
+            self.out.extend_from_slice(part.as_bytes());
+        }
+    }
+
+    /// Writes the date.
+    pub(crate) fn date(&mut self, now: Time) {
+        field(&mut self.out, "date", self.date.at(now).as_bytes());
+    }
+
+    /// Writes the end of a head.
+    pub(crate) fn end(&mut self, is_last: bool) {
+        if is_last {
+            field(&mut self.out, CONNECTION.as_str(), b"close");
+        }
+        self.out.extend_from_slice(b"\r\n\r\n");
+    }
+}
+
+/// Writes one more field of a head.
+pub(crate) fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [b"\r\n", name.as_bytes(), b": ", value] {
+        out.extend_from_slice(part);
+    }
+}
+
+/// The date as HTTP writes it, written once a second.
+#[derive(Default)]
+struct Date {
+    second: i64,
+    text: String,
+}
+
+impl Date {
+    fn at(&mut self, now: Time) -> &str {
+        let second = now.millis().div_euclid(1_000);
+        if self.text.is_empty() || second != self.second {
+            let since = Duration::from_secs(second.unsigned_abs());
+            *self = Self { second, text: httpdate::fmt_http_date(std::time::UNIX_EPOCH + since) };
+        }
+        &self.text
+    }
+}
