@@ -8,6 +8,7 @@ mod chromium;
 mod contract;
 mod dashboard;
 mod dashboard_account;
+mod dashboard_edit;
 mod dashboard_keys;
 mod described;
 mod direct;
