@@ -15,6 +15,7 @@ mod credits;
 pub mod error;
 pub mod explain;
 pub mod factors;
+mod granted;
 mod guesses;
 pub mod health;
 pub mod holding;
@@ -60,6 +61,7 @@ mod widen;
 mod world;
 mod write;
 
+pub use granted::{PermissionUse, PermissionUses};
 pub use keyring::Keyring;
 pub use keywright_core as core;
 pub use keywright_store as store;
@@ -89,6 +91,7 @@ pub struct App {
     issued: trials::Issued,
     sources: issuers::Sources,
     usage: usage::Usage,
+    granted: std::sync::Arc<granted::Granted>,
     legacy: legacy::Legacy,
     lease: lease::Lease,
     writer: write::Writer,

@@ -67,6 +67,7 @@ impl App {
             issued: crate::trials::Issued::default(),
             sources: crate::issuers::Sources::default(),
             usage: crate::usage::Usage::default(),
+            granted: Arc::default(),
             legacy,
             lease,
             writer,
@@ -87,6 +88,9 @@ impl App {
             stopping,
             app: Arc::clone(&app),
         };
+        if let Err(error) = app.begin_noting().await {
+            tracing::warn!(%error, "since when the use of permissions is noted could not be written down");
+        }
         Ok((app, tasks))
     }
 }

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod mail;
 pub mod members;
 mod migrations;
+pub mod permission_uses;
 mod read;
 pub mod registry;
 pub mod replays;

@@ -34,6 +34,7 @@ migrations! {
     10 "0010_invitations",
     11 "0011_operators",
     12 "0012_uses",
+    13 "0013_permission_uses",
 }
 
 #[cfg(test)]

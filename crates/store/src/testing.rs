@@ -97,6 +97,7 @@ pub fn statements() -> Vec<(&'static str, Sql)> {
         crate::keys::STATEMENTS,
         crate::mail::STATEMENTS,
         crate::members::STATEMENTS,
+        crate::permission_uses::STATEMENTS,
         crate::registry::STATEMENTS,
         crate::replays::STATEMENTS,
         crate::secrets::STATEMENTS,

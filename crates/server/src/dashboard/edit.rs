@@ -2,7 +2,7 @@
 //! is told first; what somebody else has changed meanwhile is not undone unseen.
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
 use keywright_app::error::Error;
@@ -21,6 +21,8 @@ use crate::extract::Id;
 use crate::problem::Problem;
 
 const FIELDS: [&str; 5] = ["name", "description", "permissions", "ip_allowlist", "expires_in"];
+/// What a permission that is to be unticked is named by in the page's address.
+pub(super) const WITHOUT: &str = "without";
 /// How long ago an address was used to be missed.
 const LATELY: Span = Span::days(7);
 
@@ -35,6 +37,8 @@ struct Edit {
     typed: Typed,
     /// Who used the key lately and could not any more.
     shut_out: Vec<UseLook>,
+    /// Permissions that were unticked because they go unused.
+    without: Vec<String>,
     mistakes: Mistakes,
 }
 
@@ -47,6 +51,7 @@ impl Edit {
             offered: Offered::new(policy.kind(&key.kind).map(|(_, kind)| kind), &key.permissions),
             typed,
             shut_out: Vec::new(),
+            without: Vec::new(),
             mistakes: Mistakes::default(),
             key: KeyLook::new(key, policy, server.app.now()),
         }
@@ -54,11 +59,19 @@ impl Edit {
 }
 
 /// `GET /dashboard/keys/{id}/edit`
-pub(crate) async fn ask(State(server): State<Server>, visitor: Visitor, Id(id): Id) -> Result<Response, Problem> {
+pub(crate) async fn ask(
+    State(server): State<Server>,
+    visitor: Visitor,
+    Id(id): Id,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Problem> {
     visitor.caller.must(&server.app.world().policy.catalog, "keys:write")?;
     let key = find(&server, &visitor, &id).await?;
-    let typed = Typed::of(&key);
-    page(StatusCode::OK, &Edit::new(&server, &visitor, key, typed))
+    let mut typed = Typed::of(&key);
+    let asked = form_urlencoded::parse(text.as_deref().unwrap_or_default().as_bytes());
+    let without = asked.filter(|(name, _)| name == WITHOUT).map(|(_, permission)| permission.into_owned());
+    let without = without.filter(|permission| typed.permissions.remove(permission)).collect();
+    page(StatusCode::OK, &Edit { without, ..Edit::new(&server, &visitor, key, typed) })
 }
 
 /// `POST /dashboard/keys/{id}/edit`

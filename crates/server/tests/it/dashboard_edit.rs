@@ -1,4 +1,4 @@
-//! Editing a key in the dashboard: what it may do and when it ends, within what its editor may do.
+//! Editing a key in the dashboard: what it may do and when it ends, within what its editor may do; and what of it goes unused.
 
 use serde_json::json;
 
@@ -164,4 +164,86 @@ async fn what_somebody_else_narrowed_meanwhile_is_not_widened_unseen() {
     let fresh = version(&stale);
     browser.post(&path, &[[("version", fresh.as_str())].as_slice(), &both].concat()).await.with(303);
     assert_eq!(may(&server, &key, "documents:write").await, "VALID");
+}
+
+/// What the page of a key says of one of its permissions.
+fn said_of(page: &Answer, permission: &str) -> String {
+    between(&page.text, &format!("<code>{permission}</code> <span class=\"hint\">"), "<")
+}
+
+#[tokio::test]
+async fn what_a_key_does_not_use_for_thirty_days_is_suggested_away_and_nothing_changes_unasked() {
+    let server = TestServer::start().await;
+    let (browser, account) = Browser::of(&server, "owner").await;
+    let more = ("more_permissions", "documents:read documents:write reports:*");
+    let (id, key) = browser.make(&[KIND, ("name", "Backup"), ("expires", "never"), more]).await;
+    let page = format!("/dashboard/keys/{id}");
+    let shown = async |browser: &Browser<'_>| {
+        server.app.flush_usage().await.unwrap();
+        browser.get(&page).await.with(200)
+    };
+    // A use that asks for nothing, and one that is refused, use no permission.
+    assert_eq!(server.code(&key).await, "VALID");
+    assert_eq!(may(&server, &key, "others:read").await, "INSUFFICIENT_PERMISSIONS");
+    let both = json!({ "key": key, "permissions": ["documents:read", "others:read"] });
+    assert_eq!(server.verify(both).await["code"], "INSUFFICIENT_PERMISSIONS");
+    let seen = shown(&browser).await;
+    for permission in ["documents:read", "documents:write", "reports:*"] {
+        assert_eq!(said_of(&seen, permission), "not used yet", "{}", seen.text);
+    }
+    // Asked for by turns: each is noted, and what a wildcard lets is the wildcard's.
+    for _ in 0..2 {
+        assert_eq!(may(&server, &key, "documents:read").await, "VALID");
+        assert_eq!(may(&server, &key, "reports:monthly").await, "VALID");
+    }
+    let seen = shown(&browser).await;
+    assert_eq!(
+        (said_of(&seen, "documents:read"), said_of(&seen, "reports:*")),
+        ("used today".into(), "used today".into())
+    );
+    assert_eq!(said_of(&seen, "documents:write"), "not used yet");
+    server.wait("1d");
+    assert_eq!(said_of(&shown(&browser).await, "documents:read"), "used yesterday");
+    server.wait("28d");
+    let (email, _) = server.registered(&account, "owner").await;
+    let mut browser = Browser::new(&server);
+    browser.log_in(&email, PASSWORD).await.with(303);
+    let seen = shown(&browser).await;
+    assert!(!seen.text.contains("without="), "it is not thirty days old: {}", seen.text);
+    server.wait("3d");
+    assert_eq!(may(&server, &key, "documents:read").await, "VALID");
+    let seen = shown(&browser).await;
+    assert_eq!(said_of(&seen, "documents:read"), "used today");
+    assert_eq!(said_of(&seen, "documents:write"), "not used in 30 days");
+    assert_eq!(said_of(&seen, "reports:*"), "not used in 30 days");
+    let narrower = format!("{page}/edit?without=documents%3Awrite&#38;without=reports%3A*");
+    seen.says(200, &format!("href=\"{narrower}\""));
+    let form = browser.get(&narrower.replace("&#38;", "&")).await;
+    form.says(200, "Nothing is changed yet").says(200, &box_of("documents:read", true));
+    form.says(200, &box_of("documents:write", false)).says(200, &box_of("reports:*", false));
+    assert_eq!(may(&server, &key, "documents:write").await, "VALID", "nothing was changed");
+    let sent = [("version", version(&form)), ("name", "Backup".into()), ("permissions", "documents:read".into())];
+    let sent: Vec<_> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    browser.post(&format!("{page}/edit"), &sent).await.leads_to(&format!("{page}?done=changed"));
+    assert_eq!(may(&server, &key, "documents:write").await, "INSUFFICIENT_PERMISSIONS");
+    let (email, _) = server.registered(&account, "viewer").await;
+    let mut viewer = Browser::new(&server);
+    viewer.log_in(&email, PASSWORD).await.with(303);
+    assert_eq!(said_of(&shown(&viewer).await, "documents:read"), "used today");
+}
+
+#[tokio::test]
+async fn what_a_key_does_with_keywright_itself_is_a_use_too() {
+    let server = TestServer::start().await;
+    let (browser, account) = Browser::of(&server, "owner").await;
+    let made = server.key_of(&account, json!({ "permissions": ["keys:read", "keys:verify", "keys:write"] })).await;
+    server.get("/v1/keys").by(&made.key).send().await.is(200);
+    server.post("/v1/keys/verify", &json!({ "key": made.key })).by(&made.key).send().await.is(200);
+    server.app.flush_usage().await.unwrap();
+    let page = browser.get(&format!("/dashboard/keys/{}", made.id)).await.with(200);
+    assert_eq!(
+        (said_of(&page, "keys:read"), said_of(&page, "keys:verify")),
+        ("used today".into(), "used today".into())
+    );
+    assert_eq!(said_of(&page, "keys:write"), "not used yet");
 }
