@@ -12,6 +12,7 @@ mod cache;
 pub mod caller;
 pub mod clock;
 mod credits;
+mod ending;
 pub mod error;
 pub mod explain;
 pub mod factors;

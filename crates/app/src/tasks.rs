@@ -113,6 +113,9 @@ async fn flush(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             if let Err(error) = app.tell_due_keys().await {
                 tracing::warn!(%error, "keys that are due for rotation could not be looked for");
             }
+            if let Err(error) = app.tell_ending_keys().await {
+                tracing::warn!(%error, "keys that are about to end could not be looked for");
+            }
             app.issued.tidy(now);
             if let Err(error) = app.forget_trials().await {
                 tracing::warn!(%error, "trial keys that are over could not be forgotten");

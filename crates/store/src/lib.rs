@@ -8,6 +8,7 @@ pub mod audit;
 pub mod credits;
 mod db;
 pub mod denials;
+pub mod ending;
 mod error;
 pub mod factors;
 pub mod identities;

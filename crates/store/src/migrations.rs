@@ -35,6 +35,7 @@ migrations! {
     11 "0011_operators",
     12 "0012_uses",
     13 "0013_permission_uses",
+    14 "0014_ending_keys",
 }
 
 #[cfg(test)]

@@ -91,6 +91,7 @@ pub fn statements() -> Vec<(&'static str, Sql)> {
         crate::audit::STATEMENTS,
         crate::credits::STATEMENTS,
         crate::denials::STATEMENTS,
+        crate::ending::STATEMENTS,
         crate::factors::STATEMENTS,
         crate::identities::STATEMENTS,
         crate::keyring::STATEMENTS,

@@ -13,6 +13,7 @@ mod dashboard_keys;
 mod described;
 mod direct;
 mod docs;
+mod ending;
 mod engines;
 mod external;
 mod forged;
