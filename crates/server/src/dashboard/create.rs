@@ -168,6 +168,5 @@ pub(super) fn snippet(server: &Server, key: &Key, plain: &str) -> String {
         Some(HeaderRule::XApiKey) => format!("X-API-Key: {plain}"),
         Some(HeaderRule::Bearer | HeaderRule::BearerOrBare) | None => format!("Authorization: Bearer {plain}"),
     };
-    let url = server.app.site().unwrap_or("http://127.0.0.1:8700").trim_end_matches('/');
-    format!("curl {url}/v1/keys/self \\\n  -H '{header}'")
+    format!("curl {}/v1/keys/self \\\n  -H '{header}'", server.address())
 }

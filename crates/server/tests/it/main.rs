@@ -33,6 +33,7 @@ mod operator_explain;
 mod problems;
 mod python;
 mod refusals;
+mod running;
 mod setup;
 mod tls;
 mod v1;
