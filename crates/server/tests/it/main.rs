@@ -29,6 +29,7 @@ mod model;
 mod node;
 mod oidc_provider;
 mod operator;
+mod operator_audit;
 mod operator_explain;
 mod problems;
 mod python;
