@@ -43,6 +43,7 @@ const TAG_LOW: usize = 2;
 const DEADLINE: usize = 3;
 const INDEXES: usize = 4;
 const ACCOUNT: usize = 5;
+/// When it was last used, and above that the short mark of what was last asked of it and noted.
 const LAST_USED: usize = 6;
 const USES: usize = 7;
 
@@ -306,7 +307,7 @@ impl Cache {
             if slot[TAG_HIGH].load(Relaxed) <= GONE {
                 return number;
             }
-            oldest = oldest.min((slot[LAST_USED].load(Relaxed), number));
+            oldest = oldest.min((slot[LAST_USED].load(Relaxed) & uses::MILLIS, number));
         }
         self.clear(shard, oldest.1);
         oldest.1

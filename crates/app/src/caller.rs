@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use keywright_core::audit::Actor;
-use keywright_core::id::{AccountId, SessionId, UserId};
+use keywright_core::id::{AccountId, KeyId, SessionId, UserId};
 use keywright_core::permission::{Catalog, Grant};
+use keywright_core::time::Time;
 
 use crate::error::Error;
+use crate::granted::{Asked, Granted, Mark};
 
 /// Somebody who has proved who they are.
 #[derive(Clone, Debug)]
@@ -25,6 +27,27 @@ pub struct Caller {
     pub must_prove: bool,
     /// The request they make, for the audit log.
     pub request_id: Option<String>,
+    /// Where it is noted what their key is used for, where they show one.
+    pub(crate) noting: Option<Noting>,
+}
+
+/// Where it is noted what a caller's key is used for.
+#[derive(Clone, Debug)]
+pub(crate) struct Noting {
+    pub(crate) granted: Arc<Granted>,
+    pub(crate) key: KeyId,
+    /// The number of what the key may do.
+    pub(crate) access: u32,
+    pub(crate) at: Time,
+}
+
+impl Noting {
+    fn note(&self, permission: &str) {
+        let Self { granted, key, access, at } = self;
+        let mark = Mark::new(key.bits() as u64, *access, [permission], *at);
+        let names = || vec![permission.to_owned()];
+        granted.note(mark, || Some(Asked { key: *key, access: *access, names: names(), day: at.day() }));
+    }
 }
 
 /// Which accounts a caller reaches.
@@ -48,6 +71,7 @@ impl Caller {
             session: None,
             must_prove: false,
             request_id: None,
+            noting: None,
         }
     }
 
@@ -57,6 +81,9 @@ impl Caller {
     /// Names the permission that is missing.
     pub fn must(&self, catalog: &Catalog, permission: &str) -> Result<(), Error> {
         if self.grant.meets(&catalog.all([permission])) {
+            if let Some(noting) = &self.noting {
+                noting.note(permission);
+            }
             Ok(())
         } else {
             Err(Error::LacksPermission(permission.into()))

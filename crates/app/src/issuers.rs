@@ -219,6 +219,7 @@ impl App {
             session: None,
             must_prove: false,
             request_id,
+            noting: None,
         })
     }
 

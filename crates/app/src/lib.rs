@@ -12,9 +12,11 @@ mod cache;
 pub mod caller;
 pub mod clock;
 mod credits;
+mod ending;
 pub mod error;
 pub mod explain;
 pub mod factors;
+mod granted;
 mod guesses;
 pub mod health;
 pub mod holding;
@@ -60,6 +62,7 @@ mod widen;
 mod world;
 mod write;
 
+pub use granted::{PermissionUse, PermissionUses};
 pub use keyring::Keyring;
 pub use keywright_core as core;
 pub use keywright_store as store;
@@ -89,6 +92,7 @@ pub struct App {
     issued: trials::Issued,
     sources: issuers::Sources,
     usage: usage::Usage,
+    granted: std::sync::Arc<granted::Granted>,
     legacy: legacy::Legacy,
     lease: lease::Lease,
     writer: write::Writer,

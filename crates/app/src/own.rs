@@ -1,12 +1,14 @@
 //! What a key may do with itself, and with what somebody presents: look, end.
 
+use std::sync::Arc;
+
 use keywright_core::id::{AccountId, KeyId};
 use keywright_core::key::Key;
 use keywright_core::time::Span;
 use keywright_core::verify::Outcome;
 
 use crate::App;
-use crate::caller::{Caller, Reach};
+use crate::caller::{Caller, Noting, Reach};
 use crate::error::Error;
 use crate::keys::Rotated;
 use crate::verify::{Ask, Verdict};
@@ -40,7 +42,9 @@ impl App {
         let environment = key.environment().and_then(|number| world.policy.environment_at(number)).map(str::to_owned);
         let grant = key.access(self)?.grant.clone();
         let actor = keywright_core::audit::Actor::Key(id);
-        Some((Caller { actor, reach, grant, environment, session: None, must_prove: false, request_id }, id))
+        let noting = Noting { granted: Arc::clone(&self.granted), key: id, access: key.facts.access, at: key.at };
+        let noting = Some(noting);
+        Some((Caller { actor, reach, grant, environment, session: None, must_prove: false, request_id, noting }, id))
     }
 
     /// The key somebody has presented as their credential.

@@ -334,11 +334,15 @@ impl App {
 
     pub(crate) fn letter(&self, to: &str, subject: &str, text: &str, link: Option<&str>) -> Result<Letter, Error> {
         let name = &self.world().policy.login.name;
-        let link = link.map(|link| format!("\n{link}\n")).unwrap_or_default();
-        let text = format!("{}{link}\n-- \n{name}\n", text.replace("{name}", name));
-        Letter::new(to, &format!("{name}: {subject}"), text)
-            .map_err(|wrong| Error::Internal(format!("a letter could not be written: {wrong}")))
+        letter(name, to, subject, &text.replace("{name}", name), link)
     }
+}
+
+/// A letter of a service of this name, as they all look.
+pub(crate) fn letter(name: &str, to: &str, subject: &str, text: &str, link: Option<&str>) -> Result<Letter, Error> {
+    let link = link.map(|link| format!("\n{link}\n")).unwrap_or_default();
+    Letter::new(to, &format!("{name}: {subject}"), format!("{text}{link}\n-- \n{name}\n"))
+        .map_err(|wrong| Error::Internal(format!("a letter could not be written: {wrong}")))
 }
 
 const VERIFY: &str = "Hello,\n\nfollow this link to confirm that this address is yours at {name}. It is good for three \

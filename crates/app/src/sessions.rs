@@ -234,6 +234,7 @@ impl App {
             session: Some(access.session.id),
             must_prove: false,
             request_id,
+            noting: None,
         }
     }
 

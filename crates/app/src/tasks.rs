@@ -67,6 +67,7 @@ impl App {
             issued: crate::trials::Issued::default(),
             sources: crate::issuers::Sources::default(),
             usage: crate::usage::Usage::default(),
+            granted: Arc::default(),
             legacy,
             lease,
             writer,
@@ -87,6 +88,9 @@ impl App {
             stopping,
             app: Arc::clone(&app),
         };
+        if let Err(error) = app.begin_noting().await {
+            tracing::warn!(%error, "since when the use of permissions is noted could not be written down");
+        }
         Ok((app, tasks))
     }
 }
@@ -108,6 +112,9 @@ async fn flush(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             app.pools.tidy();
             if let Err(error) = app.tell_due_keys().await {
                 tracing::warn!(%error, "keys that are due for rotation could not be looked for");
+            }
+            if let Err(error) = app.tell_ending_keys().await {
+                tracing::warn!(%error, "keys that are about to end could not be looked for");
             }
             app.issued.tidy(now);
             if let Err(error) = app.forget_trials().await {

@@ -128,6 +128,7 @@ impl App {
             session: None,
             must_prove: false,
             request_id,
+            noting: None,
         };
         let mut key = new_key(kind, AccountId::TRIALS, Draft::default(), &nobody, now);
         world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;

@@ -13,6 +13,7 @@ use keywright_core::key::{Key, LastUse, Secret};
 use keywright_core::time::Time;
 use keywright_core::verify::Outcome;
 use keywright_store::denials::DenialRow;
+use keywright_store::permission_uses::{PermissionUseRow, set_permission_uses};
 use keywright_store::usage::{HourSum, UsageRow};
 use keywright_store::uses::UseRow;
 use keywright_store::{denials, secrets, uses};
@@ -51,6 +52,7 @@ struct Batch {
     last: Vec<(KeyId, LastUse)>,
     uses: Vec<UseRow>,
     denials: Vec<DenialRow>,
+    permissions: Vec<PermissionUseRow>,
 }
 
 /// Where a key was lately used from, and when each of its secrets was.
@@ -142,6 +144,7 @@ impl Usage {
             unwritten.last.extend(batch.last);
             unwritten.uses.extend(batch.uses);
             unwritten.denials.extend(batch.denials);
+            unwritten.permissions.extend(batch.permissions);
         }
     }
 
@@ -192,8 +195,9 @@ impl App {
         used.append(&mut lock(&self.usage.loaded));
         let valid = used.iter().map(|used| u64::from(used.count)).sum();
         self.usage.count_total(Outcome::Valid, valid);
-        let batch = self.usage.batch(&used, self.clock.now());
-        if batch.counts.is_empty() {
+        let mut batch = self.usage.batch(&used, self.clock.now());
+        batch.permissions.append(&mut self.granted.drain(&self.accesses, &self.world().policy.catalog));
+        if batch.counts.is_empty() && batch.permissions.is_empty() {
             return Ok(());
         }
         let kept = batch.clone();
@@ -204,6 +208,7 @@ impl App {
                     keywright_store::usage::set_last_use(tx, &batch.last).await?;
                     uses::set_uses(tx, &batch.uses).await?;
                     denials::add_denials(tx, &batch.denials).await?;
+                    set_permission_uses(tx, &batch.permissions).await?;
                     Ok(())
                 })
             })

@@ -54,7 +54,16 @@ pub enum Want<'a> {
     Any(&'a [String]),
 }
 
-impl Want<'_> {
+impl<'a> Want<'a> {
+    /// What is asked for by name.
+    #[inline]
+    pub(crate) fn names(self) -> &'a [String] {
+        match self {
+            Want::Nothing => &[],
+            Want::All(names) | Want::Any(names) => names,
+        }
+    }
+
     #[inline]
     pub(crate) fn compile(self, catalog: &Catalog) -> Need {
         match self {
@@ -185,7 +194,7 @@ impl App {
             }
             let Some(outcome) = self.decide(world, facts, Some(&record), ask, now) else { continue };
             let (outcome, retry_after) = self.spend(outcome, &record, ask, now).await?;
-            self.record_use(place, &record, outcome, ask, now);
+            self.record_use(place, (facts, &record), outcome, ask, now);
             return Ok(Verdict { outcome, retry_after, key: Some(Verified { record, facts, at: now }) });
         }
         Err(Error::Unavailable("the cache is too small for what is asked of it: give it more keys".into()))
@@ -271,13 +280,17 @@ impl App {
         let outcome = self.decide(world, hit.facts, None, ask, now)?;
         if outcome != Outcome::Valid || !ask.tags.is_empty() {
             if let Some(record) = self.cache.record(hit) {
-                self.record_use(Found::Slot(*hit), &record, outcome, ask, now);
+                self.record_use(Found::Slot(*hit), (hit.facts, &record), outcome, ask, now);
             }
-        } else if self.cache.count_use(hit, now)
-            && (ask.ip.is_some() || ask.user_agent.is_some())
-            && let Some(record) = self.cache.record(hit)
-        {
-            self.usage.first_use(record.id, self.cache.secret(hit), ask.ip, ask.user_agent);
+        } else {
+            let counted = self.cache.count_use(hit, now);
+            if counted.is_first
+                && (ask.ip.is_some() || ask.user_agent.is_some())
+                && let Some(record) = self.cache.record(hit)
+            {
+                self.usage.first_use(record.id, self.cache.secret(hit), ask.ip, ask.user_agent);
+            }
+            self.note_granted(hit, counted.noted, ask.want.names(), now);
         }
         Some(outcome)
     }
@@ -340,13 +353,19 @@ impl App {
     }
 
     /// The exit of every key that was found: counts what it came to.
-    fn record_use(&self, place: Found, record: &Record, outcome: Outcome, ask: &Ask<'_>, now: Time) {
+    fn record_use(&self, place: Found, known: (Facts, &Record), outcome: Outcome, ask: &Ask<'_>, now: Time) {
+        let (facts, record) = known;
         if outcome == Outcome::Valid {
             let (first, secret) = match place {
-                Found::Slot(hit) => (self.cache.count_use(&hit, now), self.cache.secret(&hit)),
+                Found::Slot(hit) => {
+                    let counted = self.cache.count_use(&hit, now);
+                    self.note_granted(&hit, counted.noted, ask.want.names(), now);
+                    (counted.is_first, self.cache.secret(&hit))
+                }
                 // Its slot is not known: it is counted as an odd one is, by name.
                 Found::Loaded(secret) => {
                     self.usage.count_loaded(record.id, secret, now);
+                    self.granted.note_names(record.id, facts.access, ask.want.names(), now);
                     (true, secret)
                 }
             };

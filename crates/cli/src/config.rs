@@ -123,6 +123,7 @@ pub(crate) fn parse(file: &Path, text: &str, data_dir: Option<&Path>) -> Result<
                 .filter_map(|text| check.take(Some(text), parse_net))
                 .collect(),
             public_url: public_url.clone(),
+            listening: None,
             tls: None,
             upstreams: upstreams.addresses.clone(),
             trusted: BTreeMap::new(),

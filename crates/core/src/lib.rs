@@ -10,6 +10,7 @@ pub mod brand;
 pub mod browser;
 pub mod credits;
 pub mod draft;
+pub mod ending;
 pub mod exchange;
 pub mod external;
 pub mod format;

@@ -6,10 +6,23 @@
 
 use std::collections::HashMap;
 
+use crate::time::{Span, Time};
+
 /// Permissions a catalogue may hold.
 pub const MAX_PERMISSIONS: usize = 256;
 /// The longest permission, in bytes.
 pub const MAX_LENGTH: usize = 100;
+
+/// How long a permission that nobody asks for is left alone before it is suggested away.
+pub const UNUSED_AFTER: Span = Span::days(30);
+
+/// Whether a permission has gone unused for so long that its key could do without it: it was last used on the day that began
+/// at `last`, and somebody has been looking since `watched_since`.
+#[must_use]
+pub fn is_unused(last: Option<Time>, watched_since: Time, now: Time) -> bool {
+    let long_ago = now.before(UNUSED_AFTER);
+    watched_since <= long_ago && last.is_none_or(|day| day.after(Span::days(1)) <= long_ago)
+}
 
 /// Checks that `name` is a permission: two or more parts of letters, digits, `_`, `-` and `.`, with `:` between them.
 ///
@@ -61,6 +74,10 @@ impl PermissionSet {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {
             *mine |= theirs;
         }
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     fn contains_all(&self, other: &Self) -> bool {
@@ -156,6 +173,20 @@ impl Catalog {
     /// Compiles a request for at least one of `names`; of none of no names, which nobody meets.
     pub fn any<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Need {
         Need::Any(self.wants(names))
+    }
+
+    /// Which of a grant's patterns lets it do `wanted`: where several do, the narrowest. The permission itself comes before
+    /// one that implies it, and that before a wildcard.
+    pub fn deciding<'p>(&self, patterns: impl IntoIterator<Item = &'p str>, wanted: &str) -> Option<&'p str> {
+        let need = self.all([wanted]);
+        let width = |pattern: &str| match self.closure(pattern) {
+            _ if pattern == wanted => (0, 0),
+            Some(closure) => (1, closure.len()),
+            // The longer a wildcard, the less it reaches.
+            None => (2, MAX_LENGTH.saturating_sub(pattern.len())),
+        };
+        let deciding = patterns.into_iter().filter(|pattern| self.grant([*pattern]).meets(&need));
+        deciding.min_by_key(|pattern| (width(pattern), *pattern))
     }
 
     fn wants<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Wants {
@@ -310,6 +341,18 @@ mod tests {
         }
 
         #[test]
+        fn one_of_the_patterns_decides_where_all_of_them_together_allow(
+            granted in proptest::sample::subsequence(PATTERNS.to_vec(), 0..6),
+            wanted in proptest::sample::select(NAMES.to_vec()),
+        ) {
+            let catalog = catalog();
+            let deciding = catalog.deciding(granted.iter().copied(), wanted);
+            prop_assert_eq!(deciding.is_some(), plainly_allows(&granted, wanted));
+            prop_assert!(deciding.is_none_or(|one| granted.contains(&one) && plainly_allows(&[one], wanted)));
+            prop_assert!(!granted.contains(&wanted) || deciding == Some(wanted));
+        }
+
+        #[test]
         fn a_contained_grant_meets_nothing_its_container_does_not(
             wide in proptest::sample::subsequence(PATTERNS.to_vec(), 0..6),
             narrow in proptest::sample::subsequence(PATTERNS.to_vec(), 0..6),
@@ -322,6 +365,29 @@ mod tests {
             });
             prop_assert!(!wide.contains(&narrow) || everything_met);
         }
+    }
+
+    #[test]
+    fn the_narrowest_pattern_decides() {
+        let catalog = catalog();
+        let decides = |patterns: &[&'static str], wanted| catalog.deciding(patterns.iter().copied(), wanted);
+        assert_eq!(decides(&["*", "a:*", "a:manage", "a:write", "a:read"], "a:read"), Some("a:read"));
+        assert_eq!(decides(&["*", "a:*", "a:manage", "a:write"], "a:read"), Some("a:write"));
+        assert_eq!(decides(&["*", "a:*"], "a:read"), Some("a:*"));
+        assert_eq!(decides(&["c:*", "c:d:*"], "c:d:read"), Some("c:d:*"));
+        assert_eq!(decides(&["*", "a:*"], "c:read"), Some("*"));
+        assert_eq!(decides(&["a:write"], "a:manage"), None);
+    }
+
+    #[test]
+    fn a_permission_is_unused_once_it_was_watched_for_thirty_days_and_nobody_asked_for_it() {
+        let day = |number: i64| Time::from_millis(number * 86_400_000);
+        let now = day(100).after(Span::minutes(300));
+        assert!(is_unused(None, day(70), now) && !is_unused(None, day(71), now));
+        assert!(is_unused(Some(day(69)), day(0), now), "that day was over thirty days ago");
+        assert!(!is_unused(Some(day(70)), day(0), now), "its evening is less than thirty days ago");
+        assert!(!is_unused(Some(day(100)), day(0), now));
+        assert!(!is_unused(Some(day(50)), day(90), now), "it was not watched since");
     }
 
     #[test]

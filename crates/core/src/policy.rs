@@ -70,6 +70,8 @@ pub struct Policy {
     pub algorithm: Algorithm,
     /// How long a token lives that was had for a key.
     pub exchanged: Span,
+    /// Whether people are told by mail that a key is about to end.
+    pub tells_of_ends: bool,
     kinds: Vec<Kind>,
     /// Names of environments; an environment's number is its place.
     environments: Vec<String>,

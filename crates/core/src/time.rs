@@ -35,6 +35,12 @@ impl Time {
         self.0.div_euclid(3_600_000)
     }
 
+    /// The day it falls into: whole days since the Unix epoch.
+    #[must_use]
+    pub const fn day(self) -> i64 {
+        self.0.div_euclid(86_400_000)
+    }
+
     /// This point moved into the future; stays at [`Time::MAX`] where it would overflow.
     #[must_use]
     pub const fn after(self, span: Span) -> Self {

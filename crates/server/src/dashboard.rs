@@ -26,6 +26,7 @@ mod sessions;
 mod setup;
 mod simulate;
 mod tokens;
+mod typed;
 mod visitor;
 
 use askama::Template;

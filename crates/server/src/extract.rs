@@ -88,7 +88,8 @@ pub(crate) async fn who(
 ) -> Result<Who, Problem> {
     let world = server.app.world();
     if context.is_local {
-        let caller = Caller { request_id, ..Caller::local(&world.policy.catalog) };
+        let mut caller = Caller::local(&world.policy.catalog);
+        caller.request_id = request_id;
         return Ok(Who { caller, own: None });
     }
     let ip = address(headers, context.peer, &server.options);

@@ -37,7 +37,7 @@ pub use docs::openapi_json;
 pub use extract::LocalOperator;
 pub use gateway::{IDENTITY, MISLEADING, Snippet, check_routes, snippet};
 pub use router::{Dialect, Needs, ROUTES, Route, router};
-pub use serve::serve;
+pub use serve::{reachable, serve};
 pub use tls::{Files, Pair, Standing, Tls, Unfit};
 
 /// Every error the API can answer: its code, its status and what it means.
@@ -57,6 +57,8 @@ pub struct Options {
     pub trusted_proxies: Vec<IpNet>,
     /// Where the outside reaches this server: what links are made of.
     pub public_url: Option<String>,
+    /// Where whoever is on this machine reaches it; where nothing is said, where it listens.
+    pub listening: Option<String>,
     /// What it speaks TLS with; plain HTTP without.
     pub tls: Option<Tls>,
     /// Where the upstreams are that the policy's routes name.
@@ -66,6 +68,9 @@ pub struct Options {
     /// Who vouches for the upstreams of a name, where it is not whom the machine trusts.
     pub trusted: BTreeMap<String, Trust>,
 }
+
+/// What stands for the address of a server that listens nowhere: somebody else's passes it its requests.
+const NOWHERE: &str = "https://YOUR_SERVER";
 
 /// What every handler shares.
 #[derive(Clone)]
@@ -79,5 +84,12 @@ pub(crate) struct Server {
 impl Server {
     fn new(app: Arc<App>, options: Options) -> Self {
         Self { app, options: Arc::new(options), metrics: Arc::default(), gateway: Arc::default() }
+    }
+
+    /// Where it is reached, as well as is known, without a slash at the end.
+    fn address(&self) -> &str {
+        let Options { public_url, listening, .. } = &*self.options;
+        let known = self.app.site().or(public_url.as_deref()).or(listening.as_deref());
+        known.unwrap_or(NOWHERE).trim_end_matches('/')
     }
 }

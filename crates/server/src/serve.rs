@@ -4,7 +4,7 @@
 //! the HTTP library, too (`direct.rs`), and else here.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -48,6 +48,17 @@ const VERIFY: &str = "/v1/keys/verify";
 
 type Answer = Response<Either<Full<Bytes>, Body>>;
 
+/// The address a client on this machine takes to what listens there.
+#[must_use]
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    address
+}
+
 /// Answers calls until `stop`, then finishes those under way.
 ///
 /// # Errors
@@ -55,9 +66,13 @@ type Answer = Response<Either<Full<Bytes>, Body>>;
 pub async fn serve(
     listener: TcpListener,
     app: Arc<App>,
-    options: Options,
+    mut options: Options,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    if options.listening.is_none() {
+        let scheme = if options.tls.is_some() { "https" } else { "http" };
+        options.listening = Some(format!("{scheme}://{}", reachable(listener.local_addr()?)));
+    }
     let watching = options.tls.clone().map(|tls| {
         tls.warn(app.now());
         tokio::spawn(tls.watch(Arc::clone(&app)))

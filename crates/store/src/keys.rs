@@ -104,6 +104,7 @@ statements! {
     DELETE_ENDED_USAGE = concat!("delete from usage where key_id in ", ended!());
     DELETE_ENDED_USES = concat!("delete from uses where key_id in ", ended!());
     DELETE_ENDED_DENIALS = concat!("delete from denials where key_id in ", ended!());
+    DELETE_ENDED_PERMISSION_USES = concat!("delete from permission_uses where key_id in ", ended!());
     DELETE_ENDED_KEYS = concat!("delete from keys where id in ", ended!(), " returning id");
 }
 
@@ -445,6 +446,7 @@ pub async fn delete_ended_keys(
     tx.write(DELETE_ENDED_USAGE, values(), Rows::Any).await?;
     tx.write(DELETE_ENDED_USES, values(), Rows::Any).await?;
     tx.write(DELETE_ENDED_DENIALS, values(), Rows::Any).await?;
+    tx.write(DELETE_ENDED_PERMISSION_USES, values(), Rows::Any).await?;
     let mut deleted = tx.write_returning(DELETE_ENDED_KEYS, values()).await?;
     let deleted = deleted.iter_mut().map(Row::parsed).collect::<Result<Vec<KeyId>, _>>()?;
     tx.touched.keys.extend(&deleted);

@@ -34,6 +34,8 @@ migrations! {
     10 "0010_invitations",
     11 "0011_operators",
     12 "0012_uses",
+    13 "0013_permission_uses",
+    14 "0014_ending_keys",
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ fn every_use_is_counted_once_also_of_a_key_that_had_to_make_room() {
         put(&cache, number);
         let hit = hit(&cache, number).unwrap();
         let count = (number % 3) as u32;
-        let firsts = (0..count).filter(|_| cache.count_use(&hit, now)).count();
+        let firsts = (0..count).filter(|_| cache.count_use(&hit, now).is_first).count();
         assert_eq!(firsts, usize::from(count > 0));
         used += count;
     }
@@ -107,6 +107,26 @@ fn every_use_is_counted_once_also_of_a_key_that_had_to_make_room() {
     assert_eq!(drained.iter().map(|used| used.count).sum::<u32>(), used);
     assert!(drained.iter().all(|used| used.last == now));
     assert!(cache.drain_uses().is_empty());
+}
+
+#[test]
+fn what_was_noted_stays_beside_the_last_use_and_goes_with_the_key() {
+    let cache = Cache::new(64, 1);
+    let now = Time::from_millis(1_795_000_000_000);
+    put(&cache, 1);
+    let found = hit(&cache, 1).unwrap();
+    assert_eq!(cache.count_use(&found, now), uses::Counted { is_first: true, noted: 0 });
+    cache.set_noted(&found, u16::MAX);
+    let later = now.after(keywright_core::time::Span::days(1));
+    assert_eq!(cache.count_use(&found, later), uses::Counted { is_first: false, noted: u16::MAX });
+    assert_eq!(cache.drain_uses().iter().map(|used| (used.count, used.last)).collect::<Vec<_>>(), [(2, later)]);
+    cache.evict(&digest(1));
+    cache.set_noted(&found, 7);
+    put(&cache, 1);
+    let again = hit(&cache, 1).unwrap();
+    assert_eq!(cache.count_use(&again, now).noted, 0, "what the key may do may be something else now");
+    cache.set_noted(&found, 7);
+    assert_eq!(cache.count_use(&again, now).noted, 0, "an old finding is about another key");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use keywright_core::id::KeyId;
 use keywright_core::secret::Digest;
 use keywright_core::time::Time;
 
-use super::{Cache, GONE, Hit, INDEXES, LAST_USED, PART, Shard, TAG_HIGH, TAG_LOW, USES};
+use super::{Cache, GONE, Hit, INDEXES, LAST_USED, PART, SEQUENCE, Shard, TAG_HIGH, TAG_LOW, USES};
 use crate::sync::lock;
 
 /// A secret's use since it was last asked for.
@@ -24,24 +24,48 @@ pub(crate) fn mark(digest: &Digest) -> i64 {
     digest.words()[1] as i64
 }
 
+/// The bits of a slot's last use that are the time, in milliseconds; the others are a short mark.
+pub(super) const MILLIS: u64 = u64::MAX >> 16;
+
+/// What a use was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// The key's first since the last [`Cache::drain_uses`].
+    pub(crate) is_first: bool,
+    /// The short mark of what was last asked of the key and noted; zero where nothing was.
+    pub(crate) noted: u16,
+}
+
 impl Cache {
-    /// Counts a use. `true` where it is the key's first since the last [`Cache::drain_uses`].
+    /// Counts a use.
     #[inline]
-    pub(crate) fn count_use(&self, hit: &Hit, now: Time) -> bool {
-        let Some(slot) = self.slot(hit.slot) else { return false };
+    pub(crate) fn count_use(&self, hit: &Hit, now: Time) -> Counted {
+        let uncounted = Counted { is_first: false, noted: 0 };
+        let Some(slot) = self.slot(hit.slot) else { return uncounted };
         let generation = hit.sequence as u32;
         let counted = slot[USES].fetch_update(Relaxed, Relaxed, |uses| {
             // The slot may be another key's by now; then this one use goes uncounted rather than miscounted.
             ((uses >> 32) as u32 == generation).then(|| uses.wrapping_add(1))
         });
-        let Ok(before) = counted else { return false };
-        slot[LAST_USED].store(now.millis() as u64, Relaxed);
+        let Ok(before) = counted else { return uncounted };
+        let last = slot[LAST_USED].load(Relaxed);
+        slot[LAST_USED].store(last & !MILLIS | now.millis() as u64 & MILLIS, Relaxed);
         let is_first = before as u32 == 0;
         if is_first && let Some(word) = self.used.get(hit.slot / PART / 64) {
             // Whoever has taken this bit out sees the count, too; else the bit stays for the next one.
             word.fetch_or(1 << (hit.slot / PART % 64), Release);
         }
-        is_first
+        Counted { is_first, noted: (last >> 48) as u16 }
+    }
+
+    /// Remembers what was asked of a key and is noted.
+    pub(crate) fn set_noted(&self, hit: &Hit, noted: u16) {
+        let Some(slot) = self.slot(hit.slot) else { return };
+        // Another key's by now: its own is noted at its next use.
+        if slot[SEQUENCE].load(Relaxed) == hit.sequence {
+            let last = slot[LAST_USED].load(Relaxed);
+            slot[LAST_USED].store(last & MILLIS | u64::from(noted) << 48, Relaxed);
+        }
     }
 
     /// Which of its key's secrets was found.
@@ -84,7 +108,8 @@ impl Cache {
         let (count, key) = (uses as u32, record.id);
         let secret = slot[TAG_LOW].load(Relaxed) as i64;
         if count > 0 && slot[TAG_HIGH].load(Relaxed) > GONE {
-            shard.uses.push(Use { key, secret, count, last: Time::from_millis(slot[LAST_USED].load(Relaxed) as i64) });
+            let last = Time::from_millis((slot[LAST_USED].load(Relaxed) & MILLIS) as i64);
+            shard.uses.push(Use { key, secret, count, last });
         }
     }
 }

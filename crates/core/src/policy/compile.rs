@@ -67,6 +67,7 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
         login,
         algorithm,
         exchanged,
+        tells_of_ends: raw.letters.ending_keys.unwrap_or(true),
         kinds: vec![operator_kind()],
         environments: Vec::new(),
         services,

@@ -42,6 +42,14 @@ pub(super) struct RawPolicy {
     pub(super) login: RawLogin,
     #[serde(default)]
     pub(super) tokens: RawTokens,
+    #[serde(default)]
+    pub(super) letters: RawLetters,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLetters {
+    pub(super) ending_keys: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]

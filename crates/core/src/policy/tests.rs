@@ -27,9 +27,18 @@ fn the_built_in_policies_are_sound() {
 }
 
 #[test]
+fn people_are_told_that_keys_end_unless_the_policy_says_otherwise() {
+    let tells = |more: &str| Policy::parse(&with(more)).unwrap().tells_of_ends;
+    assert!(tells("") && tells("[letters]") && tells("[letters]\nending_keys = true"));
+    assert!(!tells("[letters]\nending_keys = false"));
+}
+
+#[test]
 fn a_mistake_is_told_with_its_line_and_what_to_write() {
     for (text, line, says) in [
         (with("[kind.x]\nformat = \"x_{secret:26}\"\ncolour = 1"), 6, "colour"),
+        (with("[letters]\nending_keys = \"yes\""), 5, "bool"),
+        (with("[letters]\nending = true"), 5, "ending_keys"),
         (with("[kind.x]\nformat = \"x_{secret:2}\""), 5, "128"),
         (with("[kind.x]\nformat = \"kw_{secret:26}\""), 2, "also be a"),
         (with("[kind.X]\nformat = \"x_{secret:26}\""), 4, "lowercase"),

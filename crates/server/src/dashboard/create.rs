@@ -1,6 +1,6 @@
 //! Making a key, and showing it once (contract rows WC3 to WC7).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -8,17 +8,16 @@ use axum::response::Response;
 use http::StatusCode;
 use keywright_app::error::Error;
 use keywright_app::replay::Replay;
-use keywright_core::draft::{Draft, says_nothing};
-use keywright_core::ip::IpAllowlist;
+use keywright_core::draft::says_nothing;
 use keywright_core::key::Key;
 use keywright_core::policy::{HeaderRule, Kind};
-use keywright_core::time::Span;
 use keywright_store::keys::KeyFilter;
 
 use super::kept::Sent;
 use super::keys::{find, kinds};
 use super::look::Mistakes;
-use super::{Form, Frame, Visitor, page};
+use super::typed::{Offered, Typed};
+use super::{Frame, Visitor, page};
 use crate::Server;
 use crate::problem::Problem;
 
@@ -34,111 +33,6 @@ fn name_of(key: &Key) -> String {
     if key.name.is_empty() { shown } else { format!("{} ({shown})", key.name) }
 }
 
-/// What was typed.
-#[derive(Default)]
-struct Typed {
-    name: String,
-    description: String,
-    environment: String,
-    role: String,
-    services: BTreeSet<String>,
-    permissions: BTreeSet<String>,
-    more_permissions: String,
-    addresses: String,
-    expires: String,
-    days: String,
-}
-
-impl Typed {
-    fn read(form: &Form) -> Self {
-        Self {
-            name: form.text("name").trim().to_owned(),
-            description: form.text("description").trim().to_owned(),
-            environment: form.text("environment").to_owned(),
-            role: form.text("role").to_owned(),
-            services: form.all("services").into_iter().collect(),
-            permissions: form.all("permissions").into_iter().collect(),
-            more_permissions: form.text("more_permissions").to_owned(),
-            addresses: form.text("ip_allowlist").to_owned(),
-            expires: form.text("expires").to_owned(),
-            days: form.text("days").trim().to_owned(),
-        }
-    }
-
-    /// As another key is, but for its name.
-    fn like(key: Key) -> Self {
-        Self {
-            description: key.description,
-            environment: key.environment.unwrap_or_default(),
-            role: key.role.unwrap_or_default(),
-            services: key.services.into_iter().collect(),
-            more_permissions: key.permissions.join(" "),
-            permissions: key.permissions.into_iter().collect(),
-            addresses: key.ip_allowlist.entries().collect::<Vec<_>>().join("\n"),
-            ..Self::default()
-        }
-    }
-
-    fn draft(&self, mistakes: &mut Mistakes) -> Draft {
-        if self.name.is_empty() {
-            mistakes.add("name", "is required: say what the key is for, as in Nightly backup");
-        }
-        let typed = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        let more = self.more_permissions.split([' ', ',', '\n']).filter(|word| !word.is_empty()).map(str::to_owned);
-        Draft {
-            name: self.name.clone(),
-            description: self.description.clone(),
-            environment: typed(&self.environment),
-            role: typed(&self.role),
-            services: self.services.iter().cloned().collect(),
-            permissions: self.permissions.iter().cloned().chain(more).collect(),
-            ip_allowlist: addresses(&self.addresses).unwrap_or_else(|reason| {
-                mistakes.add("ip_allowlist", &reason);
-                IpAllowlist::everywhere()
-            }),
-            expires_in: self.expires_in(mistakes),
-            ..Draft::default()
-        }
-    }
-
-    fn expires_in(&self, mistakes: &mut Mistakes) -> Option<Span> {
-        match self.expires.as_str() {
-            "never" => None,
-            "custom" => match self.days.parse::<i64>() {
-                Ok(days) if (1..=3_650).contains(&days) => Some(Span::days(days)),
-                _ => {
-                    mistakes.add("expires_in", "is a number of days, from 1 to 3650");
-                    None
-                }
-            },
-            days => days.parse().ok().filter(|days| [7, 30, 90].contains(days)).map(Span::days),
-        }
-    }
-}
-
-/// Entries as people paste them: one a line, or with commas or spaces between.
-pub(super) fn addresses(text: &str) -> Result<IpAllowlist, String> {
-    IpAllowlist::from_entries(text.split([',', ' ', '\n', ';']).filter(|entry| !entry.trim().is_empty()))
-}
-
-/// Permissions on one thing, in the order the policy names them.
-struct Group {
-    resource: String,
-    permissions: Vec<String>,
-}
-
-fn groups(permissions: &[String]) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for permission in permissions {
-        let resource = permission.split(':').next().unwrap_or_default();
-        match groups.iter_mut().find(|group| group.resource == resource) {
-            Some(group) => group.permissions.push(permission.clone()),
-            None => groups.push(Group { resource: resource.into(), permissions: vec![permission.clone()] }),
-        }
-    }
-    groups
-}
-
 /// A kind to choose.
 struct Choice {
     name: String,
@@ -152,7 +46,7 @@ struct Asked {
     frame: Frame,
     choices: Vec<Choice>,
     kind: Kind,
-    groups: Vec<Group>,
+    offered: Offered,
     /// Keys whose settings can be taken: their ids and names.
     models: Vec<(String, String)>,
     typed: Typed,
@@ -172,7 +66,7 @@ impl Asked {
         Self {
             frame: visitor.frame(server, section, ""),
             choices: kinds(server).filter(|other| other.personal == kind.personal).map(choice).collect(),
-            groups: groups(&kind.permissions),
+            offered: Offered::new(Some(kind), &[]),
             models: Vec::new(),
             kind: kind.clone(),
             typed,
@@ -274,6 +168,5 @@ pub(super) fn snippet(server: &Server, key: &Key, plain: &str) -> String {
         Some(HeaderRule::XApiKey) => format!("X-API-Key: {plain}"),
         Some(HeaderRule::Bearer | HeaderRule::BearerOrBare) | None => format!("Authorization: Bearer {plain}"),
     };
-    let url = server.app.site().unwrap_or("http://127.0.0.1:8700").trim_end_matches('/');
-    format!("curl {url}/v1/keys/self \\\n  -H '{header}'")
+    format!("curl {}/v1/keys/self \\\n  -H '{header}'", server.address())
 }

@@ -1,26 +1,28 @@
-//! Changing what a key is called and where it may be used from. Who would be shut out by it is told first.
+//! Changing what a key is called, what it may do, where it may be used from and when it ends. Who would be shut out by it
+//! is told first; what somebody else has changed meanwhile is not undone unseen.
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
 use keywright_app::error::Error;
-use keywright_core::draft::Change;
 use keywright_core::ip::IpAllowlist;
 use keywright_core::key::Key;
 use keywright_core::time::Span;
 
-use super::create::addresses;
 use super::kept::Sent;
 use super::key::UseLook;
 use super::keys::{find, key_id};
 use super::look::{KeyLook, Mistakes};
+use super::typed::{Offered, Typed, lines};
 use super::{Frame, Visitor, page, see};
 use crate::Server;
 use crate::extract::Id;
 use crate::problem::Problem;
 
-const FIELDS: [&str; 3] = ["name", "description", "ip_allowlist"];
+const FIELDS: [&str; 5] = ["name", "description", "permissions", "ip_allowlist", "expires_in"];
+/// What a permission that is to be unticked is named by in the page's address.
+pub(super) const WITHOUT: &str = "without";
 /// How long ago an address was used to be missed.
 const LATELY: Span = Span::days(7);
 
@@ -29,38 +31,47 @@ const LATELY: Span = Span::days(7);
 struct Edit {
     frame: Frame,
     key: KeyLook,
-    name: String,
-    description: String,
-    addresses: String,
+    /// Which of the key's versions the form is about.
+    version: i64,
+    offered: Offered,
+    typed: Typed,
     /// Who used the key lately and could not any more.
     shut_out: Vec<UseLook>,
+    /// Permissions that were unticked because they go unused.
+    without: Vec<String>,
     mistakes: Mistakes,
 }
 
 impl Edit {
-    fn new(server: &Server, visitor: &Visitor, key: Key) -> Self {
+    fn new(server: &Server, visitor: &Visitor, key: Key, typed: Typed) -> Self {
+        let policy = &server.app.world().policy;
         Self {
             frame: visitor.frame(server, "keys", ""),
-            name: key.name.clone(),
-            description: key.description.clone(),
-            addresses: lines(&key.ip_allowlist),
+            version: key.version,
+            offered: Offered::new(policy.kind(&key.kind).map(|(_, kind)| kind), &key.permissions),
+            typed,
             shut_out: Vec::new(),
+            without: Vec::new(),
             mistakes: Mistakes::default(),
-            key: KeyLook::new(key, &server.app.world().policy, server.app.now()),
+            key: KeyLook::new(key, policy, server.app.now()),
         }
     }
 }
 
-/// An entry a line, each as it is read.
-fn lines(allowlist: &IpAllowlist) -> String {
-    allowlist.entries().collect::<Vec<_>>().join("\n")
-}
-
 /// `GET /dashboard/keys/{id}/edit`
-pub(crate) async fn ask(State(server): State<Server>, visitor: Visitor, Id(id): Id) -> Result<Response, Problem> {
+pub(crate) async fn ask(
+    State(server): State<Server>,
+    visitor: Visitor,
+    Id(id): Id,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Problem> {
     visitor.caller.must(&server.app.world().policy.catalog, "keys:write")?;
     let key = find(&server, &visitor, &id).await?;
-    page(StatusCode::OK, &Edit::new(&server, &visitor, key))
+    let mut typed = Typed::of(&key);
+    let asked = form_urlencoded::parse(text.as_deref().unwrap_or_default().as_bytes());
+    let without = asked.filter(|(name, _)| name == WITHOUT).map(|(_, permission)| permission.into_owned());
+    let without = without.filter(|permission| typed.permissions.remove(permission)).collect();
+    page(StatusCode::OK, &Edit { without, ..Edit::new(&server, &visitor, key, typed) })
 }
 
 /// `POST /dashboard/keys/{id}/edit`
@@ -70,31 +81,39 @@ pub(crate) async fn edit(
     Sent { visitor, form }: Sent,
 ) -> Result<Response, Problem> {
     let key = find(&server, &visitor, &id).await?;
-    let (name, description) = (form.text("name").trim().to_owned(), form.text("description").trim().to_owned());
-    let typed = form.text("ip_allowlist").to_owned();
-    let blank = Edit::new(&server, &visitor, key);
-    let again = Edit { name: name.clone(), description: description.clone(), addresses: typed.clone(), ..blank };
+    let typed = Typed::read(&form);
+    // Forms of ours name the version they are about, and have boxes for its permissions.
+    let version = form.typed("version").map(|text| text.parse::<i64>().unwrap_or_default());
+    let is_stale = version.is_some_and(|seen| seen != key.version);
     let mut mistakes = Mistakes::default();
-    if name.is_empty() {
-        mistakes.add("name", "is required: say what the key is for, as in Nightly backup");
-    }
-    let allowlist = addresses(&typed).unwrap_or_else(|reason| {
-        mistakes.add("ip_allowlist", &reason);
-        IpAllowlist::everywhere()
-    });
+    let change = typed.change(version.is_some(), &mut mistakes);
+    let allowlist = change.ip_allowlist.clone().unwrap_or_default();
+    let moves = change.permissions.as_ref().is_some_and(|asked| *asked != key.permissions);
+    let again = Edit::new(&server, &visitor, key, typed);
     if !mistakes.are_none() {
         return page(StatusCode::UNPROCESSABLE_ENTITY, &Edit { mistakes, ..again });
     }
+    if is_stale {
+        mistakes.general =
+            "Somebody else has changed this key meanwhile. Nothing of yours was saved yet: look whether it \
+                            still fits, and save again."
+                .into();
+        return page(StatusCode::CONFLICT, &Edit { mistakes, ..again });
+    }
     let shut_out = shut_out(&server, &visitor, &id, &allowlist).await?;
     if !shut_out.is_empty() && form.text("shut_out") != "yes" {
-        return page(StatusCode::CONFLICT, &Edit { shut_out, addresses: lines(&allowlist), ..again });
+        let typed = Typed { addresses: lines(&allowlist), ..again.typed };
+        return page(StatusCode::CONFLICT, &Edit { shut_out, typed, ..again });
     }
-    let (name, description) = (Some(name), Some(description));
-    let change = Change { name, description, ip_allowlist: Some(allowlist), ..Change::default() };
     match server.app.update_key(&visitor.caller, key_id(&id)?, change).await {
         Ok(key) => Ok(see(&format!("/dashboard/keys/{}?done=changed", key.id))),
         Err(error @ (Error::Invalid(_) | Error::Conflict(_) | Error::Forbidden(_))) => {
-            let mistakes = Mistakes::new(&error, &FIELDS);
+            let mut mistakes = Mistakes::new(&error, &FIELDS);
+            // Nobody gives a key more than they have.
+            if moves && matches!(error, Error::Forbidden(_)) {
+                let said = std::mem::take(&mut mistakes.general);
+                mistakes.put("permissions", said);
+            }
             page(Problem::from(error).status(), &Edit { mistakes, ..again })
         }
         Err(other) => Err(other.into()),

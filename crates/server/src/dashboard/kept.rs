@@ -16,6 +16,9 @@ use crate::Server;
 /// What the names of kept fields begin with, among those of the login.
 const PREFIX: &str = "kept.";
 
+/// Fields that pages send of themselves.
+const THEIR_OWN: [&str; 2] = ["once", "version"];
+
 /// A form that somebody typed, and who.
 pub(crate) struct Sent {
     pub(super) visitor: Visitor,
@@ -62,6 +65,6 @@ pub(super) struct Kept {
 impl Kept {
     /// What somebody typed, as it is shown: without what pages send of themselves.
     fn typed(&self) -> impl Iterator<Item = &(String, String)> {
-        self.fields.iter().filter(|(name, value)| name != "once" && !value.is_empty())
+        self.fields.iter().filter(|(name, value)| !THEIR_OWN.contains(&name.as_str()) && !value.is_empty())
     }
 }

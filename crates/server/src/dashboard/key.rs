@@ -4,18 +4,21 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
+use keywright_app::PermissionUse;
 use keywright_app::error::Error;
 use keywright_app::lockouts::Lockout;
 use keywright_core::ip::{IpAllowlist, parse_address};
+use keywright_core::key::Key;
 use keywright_core::time::{Span, Time};
 use keywright_core::verify::Outcome;
 use keywright_store::denials::{DenialRow, KEPT};
 use keywright_store::uses::UseRow;
 use serde::Deserialize;
 
+use super::edit::WITHOUT;
 use super::keys::{chart, find, key_id};
 use super::look::{Chart, KeyLook, Moment};
-use super::{Form, Frame, Visitor, asked, page, see};
+use super::{Form, Frame, Visitor, asked, page, query, see};
 use crate::Server;
 use crate::api::verify::detail;
 use crate::extract::Id;
@@ -114,6 +117,27 @@ impl LockLook {
     }
 }
 
+/// A permission of the key's, and when it last let the key do something.
+struct PermissionLook {
+    name: String,
+    /// Empty where that is not known.
+    last: String,
+    is_unused: bool,
+}
+
+impl PermissionLook {
+    fn new(used: PermissionUse, now: Time) -> Self {
+        let PermissionUse { permission: name, last, is_unused } = used;
+        // It is noted once a day, and nothing finer is told.
+        let last = last.map(|last| match now.day() - last.day() {
+            ..=0 => "today".into(),
+            1 => "yesterday".into(),
+            days => format!("{days} days ago"),
+        });
+        Self { name, last: last.unwrap_or_default(), is_unused }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "dashboard/key.html")]
 struct One {
@@ -132,6 +156,11 @@ struct One {
     old_use: Option<UseLook>,
     may_write: bool,
     snippet: String,
+    permissions: Vec<PermissionLook>,
+    /// Since when it is known what permissions are used for, where that is not as old as the key.
+    watched_since: Option<Moment>,
+    /// Leads to the form that edits the key, without what it could do without; empty where there is no such thing.
+    narrower: String,
 }
 
 /// `GET /dashboard/keys/{id}`
@@ -152,6 +181,10 @@ async fn about(server: &Server, visitor: &Visitor, id: &str, notice: &'static st
     uses.secrets.sort_by_key(|(secret, _)| secret.expires_at.is_some());
     let denials = app.list_denials(&visitor.caller, id).await?;
     let locks = app.list_key_lockouts(&visitor.caller, id).await?;
+    let permissions = app.list_permission_uses(&visitor.caller, id).await?;
+    let watched_since = permissions.watched_since.map(|at| Moment::new(at, now));
+    let looks = permissions.permissions.into_iter().map(|used| PermissionLook::new(used, now));
+    let permissions: Vec<PermissionLook> = looks.collect();
     let look = |row: UseRow| UseLook::new(row, &key.ip_allowlist, now);
     let is_late = |row: &UseRow| row.at > now.before(LATELY);
     let old = uses.secrets.iter().skip(1).filter_map(|(_, last)| last.clone()).filter(is_late);
@@ -175,10 +208,20 @@ async fn about(server: &Server, visitor: &Visitor, id: &str, notice: &'static st
         chart: chart(server, visitor, id, now).await?,
         is_in_grace,
         old_use,
+        narrower: narrower(&key, &permissions),
+        permissions,
+        watched_since,
         may_write: visitor.may(server, "keys:write"),
         snippet: super::create::snippet(server, &key, "YOUR_KEY"),
         key: KeyLook::new(key, &server.app.world().policy, now),
     })
+}
+
+/// Where a key is edited without the permissions it does not use.
+fn narrower(key: &Key, permissions: &[PermissionLook]) -> String {
+    let unused = permissions.iter().filter(|permission| permission.is_unused);
+    let without: Vec<_> = unused.map(|permission| (WITHOUT, permission.name.as_str())).collect();
+    if without.is_empty() { String::new() } else { format!("/dashboard/keys/{}/edit?{}", key.id, query(&without)) }
 }
 
 /// What is asked for; what cannot be read asks for nothing.

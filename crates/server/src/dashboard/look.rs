@@ -77,7 +77,12 @@ impl Mistakes {
     pub(super) fn add(&mut self, field: &str, reason: &str) {
         // A reason goes on from the field's name, or begins with what was typed.
         let said = if reason.starts_with('`') { reason.to_owned() } else { format!("this {reason}") };
-        self.fields.insert(field.into(), sentence(&said));
+        self.put(field, sentence(&said));
+    }
+
+    /// One that is told in a sentence of its own.
+    pub(super) fn put(&mut self, field: &str, said: String) {
+        self.fields.insert(field.into(), said);
     }
 
     pub(super) fn of(&self, field: &str) -> &str {

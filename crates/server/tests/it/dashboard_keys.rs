@@ -422,3 +422,24 @@ async fn a_full_page_of_keys_weighs_less_than_50_kilobytes() {
     assert!(log.text.matches("<strong>key.create").count() > 20, "a full page");
     assert!(log.text.len() < 50_000, "{} bytes", log.text.len());
 }
+
+#[tokio::test]
+async fn a_command_on_a_page_leads_to_where_the_server_is_reached() {
+    // Where it is said where people find it, there; else where it listens.
+    let (known, placeless) = (TestServer::start().await, TestServer::placeless().await);
+    let (browser, _) = Browser::of(&known, "owner").await;
+    let (id, _) = browser.make(&[KIND, ("name", "Backup")]).await;
+    let leads_to = |place: &str| format!("<pre tabindex=\"0\"><code>curl {place}/v1/keys/self ");
+    browser.get(&format!("/dashboard/keys/{id}")).await.says(200, &leads_to("https://keys.example.com"));
+    // The harness calls every server that listens by this name.
+    let listening = format!("http://{}", placeless.address());
+    let account = placeless.account().await;
+    let (email, _) = placeless.registered(&account, "owner").await;
+    let form = format!("email={}&password={}", email.replace('@', "%40"), PASSWORD.replace(' ', "+"));
+    let login = placeless.call("POST", "/dashboard/login").by_nobody().header("origin", "http://keywright").form(&form);
+    let mut browser = Browser::new(&placeless);
+    browser.keep(&login.send().await.with(303));
+    let id = placeless.key_of(&account, json!({})).await.id;
+    let page = placeless.get(&format!("/dashboard/keys/{id}")).by_nobody().header("cookie", &browser.cookie);
+    page.send().await.says(200, &leads_to(&listening));
+}

@@ -13,10 +13,9 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use http_body_util::BodyExt as _;
 use keywright_app::clock::{Clock, rng};
-use keywright_app::core::policy::Policy;
 use keywright_app::core::secret::MasterKey;
-use keywright_app::core::time::{Span, Time};
-use keywright_app::{App, Keyring, Settings, Tasks};
+use keywright_app::core::time::Span;
+use keywright_app::{App, Keyring, Tasks};
 use keywright_server::{LocalOperator, Options, router, serve};
 use keywright_store::testing::{Fresh, sqlite};
 use serde_json::{Value, json};
@@ -25,6 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
 use crate::described;
+use crate::running::Running;
 
 /// When every test begins.
 pub(crate) const NOW: &str = "2026-11-21T09:00:00.000Z";
@@ -34,6 +34,9 @@ pub(crate) const NO_KEY: &str = "key_01arz3ndektsv4rrffq69g5fav";
 pub(crate) const NO_USER: &str = "usr_01arz3ndektsv4rrffq69g5fav";
 /// The same for accounts.
 pub(crate) const NO_ACCOUNT: &str = "acc_01arz3ndektsv4rrffq69g5fav";
+
+/// Where people find the server.
+pub(crate) const SITE: &str = "https://keys.example.com";
 
 /// What people log in with.
 pub(crate) const PASSWORD: &str = "plum tractor ode";
@@ -80,15 +83,24 @@ impl TestServer {
     }
 
     pub(crate) async fn on(fresh: Fresh) -> Self {
-        let running = Running::begin(&fresh).await;
+        let running = Running::begin(&fresh, Some(SITE)).await;
         let door = Door::Router(router(Arc::clone(&running.app), Options::default()));
         Self::behind(door, fresh, running).await
     }
 
     /// On SQLite, called over a socket.
     pub(crate) async fn listening(options: Options) -> Self {
+        Self::listening_at(options, Some(SITE)).await
+    }
+
+    /// The same, of which nobody has said where it is reached.
+    pub(crate) async fn placeless() -> Self {
+        Self::listening_at(Options::default(), None).await
+    }
+
+    async fn listening_at(options: Options, site: Option<&str>) -> Self {
         let fresh = sqlite().await;
-        let running = Running::begin(&fresh).await;
+        let running = Running::begin(&fresh, site).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let door = Door::Socket(listener.local_addr().unwrap());
         tokio::spawn(serve(listener, Arc::clone(&running.app), options, std::future::pending()));
@@ -114,7 +126,7 @@ impl TestServer {
             Keyring::rekey(&fresh.db, &master, &next, clock.now()).await.unwrap();
             master = next;
         }
-        let Running { app, clock, tasks, master } = Running::over(&fresh, clock, master).await;
+        let Running { app, clock, tasks, master } = Running::over(&fresh, clock, master, Some(SITE)).await;
         let door = Door::Router(router(Arc::clone(&app), Options::default()));
         Self { app, operator, clock, door, tasks, master, fresh }
     }
@@ -237,34 +249,6 @@ impl TestServer {
     /// The code verifying this key alone comes to.
     pub(crate) async fn code(&self, key: &str) -> String {
         text(&self.verify(json!({ "key": key })).await, "code")
-    }
-}
-
-struct Running {
-    app: Arc<App>,
-    clock: Clock,
-    tasks: Tasks,
-    master: MasterKey,
-}
-
-impl Running {
-    async fn begin(fresh: &Fresh) -> Self {
-        let clock = Clock::standing_at(NOW.parse::<Time>().unwrap());
-        Self::over(fresh, clock, MasterKey::generate(&mut rng())).await
-    }
-
-    async fn over(fresh: &Fresh, clock: Clock, master: MasterKey) -> Self {
-        let policy = Policy::parse(Policy::DEV).unwrap();
-        let settings = Settings {
-            policy,
-            clock: clock.clone(),
-            cached_keys: 10_000,
-            issuer: None,
-            site: Some("https://keys.example.com".into()),
-            post: crate::letters::post(fresh),
-        };
-        let (app, tasks) = App::start(fresh.db.clone(), &master, settings).await.unwrap();
-        Self { app, clock, tasks, master }
     }
 }
 

@@ -7,6 +7,7 @@ use keywright_store::StoreError;
 use keywright_store::keys::{
     KeyFilter, count_live_keys, delete_ended_keys, find_key, insert_key, list_keys, update_key,
 };
+use keywright_store::permission_uses::{PermissionUseRow, list_permission_uses, set_permission_uses};
 use keywright_store::secrets::{insert_secret, list_secrets};
 use keywright_store::testing::Fresh;
 use keywright_store::usage::{UsageRow, add_usage, list_usage};
@@ -234,6 +235,8 @@ async fn ended_keys_go_with_all_they_have(fresh: &Fresh) {
         insert_secret(&mut tx, &secret(u64::try_from(number).unwrap(), number)).await.unwrap();
         let row = UsageRow { key: key.id, hour: 1, outcome: "VALID".into(), tag: String::new(), count: 1 };
         add_usage(&mut tx, &[row]).await.unwrap();
+        let used = PermissionUseRow { key: key.id, permission: "a:read".into(), day: 1 };
+        set_permission_uses(&mut tx, &[used]).await.unwrap();
     }
     tx.commit().await.unwrap();
     let mut tx = fresh.db.begin().await.unwrap();
@@ -249,5 +252,6 @@ async fn ended_keys_go_with_all_they_have(fresh: &Fresh) {
         assert_eq!(find_key(&fresh.db, id).await.unwrap().is_some(), stays, "{number}");
         assert_eq!(list_secrets(&fresh.db, id).await.unwrap().len(), usize::from(stays));
         assert_eq!(list_usage(&fresh.db, id, 0, 9).await.unwrap().len(), usize::from(stays));
+        assert_eq!(list_permission_uses(&fresh.db, id).await.unwrap().len(), usize::from(stays));
     }
 }

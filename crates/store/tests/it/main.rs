@@ -5,6 +5,7 @@
 mod accounts;
 mod audit;
 mod credits;
+mod ending;
 mod factors;
 mod faults;
 mod identities;

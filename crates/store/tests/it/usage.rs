@@ -3,6 +3,9 @@
 use keywright_core::key::LastUse;
 use keywright_store::denials::{DenialRow, KEPT, add_denials, list_denials};
 use keywright_store::keys::{find_key, insert_key};
+use keywright_store::permission_uses::{
+    PermissionUseRow, begin_noting, find_since, list_permission_uses, set_permission_uses,
+};
 use keywright_store::testing::Fresh;
 use keywright_store::usage::{HourSum, UsageRow, UsageSum, add_usage, list_usage, set_last_use, sum_hours, sum_usage};
 use keywright_store::uses::{UseRow, list_uses, set_uses};
@@ -18,6 +21,7 @@ on_both_engines! {
     hours_are_summed_for_many_keys_at_once,
     uses_are_kept_by_secret_and_address_and_are_bounded,
     the_latest_refusals_of_each_key_are_kept,
+    a_permissions_use_moves_only_forward_and_it_is_known_since_when,
 }
 
 fn row(key: u128, hour: i64, outcome: &str, tag: &str, count: i64) -> UsageRow {
@@ -159,4 +163,23 @@ async fn the_latest_refusals_of_each_key_are_kept(fresh: &Fresh) {
     let kept = list_denials(&fresh.db, key_id(1)).await.unwrap();
     assert_eq!((kept.len(), kept.first(), kept.last()), (100, Some(&denied(1, KEPT + 5)), Some(&denied(1, 6))));
     assert_eq!(list_denials(&fresh.db, key_id(2)).await.unwrap(), [denied(2, 1)]);
+}
+
+async fn a_permissions_use_moves_only_forward_and_it_is_known_since_when(fresh: &Fresh) {
+    let used = |key, permission: &str, day| PermissionUseRow { key: key_id(key), permission: permission.into(), day };
+    assert_eq!(find_since(&fresh.db).await.unwrap(), None);
+    let mut tx = fresh.db.begin().await.unwrap();
+    set_permission_uses(&mut tx, &[]).await.unwrap();
+    begin_noting(&mut tx, at(2)).await.unwrap();
+    let rows = [used(1, "b:*", 5), used(1, "a:read", 7), used(1, "b:*", 6), used(1, "b:*", 4), used(2, "a:read", 1)];
+    set_permission_uses(&mut tx, &rows).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = fresh.db.begin().await.unwrap();
+    set_permission_uses(&mut tx, &[used(1, "a:read", 6), used(1, "b:*", 9)]).await.unwrap();
+    begin_noting(&mut tx, at(3)).await.unwrap();
+    tx.commit().await.unwrap();
+    let listed = list_permission_uses(&fresh.db, key_id(1)).await.unwrap();
+    assert_eq!(listed, [used(1, "a:read", 7), used(1, "b:*", 9)]);
+    assert_eq!(list_permission_uses(&fresh.db, key_id(3)).await.unwrap(), []);
+    assert_eq!(find_since(&fresh.db).await.unwrap(), Some(at(2)));
 }

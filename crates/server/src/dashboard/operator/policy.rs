@@ -131,6 +131,7 @@ fn logins(policy: &Policy) -> Vec<Said> {
     vec![
         ("Service", login.name.clone()),
         ("Registration", if login.is_open { "open to anybody" } else { "closed" }.into()),
+        ("Letters on keys that end", if policy.tells_of_ends { "14 and 3 days before" } else { "none" }.into()),
         ("A session lasts", login.session.to_string()),
         ("Unused, it lasts", login.idle.to_string()),
         ("Lock on a person", login.person_lockout.to_string()),

@@ -42,6 +42,7 @@ async fn life(server: &TestServer, tab: &Tab, runs_scripts: bool) {
     tab.sees("API Keys").await;
     tab.click("Create New API Key").await;
     tab.fill("#name", "Nightly backup").await;
+    tab.fill("[name=more_permissions]", "documents:read documents:write").await;
     tab.fill("#ip_allowlist", "203.0.113.7\nnonsense").await;
     tab.click("Create key").await;
     // What was typed is still there, and the mistake is told beside its field.
@@ -85,6 +86,7 @@ async fn life(server: &TestServer, tab: &Tab, runs_scripts: bool) {
     assert_eq!(server.code(&second).await, "DISABLED");
     tab.click("Switch on").await;
     tab.sees("active").await;
+    narrowed(server, tab, &second).await;
     tab.click("Revoke…").await;
     tab.fill("#confirm", "nightly").await;
     tab.click("Revoke for good").await;
@@ -98,6 +100,19 @@ async fn life(server: &TestServer, tab: &Tab, runs_scripts: bool) {
     tab.is_at("/dashboard/login").await;
     tab.open("/dashboard/keys").await;
     tab.is_at("/dashboard/login").await;
+}
+
+/// Takes one of a key's permissions away on the page that edits it, and leaves the rest as it is.
+async fn narrowed(server: &TestServer, tab: &Tab, key: &str) {
+    let asked = json!({ "key": key, "permissions": ["documents:write"] });
+    assert_eq!(server.verify(asked.clone()).await["code"], "VALID");
+    tab.click("Edit…").await;
+    tab.click("documents:write").await;
+    tab.click("Save").await;
+    tab.sees("The key is changed").await;
+    assert_eq!(server.verify(asked).await["code"], "INSUFFICIENT_PERMISSIONS");
+    let left = json!({ "key": key, "permissions": ["documents:read"] });
+    assert_eq!(server.verify(left).await["code"], "VALID");
 }
 
 /// The plaintext on the page that shows it, which is copied there where copying works.
