@@ -16,7 +16,6 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqliteJournalM
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection as _, Pool, Row as _};
 
 use crate::error::StoreError;
-use crate::sql::Marks;
 use crate::value::Value;
 
 mod schema;
@@ -280,14 +279,6 @@ impl Connection {
             }
         };
         result.inspect_err(|error| self.doubt(error))
-    }
-
-    /// How placeholders of statements for many rows are written. Those without names are found sooner, where there may be such.
-    pub(crate) const fn marks(&self) -> Marks {
-        match self {
-            Self::Sqlite(_) => Marks::InTurn,
-            Self::Postgres(_) => Marks::Numbered,
-        }
     }
 
     /// Runs a statement and says how many rows it changed.

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::db::Connection;
 use crate::error::StoreError;
 
 /// The text of one statement.
@@ -19,6 +20,16 @@ pub(crate) enum Marks {
     Numbered,
     /// As they come.
     InTurn,
+}
+
+impl Marks {
+    /// As a connection's engine takes them: SQLite finds those without names sooner, PostgreSQL has none such.
+    pub(crate) const fn of(connection: &Connection) -> Self {
+        match connection {
+            Connection::Sqlite(_) => Self::InTurn,
+            Connection::Postgres(_) => Self::Numbered,
+        }
+    }
 }
 
 impl Sql {

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use crate::db::{Connection, Db};
 use crate::error::StoreError;
 use crate::row::Row;
-use crate::sql::Sql;
+use crate::sql::{Marks, Sql};
 use crate::value::Value;
 
 /// Parameters of a bulk statement: where they have no names, more cost less. Each that has one, SQLite's driver looks up by
@@ -211,7 +211,7 @@ impl Tx {
         rows: Vec<Vec<Value>>,
         expect: Rows,
     ) -> Result<u64, StoreError> {
-        let marks = self.open.get_mut().connection.marks();
+        let marks = Marks::of(&self.open.get_mut().connection);
         let mut rows = rows.into_iter();
         let mut whole: Option<(usize, Cow<'static, str>)> = None;
         let mut changed = 0;
