@@ -176,7 +176,8 @@ impl App {
                 // Beyond this check, a reload of the policy comes after the ticket and spoils it.
                 Step::Load(..) if self.world().epoch != world.epoch => continue,
                 Step::Load(digest, ticket) => {
-                    let loaded = self.load(world, key, &digest, ticket).await?;
+                    // Apart from the call, which is otherwise made without it and need not be as large.
+                    let loaded = Box::pin(self.load(world, key, &digest, ticket)).await?;
                     // Guesses looked up beside this one may have locked: nobody gets more tries by making them at once.
                     if self.lockouts.any(now)
                         && let Some(wait) = self.locked_for(world, key, ask.ip, now)
@@ -305,7 +306,7 @@ impl App {
         }
         if let Some(pool) = &more.credits
             && !pool.spend(ask.cost, now)
-            && !self.spend_credits(record.id, pool, ask.cost, now).await?
+            && !Box::pin(self.spend_credits(record.id, pool, ask.cost, now)).await?
         {
             return Ok((Outcome::CreditsExhausted, None));
         }

@@ -95,7 +95,7 @@ pub(crate) async fn who(
     let ip = address(headers, context.peer, &server.options);
     let credential = match presented(headers, &world.policy)? {
         Presented::Token(token) => {
-            let caller = server.app.authenticate_token(token, ip, request_id).await?;
+            let caller = Box::pin(server.app.authenticate_token(token, ip, request_id)).await?;
             return Ok(Who { caller, own: None });
         }
         Presented::Key(key) => key,

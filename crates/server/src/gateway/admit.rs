@@ -149,7 +149,7 @@ pub(super) async fn admit(
     let stopped = |error: Error| Stopped::new(error, route.errors);
     match choice.presented.ok_or(Error::Unauthenticated).map_err(stopped)? {
         Presented::Token(token) => {
-            let caller = server.app.authenticate_token(token, ip, None).await.map_err(stopped)?;
+            let caller = Box::pin(server.app.authenticate_token(token, ip, None)).await.map_err(stopped)?;
             let need = server.app.world().policy.catalog.any(toll.permissions.iter().map(String::as_str));
             if !route.people || !(toll.permissions.is_empty() || caller.grant.meets(&need)) {
                 return Err(stopped(lacks(toll)));

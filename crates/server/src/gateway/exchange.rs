@@ -101,7 +101,7 @@ async fn ask_at<'a, T: AsyncRead + AsyncWrite + Unpin>(
         }
     }
     // As long as it takes: how long that may be is the connection's affair.
-    let connecting = Gateway::connect(place, route.timeouts, &server.options);
+    let connecting = Box::pin(Gateway::connect(place, route.timeouts, &server.options));
     let stream = client.until(i64::MAX, connecting).await?.map_err(Stop::Failed)?;
     converse(onward, place, stream, client).await
 }
@@ -134,7 +134,7 @@ async fn converse<'a, T: AsyncRead + AsyncWrite + Unpin>(
         match head(&got, &mut fields, &onward.parts.method) {
             Head::Part => {}
             Head::Other => {
-                let read = read_on(&onward.parts.method, got, stream, longest).await;
+                let read = Box::pin(read_on(&onward.parts.method, got, stream, longest)).await;
                 return read.map(Reply::Other).map_err(Stop::Failed);
             }
             Head::Plain { status, reason, fields, head, length, stays } => {

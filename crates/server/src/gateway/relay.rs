@@ -82,6 +82,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
         self.stopping.has_changed().unwrap_or(true)
     }
 
+    /// Gives back what room a large request or answer took.
+    fn tidy(&mut self) {
+        for room in [&mut self.room.asked, &mut self.room.got, &mut self.line.out] {
+            if room.capacity() > MOST_ROOM {
+                *room = Vec::new();
+            }
+        }
+    }
+
     async fn send(&mut self, patience: Duration) -> io::Result<()> {
         send(self.stream, &self.line.out, patience).await?;
         self.line.out.clear();
@@ -187,8 +196,6 @@ async fn carry<T: AsyncRead + AsyncWrite + Unpin>(
         server.gateway.kept.put(&place, onward.route.timeouts, stream);
     }
     client.send(idle).await?;
-    if client.room.got.capacity() > MOST_ROOM {
-        client.room.got = Vec::new();
-    }
+    client.tidy();
     Ok(Relayed::Answered)
 }
