@@ -219,7 +219,7 @@ async fn what_a_key_does_not_use_for_thirty_days_is_suggested_away_and_nothing_c
     let narrower = format!("{page}/edit?without=documents%3Awrite&#38;without=reports%3A*");
     seen.says(200, &format!("href=\"{narrower}\""));
     let form = browser.get(&narrower.replace("&#38;", "&")).await;
-    form.says(200, "Nothing is changed yet").says(200, &box_of("documents:read", true));
+    form.says(200, "Nothing is changed until you save").says(200, &box_of("documents:read", true));
     form.says(200, &box_of("documents:write", false)).says(200, &box_of("reports:*", false));
     assert_eq!(may(&server, &key, "documents:write").await, "VALID", "nothing was changed");
     let sent = [("version", version(&form)), ("name", "Backup".into()), ("permissions", "documents:read".into())];
