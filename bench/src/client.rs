@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
+use serde_json::Value;
 
 /// One answer: its head, up to and with the empty line, and its body.
 pub(crate) struct Answer<'a> {
@@ -139,7 +140,10 @@ impl Connection {
 
     /// Reads what has come. `true` once it is a whole answer.
     fn receive(&mut self, check: &mut impl FnMut(usize, &Answer<'_>) -> Result<()>) -> Result<bool> {
-        let room = self.buffer.get_mut(self.filled..).context("an answer larger than any")?;
+        if self.filled == self.buffer.len() {
+            self.buffer.resize(2 * self.filled, 0);
+        }
+        let room = self.buffer.get_mut(self.filled..).context("more than there is room for")?;
         match self.stream.read(room) {
             Ok(0) => bail!("the server closed a connection"),
             Ok(bytes) => self.filled += bytes,
@@ -169,12 +173,12 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// A request with a JSON body.
-pub(crate) fn post(path: &str, credential: &str, body: &serde_json::Value) -> Vec<u8> {
+pub(crate) fn post(path: &str, credential: &str, body: &Value) -> Vec<u8> {
     post_with(path, &format!("authorization: Bearer {credential}"), body)
 }
 
 /// A request with a JSON body and this header.
-pub(crate) fn post_with(path: &str, header: &str, body: &serde_json::Value) -> Vec<u8> {
+pub(crate) fn post_with(path: &str, header: &str, body: &Value) -> Vec<u8> {
     let body = body.to_string();
     let length = body.len();
     let head = format!(
@@ -186,4 +190,15 @@ pub(crate) fn post_with(path: &str, header: &str, body: &serde_json::Value) -> V
 
 fn nanoseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What is answered to one request by whoever is there, in JSON, where it has this status.
+pub(crate) fn one(address: SocketAddr, request: Vec<u8>, status: u16) -> Result<Value> {
+    let mut said = Value::Null;
+    Client::connect(address, 1)?.run(&[request], 1, |_, answer| {
+        ensure!(answer.head.starts_with(&format!("HTTP/1.1 {status}")), "{}", answer.head);
+        said = serde_json::from_slice(answer.body)?;
+        Ok(())
+    })?;
+    Ok(said)
 }

@@ -5,7 +5,7 @@ use keywright_bench::measure::Goal;
 use keywright_bench::table::Table;
 use serde_json::{Value, json};
 
-use crate::client::{Client, post};
+use crate::client::{Client, one, post};
 use crate::report::{Figures, Scale, nanoseconds};
 use crate::server::Server;
 
@@ -31,20 +31,30 @@ pub(crate) fn run(scale: &Scale, _: &mut Table, figures: &mut Figures) -> Result
     let pages = [
         "/dashboard/keys",
         "/dashboard/keys?find=backup+99",
-        "/dashboard/keys?status=active&view=unused",
+        "/dashboard/keys?view=unused",
+        "/dashboard/keys?view=expiring",
         "/dashboard/keys/new",
         &key_page,
         &format!("{key_page}/rotate"),
         &format!("{key_page}/edit"),
+        &format!("{key_page}/revoke"),
+        &format!("{key_page}/refusals"),
         &format!("{key_page}/simulate"),
         "/dashboard/tokens",
         "/dashboard/members",
+        "/dashboard/ssh-keys",
+        "/dashboard/services",
         "/dashboard/audit",
         "/dashboard/sessions",
         "/dashboard/security",
+        "/dashboard/operator/health",
         "/dashboard/operator/accounts",
-        "/dashboard/operator/audit",
+        "/dashboard/operator/users",
+        "/dashboard/operator/lockouts",
+        "/dashboard/operator/explain",
         "/dashboard/operator/policy",
+        "/dashboard/operator/proxies",
+        "/dashboard/operator/audit",
         "/dashboard/style.css",
         "/dashboard/script.js",
     ];
@@ -70,12 +80,12 @@ pub(crate) fn run(scale: &Scale, _: &mut Table, figures: &mut Figures) -> Result
 /// An account of a person who is an operator, too, with its keys; the id of one that was used.
 fn furnish(server: &Server) -> Result<String> {
     let operator = &server.ready;
-    let account = one(server, post("/v1/accounts", operator, &json!({ "name": "Bench" })), 201)?;
+    let account = one(server.address, post("/v1/accounts", operator, &json!({ "name": "Bench" })), 201)?;
     let account = account.get("id").and_then(Value::as_str).context("no account")?.to_owned();
     let person = json!({
         "email": EMAIL, "password": PASSWORD, "account_id": account, "role": "owner", "operator_permissions": ["*"],
     });
-    one(server, post("/v1/users", operator, &person), 201)?;
+    one(server.address, post("/v1/users", operator, &person), 201)?;
     let make = |number: usize| {
         let name = format!("Backup {number}");
         let about = "Copies the database to storage every night";
@@ -118,16 +128,6 @@ fn log_in(server: &Server) -> Result<String> {
         Ok(())
     })?;
     cookie.context("nobody was let in")
-}
-
-fn one(server: &Server, request: Vec<u8>, status: u16) -> Result<Value> {
-    let mut said = Value::Null;
-    Client::connect(server.address, 1)?.run(&[request], 1, |_, answer| {
-        ensure!(answer.head.starts_with(&format!("HTTP/1.1 {status}")), "{}", answer.head);
-        said = serde_json::from_slice(answer.body)?;
-        Ok(())
-    })?;
-    Ok(said)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "no figure here comes near the 53 bits a f64 counts exactly")]

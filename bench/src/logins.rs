@@ -14,7 +14,7 @@ use keywright_bench::table::Table;
 use keywright_bench::tail::compare_percentiles;
 use serde_json::{Value, json};
 
-use crate::client::{Client, post, post_with};
+use crate::client::{Client, one, post, post_with};
 use crate::report::{Figures, Scale, nanoseconds, ratio};
 use crate::server::Server;
 
@@ -63,7 +63,7 @@ struct People {
 impl People {
     fn make(server: &Server, count: usize) -> Result<Self> {
         let operator = server.ready.clone();
-        let made = one(server, post("/v1/accounts", &operator, &json!({ "name": "Bench" })), 201)?;
+        let made = one(server.address, post("/v1/accounts", &operator, &json!({ "name": "Bench" })), 201)?;
         let account = made.get("id").and_then(Value::as_str).context("no account")?.to_owned();
         let make = |number| {
             let person =
@@ -81,16 +81,6 @@ impl People {
 
 fn known(number: usize) -> String {
     format!("known{number:06}@example.com")
-}
-
-fn one(server: &Server, request: Vec<u8>, status: u16) -> Result<Value> {
-    let mut said = Value::Null;
-    Client::connect(server.address, 1)?.run(&[request], 1, |_, answer| {
-        ensure!(answer.head.starts_with(&format!("HTTP/1.1 {status}")), "{}", answer.head);
-        said = serde_json::from_slice(answer.body)?;
-        Ok(())
-    })?;
-    Ok(said)
 }
 
 /// What somebody asks who wants to know whether there is such a person.
@@ -228,7 +218,7 @@ struct Answered {
 /// Verification while nobody logs in, and while 200 do.
 fn under_load(scale: &Scale, table: &mut Table, figures: &mut Figures, server: &Server, people: &People) -> Result<()> {
     let key = json!({ "account_id": people.account, "name": "key" });
-    let key = one(server, post("/v1/keys", &people.operator, &key), 201)?;
+    let key = one(server.address, post("/v1/keys", &people.operator, &key), 201)?;
     let requests = [post("/v1/keys/verify", &people.operator, &json!({ "key": key.get("key") }))];
     let answered = [(); 2].map(|()| Arc::new(Mutex::new(Answered::default())));
     let [in_slices, sustained] = &answered;
