@@ -25,8 +25,9 @@ const MOST_NS: f64 = 20_000_000.0;
 pub(crate) fn run(scale: &Scale, _: &mut Table, figures: &mut Figures) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = Server::configured(folder.path(), CONFIG, POLICY, false)?;
-    let key = furnish(&server)?;
+    let Furnished { key, account, user } = furnish(&server)?;
     let cookie = log_in(&server)?;
+    let row = last_audited(&server)?;
     let key_page = format!("/dashboard/keys/{key}");
     let pages = [
         "/dashboard/keys",
@@ -45,11 +46,14 @@ pub(crate) fn run(scale: &Scale, _: &mut Table, figures: &mut Figures) -> Result
         "/dashboard/ssh-keys",
         "/dashboard/services",
         "/dashboard/audit",
+        &format!("/dashboard/audit/{row}"),
         "/dashboard/sessions",
         "/dashboard/security",
         "/dashboard/operator/health",
         "/dashboard/operator/accounts",
+        &format!("/dashboard/operator/accounts/{account}"),
         "/dashboard/operator/users",
+        &format!("/dashboard/operator/users/{user}"),
         "/dashboard/operator/lockouts",
         "/dashboard/operator/explain",
         "/dashboard/operator/policy",
@@ -68,7 +72,7 @@ pub(crate) fn run(scale: &Scale, _: &mut Table, figures: &mut Figures) -> Result
             Ok(())
         })?;
         let [median, slow] = [50, 99].map(|hundredths| float(run.percentile(hundredths)));
-        let name = path.replace(&key, "{id}");
+        let name = [&key, &account, &user, &row].iter().fold(path.to_owned(), |path, id| path.replace(*id, "{id}"));
         let kilobytes = format!("{:.1} KB", float(weight as u64) / 1_000.0);
         figures.row(&format!("{name}: weight"), kilobytes, Goal::AtMost(MOST_BYTES), float(weight as u64));
         let times = format!("{} ({})", nanoseconds(median), nanoseconds(slow));
@@ -77,15 +81,23 @@ pub(crate) fn run(scale: &Scale, _: &mut Table, figures: &mut Figures) -> Result
     Ok(())
 }
 
-/// An account of a person who is an operator, too, with its keys; the id of one that was used.
-fn furnish(server: &Server) -> Result<String> {
+/// What the pages are about.
+struct Furnished {
+    /// One that was used.
+    key: String,
+    account: String,
+    user: String,
+}
+
+/// An account of a person who is an operator, too, with its keys.
+fn furnish(server: &Server) -> Result<Furnished> {
     let operator = &server.ready;
     let account = one(server.address, post("/v1/accounts", operator, &json!({ "name": "Bench" })), 201)?;
-    let account = account.get("id").and_then(Value::as_str).context("no account")?.to_owned();
+    let account = id(&account)?;
     let person = json!({
         "email": EMAIL, "password": PASSWORD, "account_id": account, "role": "owner", "operator_permissions": ["*"],
     });
-    one(server.address, post("/v1/users", operator, &person), 201)?;
+    let user = id(&one(server.address, post("/v1/users", operator, &person), 201)?)?;
     let make = |number: usize| {
         let name = format!("Backup {number}");
         let about = "Copies the database to storage every night";
@@ -109,8 +121,20 @@ fn furnish(server: &Server) -> Result<String> {
         ensure!(answer.body.starts_with(b"{\"valid\":true"), "not valid");
         Ok(())
     })?;
-    let last = made.last().and_then(|key| key.get("id")).and_then(Value::as_str);
-    last.map(str::to_owned).context("no key")
+    Ok(Furnished { key: id(made.last().context("no key")?)?, account, user })
+}
+
+/// The number of a row of the audit log.
+fn last_audited(server: &Server) -> Result<String> {
+    let credential = &server.ready;
+    let request =
+        format!("GET /v1/audit?limit=1 HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {credential}\r\n\r\n");
+    let listed = one(server.address, request.into_bytes(), 200)?;
+    listed.pointer("/data/0/seq").map(Value::to_string).context("nothing was audited")
+}
+
+fn id(made: &Value) -> Result<String> {
+    made.get("id").and_then(Value::as_str).map(str::to_owned).context("no id")
 }
 
 /// The cookie of a login.
