@@ -104,7 +104,7 @@ async fn flush(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             _ = stop.changed() => return,
         }
         // It has been logged where it failed, and the next batch may do better.
-        drop(app.flush_usage().await);
+        drop(app.keep_usage().await);
         if tick % TIDY_EVERY == 0 {
             let now = app.now();
             app.limits.tidy(now);

@@ -1,6 +1,8 @@
 //! What keys were used for: counted in memory, written down in batches.
 //!
-//! At most the counts since the last batch, a second's worth, are lost to `kill -9`. Nothing is decided by them.
+//! At most the counts since the last batch, a second's worth, are lost to `kill -9`. Nothing is decided by them. A batch of few
+//! rows is in the tables at once. One of many is put aside whole, which costs next to nothing, and those of some seconds are
+//! then added together: most keys of a busy second are used in the next one, too.
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
@@ -9,18 +11,19 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keywright_core::id::KeyId;
-use keywright_core::key::{Key, LastUse, Secret};
+use keywright_core::key::{Key, Secret};
 use keywright_core::time::Time;
 use keywright_core::verify::Outcome;
 use keywright_store::denials::DenialRow;
-use keywright_store::permission_uses::{PermissionUseRow, set_permission_uses};
 use keywright_store::usage::{HourSum, UsageRow};
+use keywright_store::usage_batches::{Batch, add_batch, put_batch_aside, take_batches};
 use keywright_store::uses::UseRow;
 use keywright_store::{denials, secrets, uses};
 
 use crate::App;
 use crate::cache::{Use, mark};
 use crate::caller::Caller;
+use crate::clock::monotonic_ms;
 use crate::error::Error;
 use crate::sync::lock_std as lock;
 use crate::verify::Ask;
@@ -45,14 +48,39 @@ struct From {
     user_agent: Option<String>,
 }
 
-/// What is written down at once.
-#[derive(Clone, Default)]
-struct Batch {
-    counts: Vec<UsageRow>,
-    last: Vec<(KeyId, LastUse)>,
-    uses: Vec<UseRow>,
-    denials: Vec<DenialRow>,
-    permissions: Vec<PermissionUseRow>,
+/// Rows of a batch that are added at once.
+const FEW: usize = 200;
+/// Rows put aside after which they are added however long it has been.
+const MOST_ASIDE: usize = 200_000;
+/// How long a batch may be put aside.
+const ASIDE_MS: i64 = 10_000;
+
+/// What is put aside.
+#[derive(Clone, Copy)]
+struct Aside {
+    rows: usize,
+    /// When the first of it was; before everything where it may be from an earlier run.
+    since_ms: i64,
+}
+
+impl Default for Aside {
+    fn default() -> Self {
+        Self { rows: 0, since_ms: i64::MIN }
+    }
+}
+
+impl Aside {
+    /// Nothing.
+    const NONE: Self = Self { rows: 0, since_ms: i64::MAX };
+
+    fn is_due(self, now_ms: i64) -> bool {
+        self.rows > MOST_ASIDE || self.since_ms.saturating_add(ASIDE_MS) <= now_ms
+    }
+
+    /// With so many rows more.
+    fn with(self, rows: usize, now_ms: i64) -> Self {
+        Self { rows: self.rows + rows, since_ms: self.since_ms.min(now_ms) }
+    }
 }
 
 /// Where a key was lately used from, and when each of its secrets was.
@@ -76,7 +104,7 @@ pub(crate) struct Usage {
     /// Why keys were refused.
     denials: Mutex<HashMap<KeyId, Vec<DenialRow>>>,
     /// Held while a batch is written down: whoever asks for one after it has what came before.
-    writing: tokio::sync::Mutex<()>,
+    aside: tokio::sync::Mutex<Aside>,
     /// Batches that could not be written down.
     unwritten: Mutex<Batch>,
     /// Every verification since the start, by outcome.
@@ -140,11 +168,7 @@ impl Usage {
     fn keep(&self, batch: Batch) {
         let mut unwritten = lock(&self.unwritten);
         if unwritten.counts.len() < MOST {
-            unwritten.counts.extend(batch.counts);
-            unwritten.last.extend(batch.last);
-            unwritten.uses.extend(batch.uses);
-            unwritten.denials.extend(batch.denials);
-            unwritten.permissions.extend(batch.permissions);
+            unwritten.append(batch);
         }
     }
 
@@ -175,49 +199,72 @@ impl Usage {
             let Use { key, secret, count, last } = *used;
             batch.counts.push(row(key, Outcome::Valid, String::new(), i64::from(count)));
             let From { ip, user_agent } = from.remove(&(key, secret)).unwrap_or_default();
-            let ip = ip.map(|ip| ip.to_string());
-            let (address, agent) = (ip.clone().unwrap_or_default(), user_agent.clone());
-            batch.uses.push(UseRow { key, secret, ip: address, user_agent: agent, at: last });
-            batch.last.push((key, LastUse { at: last, ip, user_agent }));
+            let ip = ip.map(|ip| ip.to_string()).unwrap_or_default();
+            batch.uses.push(UseRow { key, secret, ip, user_agent, at: last });
         }
         batch
     }
 }
 
 impl App {
-    /// Writes down what was counted since the last time.
+    /// Writes down what was counted since the last time, for all to read.
     ///
     /// # Errors
     /// The database is out of reach. The counts are then kept for the next batch, as far as there is room.
     pub async fn flush_usage(&self) -> Result<(), Error> {
-        let _one_at_a_time = self.usage.writing.lock().await;
+        self.write_usage(true).await
+    }
+
+    /// Makes durable what was counted since the last time: for all to read at once where it is little, and within ten seconds
+    /// where it is much.
+    ///
+    /// # Errors
+    /// As [`App::flush_usage`].
+    pub async fn keep_usage(&self) -> Result<(), Error> {
+        self.write_usage(false).await
+    }
+
+    async fn write_usage(&self, is_read: bool) -> Result<(), Error> {
+        let mut aside = self.usage.aside.lock().await;
+        let batch = self.drain_usage();
+        let (rows, now_ms) = (batch.rows(), monotonic_ms());
+        if rows == 0 && aside.since_ms == Aside::NONE.since_ms {
+            return Ok(());
+        }
+        let is_added = is_read || rows <= FEW || aside.is_due(now_ms);
+        let kept = batch.clone();
+        let written = self
+            .meter(move |tx| {
+                Box::pin(async move {
+                    if !is_added {
+                        return Ok(put_batch_aside(tx, &batch).await?);
+                    }
+                    let mut all = take_batches(tx).await?;
+                    all.append(batch);
+                    Ok(add_batch(tx, &all).await?)
+                })
+            })
+            .await;
+        match &written {
+            Ok(()) if is_added => *aside = Aside::NONE,
+            Ok(()) => *aside = aside.with(rows, now_ms),
+            Err(error) => {
+                tracing::warn!(%error, "counts of uses could not be written down, and are kept for the next batch");
+                self.usage.keep(kept);
+            }
+        }
+        written
+    }
+
+    /// Takes out what was counted since the last time.
+    fn drain_usage(&self) -> Batch {
         let mut used = self.cache.drain_uses();
         used.append(&mut lock(&self.usage.loaded));
         let valid = used.iter().map(|used| u64::from(used.count)).sum();
         self.usage.count_total(Outcome::Valid, valid);
         let mut batch = self.usage.batch(&used, self.clock.now());
         batch.permissions.append(&mut self.granted.drain(&self.accesses, &self.world().policy.catalog));
-        if batch.counts.is_empty() && batch.permissions.is_empty() {
-            return Ok(());
-        }
-        let kept = batch.clone();
-        let written = self
-            .meter(move |tx| {
-                Box::pin(async move {
-                    keywright_store::usage::add_usage(tx, &batch.counts).await?;
-                    keywright_store::usage::set_last_use(tx, &batch.last).await?;
-                    uses::set_uses(tx, &batch.uses).await?;
-                    denials::add_denials(tx, &batch.denials).await?;
-                    set_permission_uses(tx, &batch.permissions).await?;
-                    Ok(())
-                })
-            })
-            .await;
-        if let Err(error) = &written {
-            tracing::warn!(%error, "counts of uses could not be written down, and are kept for the next batch");
-            self.usage.keep(kept);
-        }
-        written
+        batch
     }
 
     /// How often a key was used, by hour, outcome and tag. Hours count from the Unix epoch; both ends are included.

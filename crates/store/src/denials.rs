@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use keywright_core::id::KeyId;
 use keywright_core::time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::read::{Read, list};
@@ -26,7 +27,7 @@ statements! {
 }
 
 /// A refusal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DenialRow {
     /// The key.
     pub key: KeyId,

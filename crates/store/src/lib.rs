@@ -31,6 +31,7 @@ pub mod ssh_keys;
 pub mod testing;
 mod tx;
 pub mod usage;
+pub mod usage_batches;
 pub mod users;
 pub mod uses;
 mod value;

@@ -36,6 +36,7 @@ migrations! {
     12 "0012_uses",
     13 "0013_permission_uses",
     14 "0014_ending_keys",
+    15 "0015_usage_batches",
 }
 
 #[cfg(test)]

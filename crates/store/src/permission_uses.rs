@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use keywright_core::id::KeyId;
 use keywright_core::time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::read::{Read, find, list};
@@ -27,7 +28,7 @@ statements! {
 }
 
 /// A permission that let a key do something.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PermissionUseRow {
     /// The key.
     pub key: KeyId,

@@ -106,6 +106,7 @@ pub fn statements() -> Vec<(&'static str, Sql)> {
         crate::setup::STATEMENTS,
         crate::ssh_keys::STATEMENTS,
         crate::usage::STATEMENTS,
+        crate::usage_batches::STATEMENTS,
         crate::users::STATEMENTS,
         crate::uses::STATEMENTS,
     ]

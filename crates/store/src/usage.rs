@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use keywright_core::id::{AccountId, KeyId};
 use keywright_core::key::LastUse;
+use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::read::{Read, list};
@@ -36,7 +37,7 @@ statements! {
 }
 
 /// How often a key was verified with an outcome in an hour.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageRow {
     /// The key.
     pub key: KeyId,

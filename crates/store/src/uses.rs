@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use keywright_core::id::KeyId;
 use keywright_core::time::Time;
+use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::read::{Read, list};
@@ -25,7 +26,7 @@ statements! {
 }
 
 /// When a key's secret was last used from an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UseRow {
     /// The key.
     pub key: KeyId,

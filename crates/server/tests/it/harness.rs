@@ -131,6 +131,11 @@ impl TestServer {
         Self { app, operator, clock, door, tasks, master, fresh }
     }
 
+    /// What begins over the same data where this one is taken to have crashed.
+    pub(crate) async fn successor(&self) -> Arc<App> {
+        Running::over(&self.fresh, self.clock.clone(), self.master.clone(), Some(SITE)).await.app
+    }
+
     /// Everything in the files of its SQLite database.
     pub(crate) fn stored(&self) -> Vec<u8> {
         let path = self.fresh.url.strip_prefix("sqlite:").unwrap();

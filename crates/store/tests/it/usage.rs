@@ -8,6 +8,7 @@ use keywright_store::permission_uses::{
 };
 use keywright_store::testing::Fresh;
 use keywright_store::usage::{HourSum, UsageRow, UsageSum, add_usage, list_usage, set_last_use, sum_hours, sum_usage};
+use keywright_store::usage_batches::{Batch, add_batch, put_batch_aside, take_batches};
 use keywright_store::uses::{UseRow, list_uses, set_uses};
 
 use crate::on_both_engines;
@@ -22,6 +23,7 @@ on_both_engines! {
     uses_are_kept_by_secret_and_address_and_are_bounded,
     the_latest_refusals_of_each_key_are_kept,
     a_permissions_use_moves_only_forward_and_it_is_known_since_when,
+    batches_that_were_put_aside_are_added_once,
 }
 
 fn row(key: u128, hour: i64, outcome: &str, tag: &str, count: i64) -> UsageRow {
@@ -182,4 +184,55 @@ async fn a_permissions_use_moves_only_forward_and_it_is_known_since_when(fresh: 
     assert_eq!(listed, [used(1, "a:read", 7), used(1, "b:*", 9)]);
     assert_eq!(list_permission_uses(&fresh.db, key_id(3)).await.unwrap(), []);
     assert_eq!(find_since(&fresh.db).await.unwrap(), Some(at(2)));
+}
+
+async fn batches_that_were_put_aside_are_added_once(fresh: &Fresh) {
+    with_key(&fresh.db).await;
+    let used = |secret, ip: &str, agent: Option<&str>, seconds| UseRow {
+        key: key_id(1),
+        secret,
+        ip: ip.into(),
+        user_agent: agent.map(Into::into),
+        at: at(seconds),
+    };
+    let refused = DenialRow {
+        key: key_id(1),
+        at: at(101),
+        outcome: "EXPIRED".into(),
+        request_id: "r\"\n".into(),
+        ip: None,
+        user_agent: Some("curl/8 ø".into()),
+    };
+    let first = Batch {
+        counts: vec![row(1, 5, "VALID", "", 3), row(1, 5, "VALID", "a\"b", 1)],
+        uses: vec![used(i64::MIN, "10.1.2.3", Some("curl/8"), 100), used(7, "", None, 102)],
+        denials: vec![refused.clone()],
+        permissions: vec![PermissionUseRow { key: key_id(1), permission: "a:*".into(), day: 9 }],
+    };
+    let second = Batch { counts: vec![row(1, 5, "VALID", "", 4)], ..Batch::default() };
+    for batch in [&first, &second] {
+        let mut tx = fresh.db.begin().await.unwrap();
+        put_batch_aside(&mut tx, batch).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(list_usage(&fresh.db, key_id(1), 5, 6).await.unwrap(), []);
+
+    let mut tx = fresh.db.begin().await.unwrap();
+    assert_eq!(take_batches(&mut tx).await.unwrap().rows(), 7);
+    tx.rollback().await.unwrap();
+    let mut tx = fresh.db.begin().await.unwrap();
+    let all = take_batches(&mut tx).await.unwrap();
+    let mut both = first.clone();
+    both.append(second);
+    assert_eq!(all, both, "nothing of it was lost, though it was taken once and given back");
+    add_batch(&mut tx, &all).await.unwrap();
+    assert_eq!(take_batches(&mut tx).await.unwrap(), Batch::default());
+    tx.commit().await.unwrap();
+    let counted = list_usage(&fresh.db, key_id(1), 5, 6).await.unwrap();
+    assert_eq!(counted, [row(1, 5, "VALID", "", 7), row(1, 5, "VALID", "a\"b", 1)]);
+    let last = find_key(&fresh.db, key_id(1)).await.unwrap().unwrap().last_use;
+    assert_eq!(last, Some(LastUse { at: at(102), ip: None, user_agent: None }));
+    assert_eq!(list_uses(&fresh.db, key_id(1)).await.unwrap().len(), 2);
+    assert_eq!(list_denials(&fresh.db, key_id(1)).await.unwrap(), [refused]);
+    assert_eq!(list_permission_uses(&fresh.db, key_id(1)).await.unwrap().len(), 1);
 }

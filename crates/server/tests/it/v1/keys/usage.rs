@@ -73,3 +73,27 @@ async fn another_accounts_key_is_no_use_of_it() {
     assert_eq!(told, (&json!("NOT_FOUND"), None));
     assert_eq!(counts(&server, &format!("/v1/keys/{id}/usage")).await, []);
 }
+
+#[tokio::test]
+async fn what_was_put_aside_counts_once_and_after_a_crash_too() {
+    let server = TestServer::start().await;
+    let account = server.account().await;
+    let mut ids = Vec::new();
+    // So many that their counts are put aside.
+    for _ in 0..120 {
+        let (id, key) = server.key_of(&account, json!({})).await.pair();
+        for _ in 0..2 {
+            server.verify(json!({ "key": key, "ip": "192.0.2.1" })).await;
+        }
+        ids.push(id);
+    }
+    server.app.keep_usage().await.unwrap();
+    // Another begins on the same data, and nobody has stopped the first.
+    server.successor().await.keep_usage().await.unwrap();
+    for id in &ids {
+        let page = server.get(&format!("/v1/keys/{id}/usage")).send().await.is(200);
+        assert_eq!(page["data"][0]["count"], 2, "{page}");
+    }
+    let seen = server.get(&format!("/v1/keys/{}", ids[0])).send().await.body;
+    assert_eq!(seen["last_used_ip"], "192.0.2.1");
+}
