@@ -3,6 +3,7 @@
 //! What must stay true: a route is chosen by the path as any upstream would read it, and a path that two readers could
 //! read differently is refused, never guessed at.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -209,10 +210,18 @@ pub fn host_of(authority: &str) -> &str {
 ///
 /// # Errors
 /// Two readers could read it differently. Says what to leave out.
-pub fn plain_path(path: &str) -> Result<String, &'static str> {
+pub fn plain_path(path: &str) -> Result<Cow<'_, str>, &'static str> {
     if !path.starts_with('/') {
         return Err("a path begins with a slash");
     }
+    // Nearly every path is spelled as it is read: nothing to decode, to leave out, or to refuse.
+    let is_spelled_out = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b';' | b'\\');
+    let is_odd = |pair: &[u8; 2]| matches!(pair, [b'/', b'/' | b'.']);
+    let is_plain = path.bytes().all(is_spelled_out) && !path.as_bytes().array_windows().any(is_odd);
+    if is_plain { Ok(Cow::Borrowed(path)) } else { read_path(path).map(Cow::Owned) }
+}
+
+fn read_path(path: &str) -> Result<String, &'static str> {
     let decoded = decode(path)?;
     let mut plain = String::with_capacity(decoded.len());
     let mut segments = decoded.split('/').skip(1).peekable();
@@ -346,6 +355,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_spelled_out_is_read_as_it_is(path in "/[a.%2efFcC5;/\\\\0x~ \u{e9}]{0,16}") {
+            prop_assert_eq!(plain_path(&path).map(Cow::into_owned), read_path(&path));
+        }
+
         #[test]
         fn a_plain_path_has_no_way_up(path in "/[a.%2efFcC5;/\\\\0x]{0,24}") {
             if let Ok(plain) = plain_path(&path) {

@@ -209,12 +209,15 @@ struct Said<C> {
 /// Whether a credential looks like a token rather than a key: three parts, of which the first is a JWT's header.
 #[must_use]
 pub fn looks_like_a_token(credential: &[u8]) -> bool {
+    // `{"` in base64 begins so: nothing is looked at of what cannot be one.
+    if !credential.starts_with(b"ey") {
+        return false;
+    }
     let mut parts = credential.split(|byte| *byte == b'.');
     let (Some(head), Some(_), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return false;
     };
-    // `{"` in base64 begins so: nothing is decoded for what cannot be one.
-    let header = head.starts_with(b"ey").then(|| URL_SAFE_NO_PAD.decode(head).ok()).flatten();
+    let header = URL_SAFE_NO_PAD.decode(head).ok();
     header
         .is_some_and(|header| serde_json::from_slice::<Value>(&header).is_ok_and(|header| header.get("alg").is_some()))
 }
