@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::Server;
 use crate::extract::Who;
 use crate::problem::Problem;
+use crate::router::METHODS;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -48,26 +49,22 @@ struct UpstreamLabels {
 #[derive(Default)]
 pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
-    /// The counter of what nearly all requests are, at hand so that nothing is looked up.
-    verified: OnceLock<Counter>,
+    /// The counters of what nearly all requests are, at hand so that nothing is looked up.
+    fine: [OnceLock<Counter>; METHODS.len()],
 }
 
 impl Metrics {
-    /// Counts an answer of `POST /v1/keys/verify`.
-    pub(crate) fn count_verify(&self, status: StatusCode) {
-        if status == StatusCode::OK {
-            self.verified.get_or_init(|| self.counter("POST", status)).inc();
-        } else {
-            self.count_request("POST", status);
-        }
+    /// Counts an answer.
+    pub(crate) fn count_request(&self, method: &'static str, status: StatusCode) {
+        let place = METHODS.iter().position(|known| *known == method).filter(|_| status == StatusCode::OK);
+        match place.and_then(|place| self.fine.get(place)) {
+            Some(fine) => fine.get_or_init(|| self.counter(method, status)).inc(),
+            None => self.counter(method, status).inc(),
+        };
     }
 
     fn counter(&self, method: &'static str, status: StatusCode) -> Counter {
         self.requests.get_or_create_owned(&RequestLabels { method, status: Status(status.as_u16()) })
-    }
-
-    pub(crate) fn count_request(&self, method: &'static str, status: StatusCode) {
-        self.requests.get_or_create(&RequestLabels { method, status: Status(status.as_u16()) }).inc();
     }
 }
 

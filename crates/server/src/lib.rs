@@ -15,6 +15,7 @@ mod gateway;
 mod health;
 mod http2;
 mod idempotency;
+mod json;
 mod pages;
 mod problem;
 mod request_id;

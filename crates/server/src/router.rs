@@ -4,7 +4,7 @@
 //! sections are dialects: what a section's errors look like is written once, in `problem.rs` and `compat/`.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use axum::extract::{MatchedPath, Request, State};
@@ -343,7 +343,8 @@ async fn verify_routed(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let bytes = read(body, crate::extract::MOST_BYTES).await?;
-    Ok(verify::verify(&server, &who, &parts.headers, &bytes, &context.request_id).await?.map(Into::into))
+    let answer = verify::verify(&server, &who, &parts.headers, &bytes, &context.request_id).await?;
+    Ok(http::Response::<Bytes>::from(answer).map(Into::into))
 }
 
 /// Around every handler: the request's id, and what every answer has.
@@ -417,7 +418,7 @@ impl Asked {
 
 /// Whether a path begins as one of the server's own does, and so may be one.
 pub(crate) fn begins_like_own(path: &str) -> bool {
-    static OWN: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    static OWN: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
         let paths = ROUTES.iter().map(|route| route.path).chain([gateway::FORWARD_AUTH]);
         paths.map(|path| beginning(path.split_once('{').map_or(path, |(before, _)| before))).collect()
     });
@@ -429,8 +430,8 @@ pub(crate) fn begins_like_own(path: &str) -> bool {
 
 /// The first two segments of a path.
 fn beginning(path: &str) -> &str {
-    let end = path.match_indices('/').nth(2).map_or(path.len(), |(at, _)| at);
-    path.get(..end).unwrap_or_default()
+    let mut slashes = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+    path.get(..slashes.nth(2).map_or(path.len(), |(at, _)| at)).unwrap_or_default()
 }
 
 /// Headers every answer has.
@@ -446,13 +447,12 @@ fn name_request(headers: &mut http::HeaderMap, id: &RequestId) {
     }
 }
 
+/// The methods that are counted apart.
+pub(crate) const METHODS: [&str; 7] = ["GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"];
+
 /// A method's name, for counting: made-up methods are one.
 pub(crate) fn method_name(method: &Method) -> &'static str {
-    [Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::PUT, Method::HEAD, Method::OPTIONS]
-        .iter()
-        .zip(["GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"])
-        .find(|(known, _)| *known == method)
-        .map_or("OTHER", |(_, name)| name)
+    METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or("OTHER")
 }
 
 #[cfg(test)]

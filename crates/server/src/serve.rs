@@ -248,7 +248,7 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
         let (parts, body) = request.into_parts();
         let caller = Caller { server, peer: *peer };
         let answer = verify_first(&caller, &parts.headers, read(body, MOST_BYTES)).await;
-        return answer.map(|bytes| Either::Left(Full::new(bytes)));
+        return answer.response().map(|bytes| Either::Left(Full::new(bytes)));
     }
     let mut request = request.map(Body::new);
     let response = if begins_like_own(request.uri().path()) {
@@ -290,12 +290,29 @@ pub(crate) struct Caller<'s> {
     pub(crate) peer: SocketAddr,
 }
 
-/// The answer to a verification, whoever has read its head. Its body is waited for once it is known who asks.
+/// What a verification came to, and the request's name.
+pub(crate) struct Verified {
+    pub(crate) request_id: RequestId,
+    pub(crate) answer: Result<verify::Answer, Problem>,
+}
+
+impl Verified {
+    /// The whole answer.
+    pub(crate) fn response(self) -> Response<Bytes> {
+        let Self { request_id, answer } = self;
+        let answer = answer.map(Into::into);
+        let mut response = answer.unwrap_or_else(|problem: Problem| problem.answer(&request_id, Dialect::Native));
+        finish(response.headers_mut(), &request_id);
+        response
+    }
+}
+
+/// What a verification comes to, whoever has read its head. Its body is waited for once it is known who asks.
 pub(crate) async fn verify_first<B: AsRef<[u8]>>(
     caller: &Caller<'_>,
     fields: &(impl Fields + ?Sized),
     body: impl Future<Output = Result<B, Problem>>,
-) -> Response<Bytes> {
+) -> Verified {
     let Caller { server, peer } = caller;
     let context = Context { peer: Some(peer.ip()), request_id: RequestId::of(fields), is_local: false };
     let verified = async {
@@ -303,9 +320,7 @@ pub(crate) async fn verify_first<B: AsRef<[u8]>>(
         let body = body.await?;
         verify::verify(server, &who, fields, body.as_ref(), &context.request_id).await
     };
-    let mut response =
-        verified.await.unwrap_or_else(|problem: Problem| problem.answer(&context.request_id, Dialect::Native));
-    finish(response.headers_mut(), &context.request_id);
-    server.metrics.count_verify(response.status());
-    response
+    let answer = verified.await;
+    server.metrics.count_request("POST", answer.as_ref().map_or_else(Problem::status, |_| StatusCode::OK));
+    Verified { request_id: context.request_id, answer }
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use axum::Extension;
 use axum::extract::{Request, State};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response};
@@ -13,16 +14,16 @@ use keywright_app::caller::{Caller, Reach};
 use keywright_app::error::Error;
 use keywright_app::verify::{Ask, Verdict, Verified, Want};
 use keywright_core::draft::check_wanted;
-use keywright_core::id::{AccountId, KeyId};
+use keywright_core::id::KeyId;
 use keywright_core::ip::parse_address;
-use keywright_core::key::Metadata;
-use keywright_core::time::Time;
+use keywright_core::limit::{RateLimit, Remaining};
 use keywright_core::verify::Outcome;
 use serde::{Deserialize, Serialize};
 
 use crate::Server;
 use crate::extract::{Context, Who, json, read};
 use crate::fields::Fields;
+use crate::json::Object;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 
@@ -36,6 +37,13 @@ const LONGEST_TAG: usize = 64;
 const MOST_REQUESTS: usize = 100;
 /// The most a batch may be, in bytes.
 const MOST_BATCH_BYTES: usize = 512 * 1_024;
+
+/// Room for most answers.
+const ROOM: usize = 512;
+/// What a batch's answer begins with.
+const BEGIN: &[u8] = b"{\"results\":[";
+/// Where what is left of rate limits travels, and what they are.
+pub(crate) const LIMIT_HEADERS: [&str; 2] = ["ratelimit", "ratelimit-policy"];
 
 /// What is asked.
 #[derive(Deserialize)]
@@ -127,49 +135,6 @@ fn is_tag(tag: &str) -> bool {
     (1..=LONGEST_TAG).contains(&tag.len()) && !tag.chars().any(char::is_control)
 }
 
-/// The answer. What a denied key is, is told to nobody; which key it is, to whoever may verify it.
-#[derive(Serialize)]
-pub(crate) struct VerifyAnswer<'a> {
-    valid: bool,
-    code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_id: Option<KeyId>,
-    #[serde(flatten)]
-    identity: Option<Identity<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credits: Option<i64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    ratelimits: Vec<Left<'a>>,
-}
-
-/// Who a valid key is and what it may do.
-#[derive(Serialize)]
-struct Identity<'a> {
-    name: &'a str,
-    account_id: Option<AccountId>,
-    kind: &'a str,
-    environment: Option<&'a str>,
-    role: Option<&'a str>,
-    services: &'a [String],
-    permissions: &'a [String],
-    expires_at: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a Metadata>,
-}
-
-#[derive(Serialize)]
-struct Left<'a> {
-    name: &'a str,
-    limit: u32,
-    remaining: u32,
-    /// Seconds until all of it is back.
-    reset: i64,
-}
-
 /// What each outcome means, for people.
 pub(crate) const fn detail(outcome: Outcome) -> &'static str {
     match outcome {
@@ -188,42 +153,96 @@ pub(crate) const fn detail(outcome: Outcome) -> &'static str {
     }
 }
 
-fn answer<'a>(server: &'a Server, verdict: &'a Verdict) -> VerifyAnswer<'a> {
-    let app = &server.app;
-    let valid = verdict.is_valid();
-    let key = verdict.key.as_ref();
-    let identity = key.filter(|_| valid).and_then(|key| {
-        let access = key.access(app)?;
-        Some(Identity {
-            name: &key.record().name,
-            account_id: key.account(app),
-            kind: &access.kind,
-            environment: key.environment().and_then(|number| app.world().policy.environment_at(number)),
-            role: access.role.as_deref(),
-            services: &access.services,
-            permissions: &access.permissions,
-            expires_at: key.record().expires_at(),
-            metadata: key.metadata(),
-        })
-    });
-    let left = key.map(Verified::limits).unwrap_or_default();
-    VerifyAnswer {
-        valid,
-        code: verdict.outcome.code(),
-        detail: (!valid).then(|| detail(verdict.outcome)),
-        retry_after: verdict.retry_after.map(|wait| wait.seconds_up().max(1)),
-        key_id: key.map(|key| key.record().id),
-        identity,
-        credits: key.and_then(Verified::credits),
-        ratelimits: left
-            .into_iter()
-            .map(|(limit, left)| Left {
-                name: &limit.name,
-                limit: limit.limit,
-                remaining: left.units,
-                reset: left.reset.seconds_up(),
-            })
-            .collect(),
+/// The answer to a verification, and what its head says of it.
+pub(crate) struct Answer {
+    pub(crate) body: Vec<u8>,
+    /// Seconds to wait.
+    pub(crate) retry_after: Option<i64>,
+    /// What is left of the key's rate limits, and what they are.
+    pub(crate) limits: Option<[String; 2]>,
+}
+
+impl Answer {
+    fn of(server: &Server, verdict: &Verdict) -> Self {
+        let left = verdict.key.as_ref().map(Verified::limits).unwrap_or_default();
+        let mut body = Vec::with_capacity(ROOM);
+        write(server, verdict, &left, &mut body);
+        let limits = (!left.is_empty()).then(|| limit_texts(&left));
+        Self { body, retry_after: retry_after(verdict), limits }
+    }
+}
+
+impl From<Answer> for Response<Bytes> {
+    fn from(answer: Answer) -> Self {
+        let Answer { body, retry_after, limits } = answer;
+        let mut response = Self::new(body.into());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(wait) = retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait));
+        }
+        if let Some(limits) = &limits {
+            insert_limits(headers, limits);
+        }
+        response
+    }
+}
+
+fn retry_after(verdict: &Verdict) -> Option<i64> {
+    verdict.retry_after.map(|wait| wait.seconds_up().max(1))
+}
+
+/// Writes what a verification came to. What a denied key is, is told to nobody; which key it is, to whoever may verify it.
+fn write(server: &Server, verdict: &Verdict, left: &[(&RateLimit, Remaining)], out: &mut Vec<u8>) {
+    let (app, valid) = (&server.app, verdict.is_valid());
+    let mut answer = Object::begin(out);
+    answer.field("valid", &valid);
+    answer.text("code", verdict.outcome.code());
+    if !valid {
+        answer.text("detail", detail(verdict.outcome));
+    }
+    if let Some(wait) = retry_after(verdict) {
+        answer.field("retry_after", &wait);
+    }
+    if let Some(key) = &verdict.key {
+        answer.text("key_id", &key.record().id.to_string());
+        if let Some(access) = key.access(app).filter(|_| valid) {
+            let environment = key.environment().and_then(|number| app.world().policy.environment_at(number));
+            answer.text("name", &key.record().name);
+            answer.maybe_text("account_id", key.account(app).map(|id| id.to_string()).as_deref());
+            answer.text("kind", &access.kind);
+            answer.maybe_text("environment", environment);
+            answer.maybe_text("role", access.role.as_deref());
+            answer.texts("services", access.services.iter().map(String::as_str));
+            answer.texts("permissions", access.permissions.iter().map(String::as_str));
+            answer.field("expires_at", &key.record().expires_at());
+            if let Some(metadata) = key.metadata() {
+                answer.field("metadata", metadata);
+            }
+        }
+        if let Some(credits) = key.credits() {
+            answer.field("credits", &credits);
+        }
+    }
+    if !left.is_empty() {
+        let left: Vec<Left<'_>> = left.iter().map(|(limit, left)| Left::of(limit, left)).collect();
+        answer.field("ratelimits", &left);
+    }
+    answer.end();
+}
+
+#[derive(Serialize)]
+struct Left<'a> {
+    name: &'a str,
+    limit: u32,
+    remaining: u32,
+    /// Seconds until all of it is back.
+    reset: i64,
+}
+
+impl<'a> Left<'a> {
+    fn of(limit: &'a RateLimit, left: &Remaining) -> Self {
+        Self { name: &limit.name, limit: limit.limit, remaining: left.units, reset: left.reset.seconds_up() }
     }
 }
 
@@ -234,36 +253,34 @@ pub(crate) async fn verify(
     headers: &(impl Fields + ?Sized),
     body: &[u8],
     id: &RequestId,
-) -> Result<Response<Bytes>, Problem> {
+) -> Result<Answer, Problem> {
     who.caller.must(&server.app.world().policy.catalog, "keys:verify")?;
     let request: VerifyRequest<'_> = json(headers, body)?;
     let ask = Ask { request_id: Some(&id.0), ..request.ask(&who.caller)? };
     let verdict = server.app.verify(request.key.as_bytes(), &ask).await?;
-    let answer = answer(server, &verdict);
-    let mut response = Response::new(serde_json::to_vec(&answer).unwrap_or_default().into());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(wait) = answer.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(wait));
-    }
-    if let (Some(key), false) = (&verdict.key, answer.ratelimits.is_empty()) {
-        limit_headers(headers, key);
-    }
-    Ok(response)
+    Ok(Answer::of(server, &verdict))
 }
 
 /// `RateLimit` and `RateLimit-Policy` (IETF draft): what the verified key has left, to be passed on to its bearer.
-pub(crate) fn limit_headers(headers: &mut HeaderMap, key: &Verified) {
-    let left = key.limits();
-    let list = |items: Vec<String>| HeaderValue::from_str(&items.join(", ")).ok();
+fn limit_texts(left: &[(&RateLimit, Remaining)]) -> [String; 2] {
     let now =
         left.iter().map(|(limit, left)| format!("\"{}\";r={};t={}", limit.name, left.units, left.reset.seconds_up()));
     let policy =
         left.iter().map(|(limit, _)| format!("\"{}\";q={};w={}", limit.name, limit.limit, limit.window.seconds_up()));
-    if let (Some(now), Some(policy)) = (list(now.collect()), list(policy.collect())) {
-        headers.insert("ratelimit", now);
-        headers.insert("ratelimit-policy", policy);
+    [now.collect::<Vec<_>>().join(", "), policy.collect::<Vec<_>>().join(", ")]
+}
+
+fn insert_limits(headers: &mut HeaderMap, limits: &[String; 2]) {
+    let [now, policy] = limits.each_ref().map(|text| HeaderValue::from_str(text).ok());
+    if let (Some(now), Some(policy)) = (now, policy) {
+        headers.insert(LIMIT_HEADERS[0], now);
+        headers.insert(LIMIT_HEADERS[1], policy);
     }
+}
+
+/// The same, as headers.
+pub(crate) fn limit_headers(headers: &mut HeaderMap, key: &Verified) {
+    insert_limits(headers, &limit_texts(&key.limits()));
 }
 
 #[derive(Deserialize)]
@@ -279,7 +296,7 @@ pub(crate) async fn verify_batch(
     Extension(context): Extension<Context>,
     who: Who,
     request: Request,
-) -> Result<axum::Json<serde_json::Value>, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     who.caller.must(&server.app.world().policy.catalog, "keys:verify")?;
     let (parts, body) = request.into_parts();
     let bytes = read(body, MOST_BATCH_BYTES).await?;
@@ -290,13 +307,19 @@ pub(crate) async fn verify_batch(
     // All are checked before any is counted or spends anything.
     let asks = requests.iter().map(|request| request.ask(&who.caller)).collect::<Result<Vec<_>, _>>()?;
     server.app.approach(requests.iter().map(|request| request.key.as_bytes()));
-    let mut results = Vec::with_capacity(requests.len());
+    let mut results = Vec::with_capacity(BEGIN.len() + requests.len() * ROOM);
+    results.extend_from_slice(BEGIN);
     for (request, ask) in requests.iter().zip(asks) {
         let ask = Ask { request_id: Some(&context.request_id.0), ..ask };
         let verdict = server.app.verify(request.key.as_bytes(), &ask).await?;
-        results.push(serde_json::to_value(answer(&server, &verdict)).unwrap_or_default());
+        if results.len() > BEGIN.len() {
+            results.push(b',');
+        }
+        let left = verdict.key.as_ref().map(Verified::limits).unwrap_or_default();
+        write(&server, &verdict, &left, &mut results);
     }
-    Ok(axum::Json(serde_json::json!({ "results": results })))
+    results.extend_from_slice(b"]}");
+    Ok(([(CONTENT_TYPE, "application/json")], results))
 }
 
 #[derive(Serialize)]
