@@ -20,10 +20,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::response::Response;
-use keywright_app::clock::monotonic_ms;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use self::head::{MOST_FIELDS, Next, next};
 pub(crate) use self::line::{Line, field};
@@ -68,14 +67,16 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let mut talk = Talk { caller, stream, read: begun, line: Line::default(), way: gateway::Room::default() };
-    let mut patience = Patience::default();
-    let mut timer = pin!(sleep(HEAD_TIME));
+    // For the beginning of a request, and from there for its end.
+    let longest = |read: &Vec<u8>| if read.is_empty() { HEAD_TIME } else { BODY_TIME };
+    let mut timer = Timer::default();
+    let mut due_ms = timer.begin(longest(&talk.read));
     // Waited for all along, on a watch of its own: whoever reads on is to see it, too.
     let mut stop = stopping.clone();
     let mut stop = pin!(stop.changed());
     loop {
         match talk.answer_whole(stopping).await? {
-            After::Answered => patience = Patience::default(),
+            After::Answered => due_ms = timer.begin(longest(&talk.read)),
             After::Nothing => {}
             After::Left(answer) => return Ok(Some(Left { read: talk.read, answer })),
             After::Over => return Ok(None),
@@ -88,19 +89,13 @@ where
                 0 => true,
                 more => {
                     if more == read.len() {
-                        patience = Patience::default();
+                        due_ms = timer.begin(longest(read));
                     }
                     false
                 }
             },
             _ = &mut stop => true,
-            () = &mut timer => match patience.left(!read.is_empty()) {
-                Some(left) => {
-                    timer.set(sleep(left));
-                    false
-                }
-                None => true,
-            },
+            () = timer.over(due_ms) => true,
         };
         if is_over {
             let read = talk.read;
@@ -121,6 +116,20 @@ enum After {
     Over,
 }
 
+/// What became of the bytes of a request.
+enum Step {
+    /// So many were a verification, whose answer is yet to be sent.
+    Verified(usize),
+    /// So many were passed on.
+    Relayed(Relayed, usize),
+    /// There is nothing whole.
+    Part,
+    /// There is a head, and not all of its body.
+    Short,
+    /// It is the library's.
+    Strange,
+}
+
 /// A connection that is talked on.
 struct Talk<'t, T> {
     caller: &'t Caller<'t>,
@@ -134,54 +143,73 @@ struct Talk<'t, T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
     /// Answers the whole requests at the beginning of what was read.
     async fn answer_whole(&mut self, stopping: &watch::Receiver<()>) -> io::Result<After> {
-        let server = self.caller.server;
         let (mut used, mut answered) = (0, false);
         loop {
-            let rest = self.read.get(used..).unwrap_or_default();
-            let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-            match next(rest, &mut fields, |path| gateway::is_for_gate(server, path)) {
-                Next::Verification { fields, body, length } => {
-                    let answer = verify_first(self.caller, fields, std::future::ready(Ok(body))).await;
-                    self.line.write(server.app.now(), &answer, stopping.has_changed().unwrap_or(true));
-                    (used, answered) = (used + length, true);
-                }
-                Next::Other { head, length } => {
-                    let Some(request) = head.request() else { return self.leave(used).await };
-                    self.send(used).await?;
-                    used = 0;
-                    let asked: Vec<u8> = self.read.drain(..length).collect();
-                    let Self { caller, stream, read, line, way } = self;
-                    let mut client = Client { peer: caller.peer.ip(), stream, read, line, room: way, stopping };
-                    match gateway::relay(server, request, &mut client).await? {
-                        Relayed::Answered => answered = true,
-                        Relayed::Left(answer) => {
-                            self.read.splice(..0, asked);
-                            return Ok(After::Left(answer.map(|answer| *answer)));
+            // Lent to whoever looks at it: what is read meanwhile is kept apart.
+            let held = std::mem::take(&mut self.read);
+            let step = self.answer_next(held.get(used..).unwrap_or_default(), stopping).await?;
+            let (relayed, length) = match step {
+                Step::Relayed(relayed, length) => (relayed, length),
+                step => {
+                    self.read = held;
+                    match step {
+                        Step::Verified(length) => (used, answered) = (used + length, true),
+                        // What was answered goes out first.
+                        Step::Part | Step::Short | Step::Strange if used > 0 => {
+                            self.send(used).await?;
+                            used = 0;
                         }
-                        Relayed::Over => return Ok(After::Over),
+                        Step::Part => return Ok(if answered { After::Answered } else { After::Nothing }),
+                        // What is refused is refused before its body is here: where that is not all here, the library
+                        // sees to it.
+                        Step::Short if self.read_at_once().await? => {}
+                        Step::Short | Step::Strange | Step::Relayed(..) => return Ok(After::Left(None)),
                     }
+                    continue;
                 }
-                Next::Part | Next::Short | Next::Strange if used > 0 => {
-                    // What was answered goes out first.
-                    self.send(used).await?;
-                    used = 0;
+            };
+            let asked = used..used + length;
+            (used, answered) = (0, true);
+            match relayed {
+                Relayed::Answered => self.reuse(held),
+                Relayed::Left(answer) => {
+                    self.read.splice(..0, held.get(asked).unwrap_or_default().iter().copied());
+                    return Ok(After::Left(answer.map(|answer| *answer)));
                 }
-                Next::Part => return Ok(if answered { After::Answered } else { After::Nothing }),
-                // What is refused is refused before its body is here: where that is not all here, the library sees to it.
-                Next::Short => {
-                    if !self.read_at_once().await? {
-                        return Ok(After::Left(None));
-                    }
-                }
-                Next::Strange => return Ok(After::Left(None)),
+                Relayed::Over => return Ok(After::Over),
             }
         }
     }
 
-    /// Leaves what comes next to the library, once what came before has been answered.
-    async fn leave(&mut self, used: usize) -> io::Result<After> {
-        self.send(used).await?;
-        Ok(After::Left(None))
+    /// Answers the request at the beginning of these bytes. The answer to a verification stands in the line, and goes out later.
+    async fn answer_next(&mut self, bytes: &[u8], stopping: &watch::Receiver<()>) -> io::Result<Step> {
+        let server = self.caller.server;
+        let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+        match next(bytes, &mut fields, |path| gateway::is_for_gate(server, path)) {
+            Next::Verification { fields, body, length } => {
+                let answer = verify_first(self.caller, fields, std::future::ready(Ok(body))).await;
+                self.line.verified(server.app.now(), answer, stopping.has_changed().unwrap_or(true));
+                Ok(Step::Verified(length))
+            }
+            Next::Other { call, body, length } => {
+                self.send(0).await?;
+                self.read.extend_from_slice(bytes.get(length..).unwrap_or_default());
+                let Self { caller, stream, read, line, way } = self;
+                let mut client = Client { peer: caller.peer.ip(), stream, read, line, room: way, stopping };
+                Ok(Step::Relayed(gateway::relay(server, call, body, &mut client).await?, length))
+            }
+            Next::Part => Ok(Step::Part),
+            Next::Short => Ok(Step::Short),
+            Next::Strange => Ok(Step::Strange),
+        }
+    }
+
+    /// Keeps the room of what has been answered, where nothing else was read.
+    fn reuse(&mut self, mut room: Vec<u8>) {
+        if self.read.is_empty() && room.capacity() <= MOST_ROOM {
+            room.clear();
+            self.read = room;
+        }
     }
 
     /// Reads what is there to read. Says whether there was anything.
@@ -218,25 +246,5 @@ pub(crate) async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8], p
     match poll_fn(|context| Poll::Ready(sent.as_mut().poll(context))).await {
         Poll::Ready(sent) => sent,
         Poll::Pending => timeout(patience, sent).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
-    }
-}
-
-/// Since when something is waited for. The timer is set anew only when it has run out: nearly none ever does.
-struct Patience {
-    since_ms: i64,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { since_ms: monotonic_ms() }
-    }
-}
-
-impl Patience {
-    /// How much longer to wait for the beginning of a request, or for the rest of one.
-    fn left(&self, is_begun: bool) -> Option<Duration> {
-        let waited = Duration::from_millis((monotonic_ms() - self.since_ms).unsigned_abs());
-        let most = if is_begun { BODY_TIME } else { HEAD_TIME };
-        most.checked_sub(waited).filter(|left| !left.is_zero())
     }
 }

@@ -4,6 +4,9 @@ use http::{HeaderMap, HeaderName};
 
 /// Fields to look things up in. What is read of them is decided elsewhere, once for all who read heads.
 pub(crate) trait Fields: Sync {
+    /// Every field, its name as it was sent.
+    fn each(&self) -> impl Iterator<Item = (&str, &[u8])>;
+
     /// The values of a field, in the order they were sent, without the blanks around them.
     fn all<'f>(&'f self, name: &'f HeaderName) -> impl Iterator<Item = &'f [u8]>;
 
@@ -16,12 +19,20 @@ pub(crate) trait Fields: Sync {
 }
 
 impl Fields for HeaderMap {
+    fn each(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+    }
+
     fn all<'f>(&'f self, name: &'f HeaderName) -> impl Iterator<Item = &'f [u8]> {
         self.get_all(name).iter().map(http::HeaderValue::as_bytes)
     }
 }
 
 impl Fields for [httparse::Header<'_>] {
+    fn each(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.iter().map(|field| (field.name, field.value))
+    }
+
     fn all<'f>(&'f self, name: &'f HeaderName) -> impl Iterator<Item = &'f [u8]> {
         self.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_str())).map(|field| field.value)
     }

@@ -35,13 +35,13 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION};
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
 use keywright_core::policy::{Policy, PolicyError};
 use keywright_core::route::{Address, ErrorShape, Route, Upstream};
 
 use crate::extract::{Context, address};
+use crate::fields::Fields;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::router::{Dialect, ROUTES};
@@ -55,6 +55,7 @@ pub(crate) use forward_auth::{PATHS as FORWARD_AUTH, ask};
 pub use headers::{IDENTITY, MISLEADING};
 pub(crate) use health::watch;
 pub(crate) use relay::{Client, Relayed, Room, is_for_gate, relay};
+pub(crate) use request::Call;
 pub use snippet::{Snippet, snippet};
 pub(crate) use upstreams::Gateway;
 
@@ -133,7 +134,9 @@ async fn nowhere(is_front: bool) -> Response {
 async fn through(server: &Server, context: &Context, request: Request) -> Result<Option<Response>, Stopped> {
     let world = server.app.world();
     let (parts, body) = request.into_parts();
-    let Some(onward) = Onward::of(server, &world.policy, context, &parts).await? else { return Ok(None) };
+    let call = Call::of(&parts);
+    let Some(mut onward) = Onward::of(server, &world.policy, context, call).await? else { return Ok(None) };
+    onward.wants_tunnel = onward.route.websocket && tunnel::is_wanted(&parts);
     let mut response = forward::forward(&onward, body).await.map_err(|problem| onward.stopped(problem))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Some(onward.answered(response)));
@@ -146,12 +149,12 @@ async fn through(server: &Server, context: &Context, request: Request) -> Result
 }
 
 /// A request as it goes on, but for its body.
-struct Onward<'a> {
+struct Onward<'a, F: ?Sized = HeaderMap> {
     server: &'a Server,
     context: &'a Context,
     route: &'a Route,
     /// As it came.
-    parts: &'a Parts,
+    call: Call<'a, F>,
     target: request::Target<'a>,
     guest: admit::Guest,
     from: Option<IpAddr>,
@@ -160,25 +163,24 @@ struct Onward<'a> {
     wants_tunnel: bool,
 }
 
-impl<'a> Onward<'a> {
+impl<'a, F: Fields + ?Sized> Onward<'a, F> {
     /// A request that may pass, and is paid for; none where no route is for such a path.
     async fn of(
         server: &'a Server,
         policy: &'a Policy,
         context: &'a Context,
-        parts: &'a Parts,
+        call: Call<'a, F>,
     ) -> Result<Option<Self>, Stopped> {
         // Where a route leads nowhere, only proxies ask about it.
-        let way = find(context, policy, parts)?.filter(|way| !way.choice.route.upstreams.is_empty());
+        let way = find(context, policy, &call)?.filter(|way| !way.choice.route.upstreams.is_empty());
         let Some(Way { target, choice, rest }) = way else { return Ok(None) };
         let route = choice.route;
-        let from = address(&parts.headers, context.peer, &server.options);
-        let guest = enter(server, from, parts, &choice, &context.request_id).await?;
-        if body::declared(&parts.headers).is_some_and(|length| length > route.body_limit) {
+        let from = address(call.fields, context.peer, &server.options);
+        let guest = enter(server, from, &call, &choice, &context.request_id).await?;
+        if body::declared(call.fields).is_some_and(|length| length > route.body_limit) {
             return Err(Stopped::new(too_large(route), route.errors));
         }
-        let wants_tunnel = route.websocket && tunnel::is_wanted(parts);
-        Ok(Some(Self { server, context, route, parts, target, guest, from, rest, wants_tunnel }))
+        Ok(Some(Self { server, context, route, call, target, guest, from, rest, wants_tunnel: false }))
     }
 
     fn stopped(&self, problem: Problem) -> Stopped {
@@ -187,15 +189,15 @@ impl<'a> Onward<'a> {
 
     /// What the upstream at this address is asked for, with the query of what was asked here.
     fn path(&self, address: &Address) -> String {
-        with_query(&address.base, self.rest, &self.parts.uri)
+        with_query(&address.base, self.rest, self.call.query)
     }
 
     /// What is signed for the upstream at this address; nothing where its route asks for nothing signed.
     fn signed(&self, address: &Address) -> Result<String, Problem> {
-        let Self { server, context, route, parts, guest, .. } = self;
+        let Self { server, context, route, call, guest, .. } = self;
         match Vouching::of(server, context, route, guest) {
             // About the path as this upstream reads it, its base included.
-            Some(vouching) => vouching.sign(&parts.method, &self.path(address)),
+            Some(vouching) => vouching.sign(call.method, &self.path(address)),
             None => Ok(String::new()),
         }
     }
@@ -215,8 +217,7 @@ fn answered(mut response: http::Response<Incoming>, guest: &admit::Guest, route:
 }
 
 /// What an upstream is asked for, with the query of what was asked here.
-fn with_query(base: &str, rest: &str, asked: &Uri) -> String {
-    let query = asked.query();
+fn with_query(base: &str, rest: &str, query: Option<&str>) -> String {
     [base, rest, query.map_or("", |_| "?"), query.unwrap_or_default()].concat()
 }
 
@@ -229,11 +230,15 @@ struct Way<'p, 'r> {
 }
 
 /// The way for a request; none where no route is for such a path.
-fn find<'p, 'r>(context: &Context, policy: &'p Policy, parts: &'r Parts) -> Result<Option<Way<'p, 'r>>, Stopped> {
-    let target = request::read(parts, context, policy)?;
-    let Some(choice) = admit::choose(policy, parts, &target) else { return Ok(None) };
+fn find<'p, 'r, F: Fields + ?Sized>(
+    context: &Context,
+    policy: &'p Policy,
+    call: &Call<'r, F>,
+) -> Result<Option<Way<'p, 'r>>, Stopped> {
+    let target = request::read(call, context, policy)?;
+    let Some(choice) = admit::choose(policy, call, &target) else { return Ok(None) };
     let route = choice.route;
-    let Some(rest) = route.beyond(parts.uri.path()) else {
+    let Some(rest) = route.beyond(call.path) else {
         let problem = Problem::new("BAD_REQUEST", format!("write {} in plain letters", route.path));
         return Err(Stopped::new(problem, route.errors));
     };
@@ -241,10 +246,10 @@ fn find<'p, 'r>(context: &Context, policy: &'p Policy, parts: &'r Parts) -> Resu
 }
 
 /// Who goes this way, if they may. It is paid for here.
-async fn enter(
+async fn enter<F: Fields + ?Sized>(
     server: &Server,
     ip: Option<IpAddr>,
-    parts: &Parts,
+    call: &Call<'_, F>,
     choice: &admit::Choice<'_, '_>,
     id: &RequestId,
 ) -> Result<admit::Guest, Stopped> {
@@ -252,8 +257,8 @@ async fn enter(
         return Ok(admit::Guest::default());
     }
     let route = choice.route;
-    let Some(toll) = route.toll(parts.method.as_str()) else { return Err(not_allowed(route)) };
-    admit::admit(server, ip, &parts.headers, choice, toll, id).await
+    let Some(toll) = route.toll(call.method.as_str()) else { return Err(not_allowed(route)) };
+    admit::admit(server, ip, call.fields, choice, toll, id).await
 }
 
 fn not_allowed(route: &Route) -> Stopped {

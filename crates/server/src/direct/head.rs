@@ -1,15 +1,16 @@
 //! What comes next on a connection, and whether it is so plain that the library is not needed for it.
 
 use std::mem::MaybeUninit;
+use std::sync::LazyLock;
 
-use bytes::Bytes;
+use http::Method;
 use http::header::{CONNECTION, EXPECT, HOST, TE, UPGRADE};
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use memchr::memmem;
 
 use crate::extract::MOST_BYTES;
 use crate::fields::Fields;
 use crate::framing::{is_sound, plain_length};
+use crate::gateway::Call;
 
 /// What every verification that is answered here begins with.
 const VERIFICATION: &[u8] = b"POST /v1/keys/verify HTTP/1.1\r\n";
@@ -23,6 +24,8 @@ static METHODS: [(&[u8], Method); 7] = [
     (b"HEAD /", Method::HEAD),
     (b"OPTIONS /", Method::OPTIONS),
 ];
+/// What every head ends with.
+static END: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\r\n\r\n"));
 /// The longest head that is read here.
 pub(super) const LONGEST_HEAD: usize = 4 * 1_024;
 /// The most fields a head may have to be read here.
@@ -32,8 +35,8 @@ pub(super) const MOST_FIELDS: usize = 32;
 pub(super) enum Next<'b> {
     /// A verification, with its body, and its whole length.
     Verification { fields: &'b [httparse::Header<'b>], body: &'b [u8], length: usize },
-    /// A request that may be for the gate, and its whole length.
-    Other { head: Head<'b>, length: usize },
+    /// A request that may be for the gate, with its body, and its whole length.
+    Other { call: Call<'b, [httparse::Header<'b>]>, body: &'b [u8], length: usize },
     /// Nothing yet, or the beginning of one of these.
     Part,
     /// The head of such a request, and not all of its body.
@@ -54,7 +57,7 @@ pub(super) fn next<'b>(
     if !is_verification && method.is_none() {
         return Next::Strange;
     }
-    let Some(end) = memmem::find(bytes.get(..LONGEST_HEAD).unwrap_or(bytes), b"\r\n\r\n") else {
+    let Some(end) = END.find(bytes.get(..LONGEST_HEAD).unwrap_or(bytes)) else {
         // Whoever ends lines in another way is refused at once, and waits for no more.
         return if bytes.len() < LONGEST_HEAD && is_sound(bytes) { Next::Part } else { Next::Strange };
     };
@@ -75,43 +78,17 @@ pub(super) fn next<'b>(
     let (Some((_, method)), Some(target), Some(1)) = (method, parsed.path, parsed.version) else {
         return Next::Strange;
     };
-    let length = head.len() + length;
-    if !is_for_gate(target) {
+    if !is_spelled_out(target) || !is_for_gate(target) {
         return Next::Strange;
     }
-    let Some(whole) = bytes.get(..length) else { return Next::Short };
-    Next::Other { head: Head { whole, body: head.len(), method, target, fields: parsed.headers }, length }
+    let Some(body) = body.get(..length) else { return Next::Short };
+    Next::Other { call: Call::plain(method, target, parsed.headers), body, length: head.len() + length }
 }
 
-/// A request that has been read, and not been taken apart yet.
-pub(super) struct Head<'b> {
-    whole: &'b [u8],
-    /// Where its body begins.
-    body: usize,
-    method: &'static Method,
-    target: &'b str,
-    fields: &'b [httparse::Header<'b>],
-}
-
-impl Head<'_> {
-    /// The request as the library would have it; none where that would refuse it. Its parts share one copy of its bytes.
-    pub(super) fn request(&self) -> Option<Request<Bytes>> {
-        let copy = Bytes::copy_from_slice(self.whole);
-        let shared = |part: &[u8]| {
-            let at = part.as_ptr().addr() - self.whole.as_ptr().addr();
-            copy.slice(at..at + part.len())
-        };
-        let mut request = Request::new(copy.slice(self.body..));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = Uri::from_maybe_shared(shared(self.target.as_bytes())).ok()?;
-        let headers = request.headers_mut();
-        headers.reserve(self.fields.len());
-        for field in self.fields {
-            let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-            headers.append(name, HeaderValue::from_maybe_shared(shared(field.value)).ok()?);
-        }
-        Some(request)
-    }
+/// Whether a path and its query are spelled in letters that no reader takes for anything else (RFC 3986, 3.3 and 3.4).
+fn is_spelled_out(target: &str) -> bool {
+    let is_plain = |byte| matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~');
+    target.bytes().fold(true, |all, byte| all & is_plain(byte))
 }
 
 /// Whether a head asks for nothing but its answer.
@@ -139,8 +116,7 @@ mod tests {
     fn seen(bytes: &[u8]) -> Result<Option<usize>, ()> {
         let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         match next(bytes, &mut room, |path| path.starts_with("/v1/t/")) {
-            Next::Verification { length, .. } => Ok(Some(length)),
-            Next::Other { head, length } => head.request().map(|_| Some(length)).ok_or(()),
+            Next::Verification { length, .. } | Next::Other { length, .. } => Ok(Some(length)),
             Next::Part | Next::Short => Ok(None),
             Next::Strange => Err(()),
         }
@@ -208,6 +184,20 @@ mod tests {
             let text = PASSING.replace(what, instead);
             assert!(text != PASSING && seen(text.as_bytes()).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_target_is_taken_apart_as_the_library_does() {
+        let odd = (0..=u8::MAX).map(char::from).map(|odd| [format!("/v1/t/a{odd}b"), format!("/v1/t/a?b{odd}c?d")]);
+        let targets = odd.flatten().chain(["/", "/?", "/a?", "/a??b", "/a/../b", "/a//b"].map(str::to_owned));
+        let mut taken = 0;
+        for target in targets.filter(|target| is_spelled_out(target)) {
+            let uri: http::Uri = target.parse().unwrap();
+            let call = Call::plain(&Method::GET, &target, &[][..] as &[httparse::Header<'_>]);
+            assert_eq!((call.path, call.query), (uri.path(), uri.query()), "{target}");
+            taken += 1;
+        }
+        assert_eq!(taken, 2 * 82 + 6);
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use keywright_app::App;
 use keywright_app::caller::{Caller, Reach};
 use keywright_app::error::Error;
@@ -17,10 +17,11 @@ use keywright_core::time::Span;
 use keywright_core::verify::Outcome;
 
 use super::Stopped;
-use super::request::Target;
+use super::request::{Call, Target};
 use crate::Server;
 use crate::api::verify::limit_headers;
 use crate::extract::{Presented, presented, presented_as};
+use crate::fields::Fields;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 
@@ -52,15 +53,19 @@ pub(super) struct Guest {
 }
 
 /// Of several routes of one path, the one for the credential that is shown; without one, the first.
-pub(super) fn choose<'p, 'r>(policy: &'p Policy, parts: &'r Parts, target: &Target<'_>) -> Option<Choice<'p, 'r>> {
+pub(super) fn choose<'p, 'r, F: Fields + ?Sized>(
+    policy: &'p Policy,
+    call: &Call<'r, F>,
+    target: &Target<'_>,
+) -> Option<Choice<'p, 'r>> {
     let group = policy.routes_for(&target.host, &target.plain);
     let first = group.first()?;
-    if is_preflight(parts)
+    if is_preflight(call)
         && let Some(route) = group.iter().find(|route| route.preflight)
     {
         return Some(Choice { route, is_preflight: true, presented: None, kind: None });
     }
-    let (presented, kind) = match presented_as(&parts.headers, policy) {
+    let (presented, kind) = match presented_as(call.fields, policy) {
         Ok((presented, kind)) => (Some(presented), kind.map(|kind| kind.name.as_str())),
         Err(_) => (None, None),
     };
@@ -73,10 +78,9 @@ pub(super) fn choose<'p, 'r>(policy: &'p Policy, parts: &'r Parts, target: &Targ
 }
 
 /// A browser asks whether its page may ask (the Fetch standard, CORS-preflight fetch). It shows no credential.
-fn is_preflight(parts: &Parts) -> bool {
-    parts.method == Method::OPTIONS
-        && parts.headers.contains_key(ORIGIN)
-        && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+fn is_preflight<F: Fields + ?Sized>(call: &Call<'_, F>) -> bool {
+    let has = |name: &HeaderName| call.fields.all(name).next().is_some();
+    *call.method == Method::OPTIONS && has(&ORIGIN) && has(&ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 pub(crate) fn kind_of<'p>(policy: &'p Policy, key: &[u8]) -> Option<&'p str> {
@@ -140,7 +144,7 @@ pub(crate) fn meant<'p>(
 pub(super) async fn admit(
     server: &Server,
     ip: Option<IpAddr>,
-    headers: &HeaderMap,
+    fields: &(impl Fields + ?Sized),
     choice: &Choice<'_, '_>,
     toll: &Toll,
     id: &RequestId,
@@ -158,7 +162,7 @@ pub(super) async fn admit(
         }
         Presented::Key(key) => {
             let want = wanted(route, toll, choice.kind);
-            let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+            let user_agent = fields.text(&USER_AGENT);
             let ask = Ask { ip, user_agent, want, cost: toll.cost, request_id: Some(&id.0), ..Ask::default() };
             let verdict = server.app.verify(key, &ask).await.map_err(stopped)?;
             let mut limits = HeaderMap::new();

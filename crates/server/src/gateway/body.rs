@@ -7,13 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use keywright_core::time::Span;
 use tokio::sync::Notify;
 
 use super::headers;
+use crate::fields::Fields;
 use crate::silence::Silence;
 
 type Broken = Box<dyn std::error::Error + Send + Sync>;
@@ -204,6 +204,6 @@ pub(super) fn wait(span: Span) -> Duration {
 }
 
 /// How long a body says it is.
-pub(super) fn declared(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+pub(super) fn declared(fields: &(impl Fields + ?Sized)) -> Option<u64> {
+    fields.text(&CONTENT_LENGTH)?.parse().ok()
 }

@@ -28,6 +28,7 @@ use self::messages::{CheckRequest, CheckResponse};
 use self::question::{Question, Unread};
 use super::forward_auth::{UNLISTED, enter_by, vouched};
 use super::headers::{Change, Whence, Written as _};
+use super::request::Call;
 use super::{Stopped, headers};
 use crate::Server;
 use crate::extract::{Context, address};
@@ -116,10 +117,11 @@ async fn decide(
     let Question { parts, from, scheme, host } = question;
     // Whom Envoy sees may be a proxy itself, which is believed where it is listed as one.
     let ip = address(&parts.headers, Some(*from), &server.options);
-    let (way, guest) = enter_by(server, context, policy, parts, ip).await?;
+    let call = Call::of(parts);
+    let (way, guest) = enter_by(server, context, policy, &call, ip).await?;
     let whence = Whence { from: ip, scheme, host };
     let mut change = headers::change(&parts.headers, way.choice.route, &guest, &whence, &context.request_id);
-    change.set.say(headers::ASSERTION, &vouched(server, context, way, parts, &guest)?);
+    change.set.say(headers::ASSERTION, &vouched(server, context, way, &call, &guest)?);
     Ok((change, guest.limits))
 }
 

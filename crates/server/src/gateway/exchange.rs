@@ -64,8 +64,8 @@ impl From<Ceased> for Stop {
 }
 
 /// Asks upstreams until one answers; nothing where the client has gone before.
-pub(super) async fn ask<'a, T: AsyncRead + AsyncWrite + Unpin>(
-    onward: &'a Onward<'a>,
+pub(super) async fn ask<'a, T: AsyncRead + AsyncWrite + Unpin, F: Fields + ?Sized>(
+    onward: &Onward<'a, F>,
     body: &[u8],
     client: &mut Client<'_, T>,
 ) -> Result<Option<Reply<'a>>, Problem> {
@@ -86,17 +86,17 @@ pub(super) async fn ask<'a, T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Asks one upstream.
-async fn ask_at<'a, T: AsyncRead + AsyncWrite + Unpin>(
-    onward: &Onward<'a>,
+async fn ask_at<'a, T: AsyncRead + AsyncWrite + Unpin, F: Fields + ?Sized>(
+    onward: &Onward<'a, F>,
     place: Place<'a>,
     is_empty: bool,
     client: &mut Client<'_, T>,
 ) -> Result<Reply<'a>, Stop> {
-    let Onward { server, route, parts, .. } = onward;
+    let Onward { server, route, call, .. } = onward;
     if let Some(stream) = server.gateway.kept.take(&place, route.timeouts) {
         let asked = converse(onward, place, stream, client).await;
         // Its other end may have closed it at this very moment, and may be asked again where that does no harm.
-        if !(matches!(asked, Err(Stop::Closed)) && is_empty && parts.method.is_idempotent()) {
+        if !(matches!(asked, Err(Stop::Closed)) && is_empty && call.method.is_idempotent()) {
             return asked;
         }
     }
@@ -107,8 +107,8 @@ async fn ask_at<'a, T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Sends the request, and reads its answer.
-async fn converse<'a, T: AsyncRead + AsyncWrite + Unpin>(
-    onward: &Onward<'a>,
+async fn converse<'a, T: AsyncRead + AsyncWrite + Unpin, F: Fields + ?Sized>(
+    onward: &Onward<'a, F>,
     place: Place<'a>,
     mut stream: Stream,
     client: &mut Client<'_, T>,
@@ -131,10 +131,10 @@ async fn converse<'a, T: AsyncRead + AsyncWrite + Unpin>(
             return Err(if got.is_empty() { Stop::Closed } else { Stop::Failed(Failure::Broken) });
         }
         let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-        match head(&got, &mut fields, &onward.parts.method) {
+        match head(&got, &mut fields, onward.call.method) {
             Head::Part => {}
             Head::Other => {
-                let read = Box::pin(read_on(&onward.parts.method, got, stream, longest)).await;
+                let read = Box::pin(read_on(onward.call.method, got, stream, longest)).await;
                 return read.map(Reply::Other).map_err(Stop::Failed);
             }
             Head::Plain { status, reason, fields, head, length, stays } => {
@@ -152,9 +152,14 @@ async fn converse<'a, T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Writes the request as the upstream at this address sees it.
-fn write(onward: &Onward<'_>, address: &Address, body: &[u8], out: &mut Vec<u8>) -> Result<(), Problem> {
+fn write<F: Fields + ?Sized>(
+    onward: &Onward<'_, F>,
+    address: &Address,
+    body: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     out.clear();
-    for part in [onward.parts.method.as_str(), " ", &onward.path(address), " HTTP/1.1\r\nhost: ", address.host()] {
+    for part in [onward.call.method.as_str(), " ", &onward.path(address), " HTTP/1.1\r\nhost: ", address.host()] {
         out.extend_from_slice(part.as_bytes());
     }
     onward.write(out, &onward.signed(address)?);
@@ -164,8 +169,8 @@ fn write(onward: &Onward<'_>, address: &Address, body: &[u8], out: &mut Vec<u8>)
 }
 
 /// Writes what the client is answered, up to its body.
-fn begin<T: AsyncRead + AsyncWrite + Unpin>(
-    onward: &Onward<'_>,
+fn begin<T: AsyncRead + AsyncWrite + Unpin, F: ?Sized>(
+    onward: &Onward<'_, F>,
     client: &mut Client<'_, T>,
     status: StatusCode,
     reason: &str,

@@ -36,9 +36,9 @@ pub(super) async fn forward(onward: &Onward<'_>, body: Body) -> Result<Response<
 }
 
 /// An answer, unless it is of a kind that was not asked for.
-pub(super) fn expected(
+pub(super) fn expected<F: ?Sized>(
     response: Response<Incoming>,
-    onward: &Onward<'_>,
+    onward: &Onward<'_, F>,
     address: &Address,
 ) -> Result<Response<Incoming>, Problem> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS && !onward.wants_tunnel {
@@ -57,12 +57,12 @@ fn told(fault: Fault, route: &Route) -> Problem {
 }
 
 fn request(onward: &Onward<'_>, address: &Address, source: &Arc<Source>) -> Result<Request<Upload>, Problem> {
-    let Onward { route, parts, .. } = onward;
+    let Onward { route, call, .. } = onward;
     let scheme = if address.is_tls { "https://" } else { "http://" };
     let uri = Uri::from_maybe_shared(Bytes::from([scheme, &address.authority, &onward.path(address)].concat()));
     let uri = uri.map_err(|_| Problem::new("BAD_REQUEST", "the path cannot be passed on"))?;
     let mut request = Request::new(Upload::new(source, wait(route.timeouts.idle)));
-    *request.method_mut() = parts.method.clone();
+    *request.method_mut() = call.method.clone();
     *request.uri_mut() = uri;
     *request.headers_mut() = onward.headers(&onward.signed(address)?);
     Ok(request)

@@ -19,6 +19,7 @@ use keywright_core::route::ErrorShape;
 
 use super::admit::Guest;
 use super::assertion::Vouching;
+use super::request::Call;
 use super::{Stopped, Way, enter, find, headers, with_query};
 use crate::Server;
 use crate::extract::{Context, seen_by};
@@ -83,9 +84,10 @@ async fn decide(server: &Server, context: &Context, parts: &mut Parts) -> Result
     let peer = peer.ok_or_else(|| native(Problem::new("FORBIDDEN", UNLISTED)))?;
     restore(parts, proxy).map_err(|detail| native(Problem::new("BAD_REQUEST", detail)))?;
     let ip = seen_by(peer, &parts.headers, &server.options);
-    let (way, guest) = enter_by(server, context, &world.policy, parts, Some(ip)).await?;
+    let call = Call::of(parts);
+    let (way, guest) = enter_by(server, context, &world.policy, &call, Some(ip)).await?;
     let mut told = guest.limits.clone();
-    let signed = vouched(server, context, way, parts, &guest)?;
+    let signed = vouched(server, context, way, &call, &guest)?;
     headers::identify(&mut told, &guest, &signed);
     Ok(told)
 }
@@ -95,13 +97,13 @@ pub(super) async fn enter_by<'p, 'r>(
     server: &Server,
     context: &Context,
     policy: &'p Policy,
-    parts: &'r Parts,
+    call: &Call<'r>,
     ip: Option<IpAddr>,
 ) -> Result<(Way<'p, 'r>, Guest), Stopped> {
-    let Some(way) = find(context, policy, parts)? else {
+    let Some(way) = find(context, policy, call)? else {
         return Err(Stopped::new(Problem::not_found(), ErrorShape::Native));
     };
-    let guest = enter(server, ip, parts, &way.choice, &context.request_id).await?;
+    let guest = enter(server, ip, call, &way.choice, &context.request_id).await?;
     Ok((way, guest))
 }
 
@@ -110,12 +112,12 @@ pub(super) fn vouched(
     server: &Server,
     context: &Context,
     way: Way<'_, '_>,
-    parts: &Parts,
+    call: &Call<'_>,
     guest: &Guest,
 ) -> Result<String, Stopped> {
     let route = way.choice.route;
     let Some(vouching) = Vouching::of(server, context, route, guest) else { return Ok(String::new()) };
-    let signed = vouching.sign(&parts.method, &with_query("", way.rest, &parts.uri));
+    let signed = vouching.sign(call.method, &with_query("", way.rest, call.query));
     signed.map_err(|problem| Stopped::new(problem, route.errors))
 }
 

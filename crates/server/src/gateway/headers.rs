@@ -3,6 +3,7 @@
 //! What must stay true: what concerns one connection stays on it; whatever an upstream could take for the gate's word is
 //! removed in every spelling first, and then set, empty where there is nothing to say.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::StatusCode;
@@ -10,6 +11,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
 };
+use keywright_core::ip::text_of;
 use keywright_core::route::Route;
 use memchr::memmem;
 
@@ -66,9 +68,11 @@ const SPELLED: [&str; 3] = ["content-length", "transfer-encoding", request_id::H
 
 /// What names begin with that say what a proxy saw.
 const FORWARDED: &str = "x-forwarded-";
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// What concerns one connection (RFC 9110, 7.6.1).
-const HOP: [HeaderName; 8] = [
+static HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -85,15 +89,18 @@ const OURS: usize = 20;
 /// Where headers are written: for the library, or for a connection.
 pub(super) trait Written {
     /// One that was sent.
-    fn pass(&mut self, name: &HeaderName, value: &HeaderValue);
+    fn pass(&mut self, name: &str, value: &[u8]);
 
     /// One of ours, which stands alone. What no header can say is said empty.
     fn say(&mut self, name: &'static str, value: &str);
 }
 
 impl Written for HeaderMap {
-    fn pass(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.append(name.clone(), value.clone());
+    fn pass(&mut self, name: &str, value: &[u8]) {
+        // Whoever reads heads takes no others.
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+            self.append(name, value);
+        }
     }
 
     fn say(&mut self, name: &'static str, value: &str) {
@@ -103,12 +110,13 @@ impl Written for HeaderMap {
 }
 
 impl Written for Vec<u8> {
-    fn pass(&mut self, name: &HeaderName, value: &HeaderValue) {
-        field(self, name.as_str(), value.as_bytes());
+    fn pass(&mut self, name: &str, value: &[u8]) {
+        field(self, name, value);
     }
 
     fn say(&mut self, name: &'static str, value: &str) {
-        let is_sayable = value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 128..));
+        // Looking at all of it costs less than stopping at the first that is wrong.
+        let is_sayable = value.bytes().fold(true, |all, byte| all & matches!(byte, b'\t' | b' '..=b'~' | 128..));
         field(self, name, if is_sayable { value.as_bytes() } else { b"" });
     }
 }
@@ -116,7 +124,7 @@ impl Written for Vec<u8> {
 impl Onward<'_> {
     /// A request's headers as the upstream sees them.
     pub(super) fn headers(&self, signed: &str) -> HeaderMap {
-        let sent = &self.parts.headers;
+        let sent = self.call.fields;
         let mut headers = HeaderMap::with_capacity(sent.len() + OURS);
         self.write(&mut headers, signed);
         if self.wants_tunnel {
@@ -128,21 +136,24 @@ impl Onward<'_> {
         }
         headers
     }
+}
 
+impl<F: Fields + ?Sized> Onward<'_, F> {
     /// What the upstream sees of a request's headers, and what it is told besides.
     pub(super) fn write(&self, out: &mut impl Written, signed: &str) {
-        let Self { context, route, parts, guest, .. } = self;
-        let sent = &parts.headers;
-        let named = named(sent);
-        for (name, value) in sent {
+        let Self { context, route, call, guest, .. } = self;
+        let named = named(call.fields);
+        for (name, value) in call.fields.each() {
+            let name = &*lower(name);
+            let is = |other: &HeaderName| name == other.as_str();
             // Bodies are asked for as they are needed, without a word on it beforehand.
-            let stays = *name == HOST || *name == EXPECT || HOP.contains(name) || named.contains(name);
+            let stays = is(&HOST) || is(&EXPECT) || HOP.iter().chain(&named).any(is);
             // This one is said anew, below.
-            let is_again = name.as_str() == request_id::HEADER;
+            let is_again = name == request_id::HEADER;
             if stays || is_again || is_unwanted(name, route.forward_credential) {
                 continue;
             }
-            if *name != COOKIE {
+            if !is(&COOKIE) {
                 out.pass(name, value);
             } else if let Some(theirs) = without_ours(value) {
                 out.pass(name, &theirs);
@@ -155,20 +166,25 @@ impl Onward<'_> {
 
     /// Where a request comes from: what we saw ourselves, or what a listed proxy says it saw.
     fn say_whence(&self, out: &mut impl Written) {
-        let Self { server, context, parts, target, .. } = self;
+        let Self { server, context, call, target, .. } = self;
         let is_proxy = context.peer.is_some_and(|peer| is_trusted(peer, &server.options));
-        let said = |name: &str| {
-            let mut all = parts.headers.get_all(name).iter();
-            let only = all.next().filter(|_| is_proxy && all.next().is_none());
-            only.and_then(|value| value.to_str().ok())
+        let said = |name| {
+            let is_one = is_proxy && call.fields.all(name).count() == 1;
+            is_one.then(|| call.fields.text(name)).flatten()
         };
         let own = if server.options.tls.is_some() { "https" } else { "http" };
-        let scheme = said("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or(own);
+        let scheme = said(&FORWARDED_PROTO).filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or(own);
         let is_host =
             |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
-        let host = said("x-forwarded-host").filter(is_host).unwrap_or(target.authority);
+        let host = said(&FORWARDED_HOST).filter(is_host).unwrap_or(target.authority);
         Whence { from: self.from, scheme, host }.say(out);
     }
+}
+
+/// A name as it is looked for.
+fn lower(name: &str) -> Cow<'_, str> {
+    let is_lower = name.bytes().fold(true, |all, byte| all & !byte.is_ascii_uppercase());
+    if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) }
 }
 
 /// What a proxy does with the headers of a request that may pass.
@@ -195,7 +211,7 @@ pub(super) fn change(sent: &HeaderMap, route: &Route, guest: &Guest, whence: &Wh
     let is_off = |name: &&HeaderName| {
         let is_of_hop = [PROXY_AUTHENTICATE, PROXY_AUTHORIZATION].contains(name);
         let is_ours_to_stop = is_of_hop || REPEATING.contains(&name.as_str());
-        is_ours_to_stop || (is_mixed && **name == COOKIE) || is_unwanted(name, route.forward_credential)
+        is_ours_to_stop || (is_mixed && **name == COOKIE) || is_unwanted(name.as_str(), route.forward_credential)
     };
     let remove = sent.keys().filter(is_off).filter(|name| !to_set.contains_key(*name)).cloned().collect();
     Change { set: to_set, remove }
@@ -203,17 +219,18 @@ pub(super) fn change(sent: &HeaderMap, route: &Route, guest: &Guest, whence: &Wh
 
 /// Every cookie that is not ours. The dashboard may share its host with upstreams, and its session is none of theirs.
 fn their_cookies(headers: &HeaderMap) -> Vec<HeaderValue> {
-    headers.get_all(COOKIE).iter().filter_map(without_ours).collect()
+    let theirs = headers.get_all(COOKIE).iter().filter_map(|line| without_ours(line.as_bytes()));
+    theirs.filter_map(|line| HeaderValue::from_bytes(&line).ok()).collect()
 }
 
 /// A line of cookies without ours, where anything is left of it.
-fn without_ours(line: &HeaderValue) -> Option<HeaderValue> {
-    if memmem::find(line.as_bytes(), dashboard::COOKIE.as_bytes()).is_none() {
-        return Some(line.clone());
+fn without_ours(line: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if memmem::find(line, dashboard::COOKIE.as_bytes()).is_none() {
+        return Some(line.into());
     }
-    let pairs = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let pairs = line.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     let theirs: Vec<&[u8]> = pairs.filter(|pair| !is_ours(pair)).collect();
-    HeaderValue::from_bytes(&theirs.join(b"; ".as_slice())).ok().filter(|line| !line.is_empty())
+    Some(theirs.join(b"; ".as_slice()).into()).filter(|line: &Cow<'_, [u8]>| !line.is_empty())
 }
 
 fn joined(cookies: &[HeaderValue]) -> Option<HeaderValue> {
@@ -245,7 +262,7 @@ pub(super) struct Whence<'a> {
 
 impl Whence<'_> {
     fn say(&self, out: &mut impl Written) {
-        out.say("x-forwarded-for", &self.from.map(|address| address.to_string()).unwrap_or_default());
+        out.say("x-forwarded-for", &self.from.map(text_of).unwrap_or_default());
         out.say("x-forwarded-proto", self.scheme);
         out.say("x-forwarded-host", self.host);
     }
@@ -295,7 +312,7 @@ pub(super) fn write_back(
         }
     }
     for (name, value) in ours {
-        out.pass(name, value);
+        out.pass(name.as_str(), value.as_bytes());
     }
     out.say(request_id::HEADER, &id.0);
 }
@@ -304,7 +321,7 @@ pub(super) fn write_back(
 pub(super) fn trailers(trailers: &mut HeaderMap) {
     let unwanted: Vec<HeaderName> = trailers
         .keys()
-        .filter(|name| is_unwanted(name, false) || **name == HOST || HOP.contains(name))
+        .filter(|name| is_unwanted(name.as_str(), false) || **name == HOST || HOP.contains(name))
         .cloned()
         .collect();
     for name in unwanted {
@@ -324,8 +341,7 @@ fn words<'h>(headers: &'h (impl Fields + ?Sized), name: &'h HeaderName) -> impl 
 }
 
 /// Whether a client's header must not reach an upstream. Some servers read `X_Key_Id` and `X.Key.Id` as `X-Key-Id`.
-fn is_unwanted(name: &HeaderName, credential_passes: bool) -> bool {
-    let name = name.as_str();
+fn is_unwanted(name: &str, credential_passes: bool) -> bool {
     let is_any_of = |others: &[&str]| others.iter().any(|other| reads_as(name, other));
     let is_credential = is_any_of(&CREDENTIALS);
     if is_credential || is_any_of(&SPELLED) {

@@ -3,7 +3,7 @@
 //! What must stay true: a connection is taken up again only by a request that would have made it in the very same manner, and
 //! only where nothing has come over it that nobody asked for.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Waker};
@@ -17,7 +17,7 @@ use super::upstreams::{KEPT, MOST_KEPT, Place, lock};
 
 /// Connections that are kept, by whom they are to.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<HashMap<Address, Vec<Idle>>>);
+pub(super) struct Kept(Mutex<BTreeMap<Address, Vec<Idle>>>);
 
 struct Idle {
     stream: Stream,

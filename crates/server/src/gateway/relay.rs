@@ -8,13 +8,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::response::Response;
-use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::watch;
 
 use super::body::wait;
 use super::exchange::{Flow, Reply, ask};
+use super::request::Call;
 use super::{Onward, Stopped};
 use crate::Server;
 use crate::direct::{Line, Timer, send};
@@ -110,7 +110,8 @@ async fn gone(stream: &mut (impl AsyncRead + Unpin), read: &mut Vec<u8>) {
 
 /// Whether a path may lead through the gate.
 pub(crate) fn is_for_gate(server: &Server, target: &str) -> bool {
-    let path = target.split('?').next().unwrap_or_default();
+    let end = target.bytes().position(|byte| byte == b'?').unwrap_or(target.len());
+    let path = target.get(..end).unwrap_or_default();
     !server.app.world().policy.routes().is_empty() && !begins_like_own(path)
 }
 
@@ -120,20 +121,20 @@ pub(crate) fn is_for_gate(server: &Server, target: &str) -> bool {
 /// One of the connections broke off, and the answer with it.
 pub(crate) async fn relay<T: AsyncRead + AsyncWrite + Unpin>(
     server: &Server,
-    request: Request<Bytes>,
+    call: Call<'_, [httparse::Header<'_>]>,
+    body: &[u8],
     client: &mut Client<'_, T>,
 ) -> io::Result<Relayed> {
-    let (parts, body) = request.into_parts();
-    let request_id = RequestId::of(&parts.headers);
+    let request_id = RequestId::of(call.fields);
     let context = Context { peer: Some(client.peer), request_id, is_local: false };
-    let asked = Asked::at_gate(&context, &parts.method);
+    let asked = Asked::at_gate(&context, call.method);
     let world = server.app.world();
-    let onward = match Onward::of(server, &world.policy, &context, &parts).await {
+    let onward = match Onward::of(server, &world.policy, &context, call).await {
         Ok(Some(onward)) => onward,
         Ok(None) => return Ok(Relayed::Left(None)),
         Err(stopped) => return stop(stopped, &context, asked, server, client).await,
     };
-    let reply = match ask(&onward, &body, client).await {
+    let reply = match ask(&onward, body, client).await {
         Ok(reply) => reply,
         Err(problem) => return stop(onward.stopped(problem), &context, asked, server, client).await,
     };
@@ -166,9 +167,9 @@ async fn stop<T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Passes on what is left of an answer whose beginning stands in the line.
-async fn carry<T: AsyncRead + AsyncWrite + Unpin>(
+async fn carry<T: AsyncRead + AsyncWrite + Unpin, F: ?Sized>(
     server: &Server,
-    onward: &Onward<'_>,
+    onward: &Onward<'_, F>,
     flow: Flow<'_>,
     client: &mut Client<'_, T>,
     idle: Duration,

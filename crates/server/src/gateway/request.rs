@@ -3,15 +3,52 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use http::Version;
 use http::header::HOST;
 use http::request::Parts;
+use http::{HeaderMap, Method, Version};
 use keywright_core::policy::Policy;
 use keywright_core::route::{ErrorShape, host_of, plain_path};
 
 use super::Stopped;
 use crate::extract::Context;
+use crate::fields::Fields;
 use crate::problem::Problem;
+
+/// What a request's head says, whoever has read it.
+pub(crate) struct Call<'r, F: ?Sized = HeaderMap> {
+    pub(crate) method: &'r Method,
+    /// As it was sent.
+    pub(crate) path: &'r str,
+    pub(crate) query: Option<&'r str>,
+    pub(crate) fields: &'r F,
+    /// The scheme and the host, where its line names a host.
+    absolute: Option<(Option<&'r str>, &'r str)>,
+    /// Whether it is of a time when every request named a host.
+    has_host: bool,
+}
+
+impl<'r> Call<'r> {
+    /// What the library has read.
+    pub(super) fn of(parts: &'r Parts) -> Self {
+        let Parts { method, uri, headers, version, .. } = parts;
+        Self {
+            method,
+            path: uri.path(),
+            query: uri.query(),
+            fields: headers,
+            absolute: uri.authority().map(|authority| (uri.scheme_str(), authority.as_str())),
+            has_host: *version != Version::HTTP_10,
+        }
+    }
+}
+
+impl<'r, F: ?Sized> Call<'r, F> {
+    /// A request of today that names its path alone.
+    pub(crate) fn plain(method: &'r Method, target: &'r str, fields: &'r F) -> Self {
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        Self { method, path, query, fields, absolute: None, has_host: true }
+    }
+}
 
 /// What a request is for.
 pub(super) struct Target<'r> {
@@ -20,17 +57,21 @@ pub(super) struct Target<'r> {
     /// To look routes up by.
     pub(super) host: Cow<'r, str>,
     /// The path as any upstream would read it.
-    pub(super) plain: String,
+    pub(super) plain: Cow<'r, str>,
 }
 
 /// Reads what a request is for.
-pub(super) fn read<'r>(parts: &'r Parts, context: &Context, policy: &Policy) -> Result<Target<'r>, Stopped> {
+pub(super) fn read<'r, F: Fields + ?Sized>(
+    call: &Call<'r, F>,
+    context: &Context,
+    policy: &Policy,
+) -> Result<Target<'r>, Stopped> {
     let bad = |shape, detail: &str| Stopped::new(Problem::new("BAD_REQUEST", detail), shape);
-    let authority = authority(parts, context).map_err(|detail| bad(ErrorShape::Native, detail))?;
+    let authority = authority(call, context).map_err(|detail| bad(ErrorShape::Native, detail))?;
     let host = host_of(authority).trim_end_matches('.');
     let is_lower = !host.bytes().any(|byte| byte.is_ascii_uppercase());
     let host = if is_lower { Cow::Borrowed(host) } else { Cow::Owned(host.to_ascii_lowercase()) };
-    let sent = parts.uri.path();
+    let sent = call.path;
     let plain = plain_path(sent).map_err(|detail| {
         // Told in the words of whoever's path it begins like.
         let meant = policy.routes().iter().find(|route| route.serves(&host) && sent.starts_with(route.path.as_str()));
@@ -40,28 +81,28 @@ pub(super) fn read<'r>(parts: &'r Parts, context: &Context, policy: &Policy) -> 
 }
 
 /// The one host a request names.
-fn authority<'r>(parts: &'r Parts, context: &Context) -> Result<&'r str, &'static str> {
-    let mut hosts = parts.headers.get_all(HOST).iter();
+fn authority<'r, F: Fields + ?Sized>(call: &Call<'r, F>, context: &Context) -> Result<&'r str, &'static str> {
+    let mut hosts = call.fields.all(&HOST);
     let (first, second) = (hosts.next(), hosts.next());
     if second.is_some() {
         return Err("send one Host header");
     }
     let named = match first {
-        Some(host) => Some(host.to_str().map_err(|_| "the Host header is no host")?),
+        Some(host) => Some(std::str::from_utf8(host).map_err(|_| "the Host header is no host")?),
         None => None,
     };
     if named.is_some_and(|host| !is_authority(host)) {
         return Err("the Host header is no host");
     }
-    match (parts.uri.authority(), named) {
+    match (call.absolute, named) {
         (None, Some(host)) => Ok(host),
-        (Some(absolute), Some(host)) if absolute.as_str().eq_ignore_ascii_case(host) => match parts.uri.scheme_str() {
+        (Some((scheme, absolute)), Some(host)) if absolute.eq_ignore_ascii_case(host) => match scheme {
             Some("http" | "https") => Ok(host),
             _ => Err("only http and https pass"),
         },
         (Some(_), Some(_)) => Err("the request names one host in its line and another in its Host header"),
         // A call inside the process, or of a time before the header.
-        (None, None) if context.peer.is_none() || parts.version == Version::HTTP_10 => Ok(""),
+        (None, None) if context.peer.is_none() || !call.has_host => Ok(""),
         (_, None) => Err("send a Host header"),
     }
 }

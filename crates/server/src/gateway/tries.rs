@@ -4,11 +4,13 @@ use std::error::Error;
 use std::io;
 
 use http::Method;
+use keywright_core::route::Route;
 use keywright_core::time::Time;
 
 use super::Onward;
 use super::connect::Unproven;
 use super::upstreams::Place;
+use crate::Server;
 use crate::problem::Problem;
 
 /// Upstreams one request is tried at.
@@ -35,7 +37,9 @@ pub(super) struct Sent {
 
 /// The tries one request has.
 pub(super) struct Tries<'a> {
-    onward: &'a Onward<'a>,
+    server: &'a Server,
+    route: &'a Route,
+    method: &'a Method,
     places: Vec<Place<'a>>,
     now: Time,
     made: usize,
@@ -43,10 +47,11 @@ pub(super) struct Tries<'a> {
 
 impl<'a> Tries<'a> {
     /// None has been made.
-    pub(super) fn of(onward: &'a Onward<'a>) -> Self {
-        let Onward { server, route, .. } = onward;
+    pub(super) fn of<F: ?Sized>(onward: &Onward<'a, F>) -> Self {
+        let Onward { server, route, call, .. } = onward;
         let now = server.app.now();
-        Self { onward, places: server.gateway.addresses(route, &server.options, now), now, made: 0 }
+        let places = server.gateway.addresses(route, &server.options, now);
+        Self { server, route, method: call.method, places, now, made: 0 }
     }
 
     /// Where the next one is made; nowhere where the route has no upstream.
@@ -58,9 +63,9 @@ impl<'a> Tries<'a> {
 
     /// One has failed. Tells what its client is told where there is no other.
     pub(super) fn failed(&self, place: Place<'_>, failure: &Failure, sent: Sent) -> Result<(), Problem> {
-        let Onward { server, route, parts, .. } = self.onward;
+        let Self { server, route, method, .. } = self;
         let is_left = self.made < MOST_TRIES.min(self.places.len().max(2));
-        let again = may_try_again(failure, &parts.method, sent, self.places.len());
+        let again = may_try_again(failure, method, sent, self.places.len());
         if !matches!(failure, Failure::Slow) {
             server.gateway.note_down(place.address, self.now);
         }
