@@ -41,6 +41,8 @@ pub struct Ask<'a> {
     pub tags: &'a [String],
     /// The account the key must belong to; another's looks missing.
     pub within: Option<AccountId>,
+    /// The number of the kind that the policy reads the key as, where it has been read already.
+    pub kind: Option<u8>,
 }
 
 /// Permissions asked for.
@@ -85,6 +87,7 @@ impl Default for Ask<'_> {
             request_id: None,
             tags: &[],
             within: None,
+            kind: None,
         }
     }
 }
@@ -144,7 +147,7 @@ impl App {
         }
         let world = self.world();
         let now = self.clock.now();
-        let digests: Vec<Option<Digest>> = keys.iter().map(|key| self.digest(world, key)).collect();
+        let digests: Vec<Option<Digest>> = keys.iter().map(|key| self.digest(world, key, None)).collect();
         self.cache.approach(digests.iter().flatten());
         let verify = |(key, digest): (&&[u8], Option<Digest>)| match self.step(world, key, digest, ask, now) {
             Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, (outcome, None), now).0),
@@ -209,21 +212,25 @@ impl App {
     /// Brings near what verifying these keys will need, so that its memory is fetched side by side.
     pub fn approach<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
         let world = self.world();
-        let digests: Vec<Digest> = keys.filter_map(|key| self.digest(world, key)).collect();
+        let digests: Vec<Digest> = keys.filter_map(|key| self.digest(world, key, None)).collect();
         self.cache.approach(digests.iter());
     }
 
     /// Everything up to the database: form, lockouts, digest, cache.
     #[inline]
     fn begin(&self, world: &World, key: &[u8], ask: &Ask<'_>, now: Time) -> Step {
-        let digest = self.digest(world, key);
+        let digest = self.digest(world, key, ask.kind);
         self.step(world, key, digest, ask, now)
     }
 
-    /// The digest of a well-formed key.
+    /// The digest of a well-formed key; what kind it is of may be known.
     #[inline]
-    fn digest(&self, world: &World, key: &[u8]) -> Option<Digest> {
-        world.policy.read(key, self.legacy.any_imported())?;
+    fn digest(&self, world: &World, key: &[u8], kind: Option<u8>) -> Option<Digest> {
+        let imported = self.legacy.any_imported();
+        match kind {
+            Some(kind) => world.policy.takes(kind, imported).then_some(())?,
+            None => drop(world.policy.read(key, imported)?),
+        }
         Some(self.keyring.current()?.digest(key))
     }
 

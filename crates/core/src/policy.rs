@@ -240,6 +240,13 @@ impl Policy {
         Some((open, reading))
     }
 
+    /// Whether what [`Policy::read`] takes for a key of this kind where there are imported keys is one where there may be none.
+    #[must_use]
+    #[inline]
+    pub fn takes(&self, kind: u8, imported: bool) -> bool {
+        imported || self.open != Some(kind)
+    }
+
     /// The kind a malformed key seems to be of: the one it begins like, else the default one.
     #[must_use]
     pub fn seems(&self, key: &[u8]) -> u8 {

@@ -93,15 +93,15 @@ pub(crate) async fn who(
         return Ok(Who { caller, own: None });
     }
     let ip = address(headers, context.peer, &server.options);
-    let credential = match presented(headers, &world.policy)? {
+    let (credential, kind) = match presented(headers, &world.policy)? {
         Presented::Token(token) => {
             let caller = Box::pin(server.app.authenticate_token(token, ip, request_id)).await?;
             return Ok(Who { caller, own: None });
         }
-        Presented::Key(key) => key,
+        Presented::Key(key, kind) => (key, kind),
     };
     let user_agent = headers.text(&USER_AGENT);
-    let ask = Ask { ip, user_agent, request_id: Some(&context.request_id.0), ..Ask::default() };
+    let ask = Ask { ip, user_agent, request_id: Some(&context.request_id.0), kind, ..Ask::default() };
     let (caller, own) = server.app.authenticate(credential, &ask, request_id).await?;
     Ok(Who { caller, own: Some(own) })
 }
@@ -111,26 +111,19 @@ pub(crate) async fn who(
 pub(crate) enum Presented<'a> {
     /// A token of a person's.
     Token(&'a [u8]),
-    /// A key, or what is meant to be one.
-    Key(&'a [u8]),
+    /// A key, or what is meant to be one, and the number of the kind it is of.
+    Key(&'a [u8], Option<u8>),
 }
 
 /// The one credential of a request, shown in the way its kind asks for.
 pub(crate) fn presented<'a>(headers: &'a (impl Fields + ?Sized), policy: &Policy) -> Result<Presented<'a>, Error> {
-    presented_as(headers, policy).map(|(presented, _)| presented)
-}
-
-/// The same, and of which kind it is where it is a key of one.
-pub(crate) fn presented_as<'a, 'p>(
-    headers: &'a (impl Fields + ?Sized),
-    policy: &'p Policy,
-) -> Result<(Presented<'a>, Option<&'p Kind>), Error> {
     let (credential, shown) = credential(headers).ok_or(Error::Unauthenticated)?;
     if shown == Shown::Bearer && looks_like_a_token(credential) {
-        return Ok((Presented::Token(credential), None));
+        return Ok(Presented::Token(credential));
     }
-    let kind = policy.read(credential, true).and_then(|(number, _)| policy.kind_at(number));
-    if is_shown_properly(kind, shown) { Ok((Presented::Key(credential), kind)) } else { Err(Error::Unauthenticated) }
+    let number = policy.read(credential, true).map(|(number, _)| number);
+    let kind = number.and_then(|number| policy.kind_at(number));
+    if is_shown_properly(kind, shown) { Ok(Presented::Key(credential, number)) } else { Err(Error::Unauthenticated) }
 }
 
 /// How a credential was shown.

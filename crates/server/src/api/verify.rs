@@ -123,6 +123,7 @@ impl VerifyRequest<'_> {
             cost,
             tags: &self.tags,
             request_id: None,
+            kind: None,
             within: match caller.reach {
                 Reach::Everything => None,
                 Reach::Account(own) => Some(own),

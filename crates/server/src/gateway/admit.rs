@@ -20,7 +20,7 @@ use super::Stopped;
 use super::request::{Call, Target};
 use crate::Server;
 use crate::api::verify::limit_headers;
-use crate::extract::{Presented, presented, presented_as};
+use crate::extract::{Presented, presented};
 use crate::fields::Fields;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
@@ -65,13 +65,14 @@ pub(super) fn choose<'p, 'r, F: Fields + ?Sized>(
     {
         return Some(Choice { route, is_preflight: true, presented: None, kind: None });
     }
-    let (presented, kind) = match presented_as(call.fields, policy) {
-        Ok((presented, kind)) => (Some(presented), kind.map(|kind| kind.name.as_str())),
-        Err(_) => (None, None),
+    let presented = presented(call.fields, policy).ok();
+    let kind = match presented {
+        Some(Presented::Key(_, Some(number))) => policy.kind_at(number).map(|kind| kind.name.as_str()),
+        _ => None,
     };
     let meant = match presented {
         Some(Presented::Token(_)) => group.iter().find(|route| route.people),
-        Some(Presented::Key(_)) => kind.and_then(|kind| group.iter().find(|route| takes(route, kind))),
+        Some(Presented::Key(..)) => kind.and_then(|kind| group.iter().find(|route| takes(route, kind))),
         None => None,
     };
     Some(Choice { route: meant.unwrap_or(first), is_preflight: false, presented, kind })
@@ -160,10 +161,10 @@ pub(super) async fn admit(
             }
             Ok(person(&caller))
         }
-        Presented::Key(key) => {
+        Presented::Key(key, kind) => {
             let want = wanted(route, toll, choice.kind);
             let user_agent = fields.text(&USER_AGENT);
-            let ask = Ask { ip, user_agent, want, cost: toll.cost, request_id: Some(&id.0), ..Ask::default() };
+            let ask = Ask { ip, user_agent, want, cost: toll.cost, request_id: Some(&id.0), kind, ..Ask::default() };
             let verdict = server.app.verify(key, &ask).await.map_err(stopped)?;
             let mut limits = HeaderMap::new();
             if let Some(known) = verdict.key.as_ref().filter(|known| !known.limits().is_empty()) {
@@ -188,7 +189,7 @@ pub(super) fn hold(server: &Server, ip: Option<IpAddr>, parts: &Parts, route: &R
     let permissions = route.toll(parts.method.as_str()).map_or(&[][..], |toll| &toll.permissions);
     Ok(match presented(&parts.headers, &server.app.world().policy).map_err(stopped)? {
         Presented::Token(token) => server.app.hold_token(token, permissions),
-        Presented::Key(key) => server.app.hold_key(key, ip, permissions),
+        Presented::Key(key, _) => server.app.hold_key(key, ip, permissions),
     })
 }
 
