@@ -42,12 +42,18 @@ macro_rules! id {
             pub const fn bits(self) -> u128 {
                 self.0
             }
+
+            /// Its text, letter by letter.
+            #[must_use]
+            pub fn letters(self) -> [u8; $prefix.len() + ulid::ULID_LEN] {
+                spell($prefix, self.0)
+            }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 // In one piece: ids are written more often than anything else.
-                let text = spell::<{ $prefix.len() + ulid::ULID_LEN }>($prefix, self.0);
+                let text = self.letters();
                 out.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
             }
         }
@@ -67,7 +73,7 @@ macro_rules! id {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                let text = spell::<{ $prefix.len() + ulid::ULID_LEN }>($prefix, self.0);
+                let text = self.letters();
                 to.serialize_str(str::from_utf8(&text).map_err(ser::Error::custom)?)
             }
         }

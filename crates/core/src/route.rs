@@ -199,9 +199,10 @@ fn port_is_sound(authority: &str) -> bool {
 /// The host of `host:port`.
 #[must_use]
 pub fn host_of(authority: &str) -> &str {
-    let end = match authority.find(']') {
+    let find = |sought| authority.bytes().position(|byte| byte == sought);
+    let end = match find(b']') {
         Some(end) => end + 1,
-        None => authority.find(':').unwrap_or(authority.len()),
+        None => find(b':').unwrap_or(authority.len()),
     };
     authority.get(..end).unwrap_or_default()
 }

@@ -325,6 +325,9 @@ pub(crate) fn misfit(path: &serde_path_to_error::Path, reason: &str, whole: &str
 
 fn is_json(headers: &(impl Fields + ?Sized)) -> bool {
     let kind = headers.text(&CONTENT_TYPE).unwrap_or_default();
+    if kind == "application/json" {
+        return true;
+    }
     let kind = kind.split(';').next().unwrap_or_default().trim();
     let suffix = kind.as_bytes().last_chunk::<5>();
     kind.eq_ignore_ascii_case("application/json") || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json"))

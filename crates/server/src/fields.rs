@@ -34,8 +34,16 @@ impl Fields for [httparse::Header<'_>] {
     }
 
     fn all<'f>(&'f self, name: &'f HeaderName) -> impl Iterator<Item = &'f [u8]> {
-        self.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_str())).map(|field| field.value)
+        let name = name.as_str();
+        let is = |field: &&httparse::Header<'_>| is_named(field.name, name);
+        self.iter().filter(is).map(|field| field.value)
     }
+}
+
+/// Whether a field, as it was sent, has a name. Most differ in their length, and are looked at no further.
+#[inline]
+pub(crate) fn is_named(sent: &str, name: &str) -> bool {
+    sent.len() == name.len() && sent.eq_ignore_ascii_case(name)
 }
 
 #[cfg(test)]

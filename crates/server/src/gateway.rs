@@ -156,7 +156,7 @@ struct Onward<'a, F: ?Sized = HeaderMap> {
     /// As it came.
     call: Call<'a, F>,
     target: request::Target<'a>,
-    guest: admit::Guest,
+    guest: admit::Guest<'a>,
     from: Option<IpAddr>,
     /// What the upstream is asked for beneath its base.
     rest: &'a str,
@@ -189,6 +189,11 @@ impl<'a, F: Fields + ?Sized> Onward<'a, F> {
 
     /// What the upstream at this address is asked for, with the query of what was asked here.
     fn path(&self, address: &Address) -> String {
+        self.target(address).concat()
+    }
+
+    /// The same in its parts.
+    fn target<'t>(&'t self, address: &'t Address) -> [&'t str; 4] {
         with_query(&address.base, self.rest, self.call.query)
     }
 
@@ -208,7 +213,12 @@ impl<'a, F: Fields + ?Sized> Onward<'a, F> {
     }
 }
 
-fn answered(mut response: http::Response<Incoming>, guest: &admit::Guest, route: &Route, is_tunnel: bool) -> Response {
+fn answered(
+    mut response: http::Response<Incoming>,
+    guest: &admit::Guest<'_>,
+    route: &Route,
+    is_tunnel: bool,
+) -> Response {
     headers::back(response.headers_mut(), is_tunnel);
     response.headers_mut().extend(guest.limits.clone());
     let idle = body::wait(route.timeouts.idle);
@@ -217,8 +227,8 @@ fn answered(mut response: http::Response<Incoming>, guest: &admit::Guest, route:
 }
 
 /// What an upstream is asked for, with the query of what was asked here.
-fn with_query(base: &str, rest: &str, query: Option<&str>) -> String {
-    [base, rest, query.map_or("", |_| "?"), query.unwrap_or_default()].concat()
+fn with_query<'t>(base: &'t str, rest: &'t str, query: Option<&'t str>) -> [&'t str; 4] {
+    [base, rest, query.map_or("", |_| "?"), query.unwrap_or_default()]
 }
 
 /// The way a request takes.
@@ -246,13 +256,13 @@ fn find<'p, 'r, F: Fields + ?Sized>(
 }
 
 /// Who goes this way, if they may. It is paid for here.
-async fn enter<F: Fields + ?Sized>(
-    server: &Server,
+async fn enter<'s, F: Fields + ?Sized>(
+    server: &'s Server,
     ip: Option<IpAddr>,
     call: &Call<'_, F>,
     choice: &admit::Choice<'_, '_>,
     id: &RequestId,
-) -> Result<admit::Guest, Stopped> {
+) -> Result<admit::Guest<'s>, Stopped> {
     if choice.is_preflight {
         return Ok(admit::Guest::default());
     }

@@ -28,6 +28,14 @@ impl<'o> Object<'o> {
         text(self.out, value);
     }
 
+    /// Writes a field that is a text of letters that need no escaping.
+    pub(crate) fn letters(&mut self, name: &'static str, value: &[u8]) {
+        self.name(name);
+        self.out.push(b'"');
+        self.out.extend_from_slice(value);
+        self.out.push(b'"');
+    }
+
     /// Writes a field that is a text, or null.
     pub(crate) fn maybe_text(&mut self, name: &'static str, value: Option<&str>) {
         match value {

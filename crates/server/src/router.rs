@@ -418,14 +418,20 @@ impl Asked {
 
 /// Whether a path begins as one of the server's own does, and so may be one.
 pub(crate) fn begins_like_own(path: &str) -> bool {
-    static OWN: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+    // By their lengths: those of one length are few.
+    static OWN: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| {
         let paths = ROUTES.iter().map(|route| route.path).chain([gateway::FORWARD_AUTH]);
-        paths.map(|path| beginning(path.split_once('{').map_or(path, |(before, _)| before))).collect()
+        let begin = paths.map(|path| beginning(path.split_once('{').map_or(path, |(before, _)| before)));
+        let all: BTreeSet<&str> = begin.collect();
+        let longest = all.iter().map(|begin| begin.len()).max().unwrap_or(0);
+        (0..=longest).map(|length| all.iter().copied().filter(|begin| begin.len() == length).collect()).collect()
     });
+    let is_own = |begin: &str| OWN.get(begin.len()).is_some_and(|alike| alike.contains(&begin));
     let two = beginning(path);
     // Of some the second segment may be anything.
-    let one = two.get(1..).and_then(|rest| rest.find('/')).and_then(|at| two.get(..at + 2));
-    OWN.contains(two) || one.is_some_and(|one| OWN.contains(one))
+    let end = two.bytes().skip(1).position(|byte| byte == b'/');
+    let one = end.and_then(|at| two.get(..at + 2));
+    is_own(two) || one.is_some_and(is_own)
 }
 
 /// The first two segments of a path.

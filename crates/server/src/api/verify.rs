@@ -206,11 +206,14 @@ fn write(server: &Server, verdict: &Verdict, left: &[(&RateLimit, Remaining)], o
         answer.field("retry_after", &wait);
     }
     if let Some(key) = &verdict.key {
-        answer.text("key_id", &key.record().id.to_string());
+        answer.letters("key_id", &key.record().id.letters());
         if let Some(access) = key.access(app).filter(|_| valid) {
             let environment = key.environment().and_then(|number| app.world().policy.environment_at(number));
             answer.text("name", &key.record().name);
-            answer.maybe_text("account_id", key.account(app).map(|id| id.to_string()).as_deref());
+            match key.account(app) {
+                Some(id) => answer.letters("account_id", &id.letters()),
+                None => answer.field("account_id", &()),
+            }
             answer.text("kind", &access.kind);
             answer.maybe_text("environment", environment);
             answer.maybe_text("role", access.role.as_deref());

@@ -87,8 +87,7 @@ pub(super) fn next<'b>(
 
 /// Whether a path and its query are spelled in letters that no reader takes for anything else (RFC 3986, 3.3 and 3.4).
 fn is_spelled_out(target: &str) -> bool {
-    let is_plain = |byte| matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~');
-    target.bytes().fold(true, |all, byte| all & is_plain(byte))
+    target.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'$'..=b';' | b'?'..=b'Z' | b'!' | b'=' | b'_' | b'~'))
 }
 
 /// Whether a head asks for nothing but its answer.

@@ -74,9 +74,11 @@ impl Line {
 
 /// Writes one more field of a head.
 pub(crate) fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    for part in [b"\r\n", name.as_bytes(), b": ", value] {
-        out.extend_from_slice(part);
-    }
+    // Written out: what has a known length costs one instruction.
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
 }
 
 /// The date as HTTP writes it, written once a second.

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method};
-use keywright_app::App;
 use keywright_app::caller::{Caller, Reach};
 use keywright_app::error::Error;
 use keywright_app::holding::Held;
 use keywright_app::verify::{Ask, Verdict, Verified, Want};
+use keywright_app::{Access, App};
 use keywright_core::audit::Actor;
+use keywright_core::id::{AccountId, KeyId, SessionId, UserId};
 use keywright_core::policy::Policy;
 use keywright_core::route::{Route, Toll, host_of, plain_path};
 use keywright_core::time::Span;
@@ -36,18 +37,16 @@ pub(super) struct Choice<'p, 'r> {
     kind: Option<&'p str>,
 }
 
-/// Who passes, as the upstream is told. Whatever is not known is empty.
+/// Who passes. Whatever is not known is none, or empty.
 #[derive(Default)]
-pub(super) struct Guest {
-    pub(super) account: String,
-    pub(super) key: String,
-    pub(super) kind: String,
-    pub(super) environment: String,
-    pub(super) role: String,
-    pub(super) services: String,
-    pub(super) permissions: String,
-    pub(super) user: String,
-    pub(super) session: String,
+pub(super) struct Guest<'a> {
+    pub(super) account: Option<AccountId>,
+    pub(super) key: Option<KeyId>,
+    /// What the key may do.
+    pub(super) access: Option<&'a Access>,
+    pub(super) environment: &'a str,
+    pub(super) user: Option<UserId>,
+    pub(super) session: Option<SessionId>,
     /// What is left of the key's rate limits, for whoever asks.
     pub(super) limits: HeaderMap,
 }
@@ -142,14 +141,14 @@ pub(crate) fn meant<'p>(
 }
 
 /// Whether a credential may pass, and as whom. This counts, spends and locks as any verification does.
-pub(super) async fn admit(
-    server: &Server,
+pub(super) async fn admit<'s>(
+    server: &'s Server,
     ip: Option<IpAddr>,
     fields: &(impl Fields + ?Sized),
     choice: &Choice<'_, '_>,
     toll: &Toll,
     id: &RequestId,
-) -> Result<Guest, Stopped> {
+) -> Result<Guest<'s>, Stopped> {
     let route = choice.route;
     let stopped = |error: Error| Stopped::new(error, route.errors);
     match choice.presented.ok_or(Error::Unauthenticated).map_err(stopped)? {
@@ -217,31 +216,25 @@ fn refusal(verdict: &Verdict, toll: &Toll) -> Option<Problem> {
     }
 }
 
-fn guest(app: &App, key: &Verified) -> Guest {
+fn guest<'a>(app: &'a App, key: &Verified) -> Guest<'a> {
     let environment = key.environment().and_then(|number| app.world().policy.environment_at(number));
-    let access = key.access(app);
-    let list = |names: Option<&[String]>| names.map(|names| names.join(" ")).unwrap_or_default();
     Guest {
-        account: key.account(app).map(|id| id.to_string()).unwrap_or_default(),
-        key: key.record().id.to_string(),
-        kind: access.map(|access| access.kind.clone()).unwrap_or_default(),
-        environment: environment.unwrap_or_default().to_owned(),
-        role: access.and_then(|access| access.role.clone()).unwrap_or_default(),
-        services: list(access.map(|access| access.services.as_slice())),
-        permissions: list(access.map(|access| access.permissions.as_slice())),
+        account: key.account(app),
+        key: Some(key.record().id),
+        access: key.access(app),
+        environment: environment.unwrap_or_default(),
         ..Guest::default()
     }
 }
 
-fn person(caller: &Caller) -> Guest {
+fn person(caller: &Caller) -> Guest<'static> {
     let user = match caller.actor {
-        Actor::User(id) => id.to_string(),
-        Actor::Key(_) | Actor::Local | Actor::System => String::new(),
+        Actor::User(id) => Some(id),
+        Actor::Key(_) | Actor::Local | Actor::System => None,
     };
     let account = match caller.reach {
-        Reach::Account(id) => id.to_string(),
-        Reach::Everything => String::new(),
+        Reach::Account(id) => Some(id),
+        Reach::Everything => None,
     };
-    let session = caller.session.map(|id| id.to_string()).unwrap_or_default();
-    Guest { account, user, session, ..Guest::default() }
+    Guest { account, user, session: caller.session, ..Guest::default() }
 }

@@ -159,9 +159,13 @@ fn write<F: Fields + ?Sized>(
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     out.clear();
-    for part in [onward.call.method.as_str(), " ", &onward.path(address), " HTTP/1.1\r\nhost: ", address.host()] {
+    out.extend_from_slice(onward.call.method.as_str().as_bytes());
+    out.push(b' ');
+    for part in onward.target(address) {
         out.extend_from_slice(part.as_bytes());
     }
+    out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+    out.extend_from_slice(address.host().as_bytes());
     onward.write(out, &onward.signed(address)?);
     out.extend_from_slice(b"\r\n\r\n");
     out.extend_from_slice(body);

@@ -93,13 +93,13 @@ async fn decide(server: &Server, context: &Context, parts: &mut Parts) -> Result
 }
 
 /// The way of a request that a proxy has, and who takes it, if they may. It is paid for here.
-pub(super) async fn enter_by<'p, 'r>(
-    server: &Server,
+pub(super) async fn enter_by<'s, 'p, 'r>(
+    server: &'s Server,
     context: &Context,
     policy: &'p Policy,
     call: &Call<'r>,
     ip: Option<IpAddr>,
-) -> Result<(Way<'p, 'r>, Guest), Stopped> {
+) -> Result<(Way<'p, 'r>, Guest<'s>), Stopped> {
     let Some(way) = find(context, policy, call)? else {
         return Err(Stopped::new(Problem::not_found(), ErrorShape::Native));
     };
@@ -113,11 +113,11 @@ pub(super) fn vouched(
     context: &Context,
     way: Way<'_, '_>,
     call: &Call<'_>,
-    guest: &Guest,
+    guest: &Guest<'_>,
 ) -> Result<String, Stopped> {
     let route = way.choice.route;
     let Some(vouching) = Vouching::of(server, context, route, guest) else { return Ok(String::new()) };
-    let signed = vouching.sign(call.method, &with_query("", way.rest, call.query));
+    let signed = vouching.sign(call.method, &with_query("", way.rest, call.query).concat());
     signed.map_err(|problem| Stopped::new(problem, route.errors))
 }
 

@@ -8,9 +8,10 @@ use std::net::IpAddr;
 
 use http::StatusCode;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
 };
+use keywright_core::id::{AccountId, KeyId, SessionId, UserId};
 use keywright_core::ip::text_of;
 use keywright_core::route::Route;
 use memchr::memmem;
@@ -20,7 +21,7 @@ use super::admit::Guest;
 use crate::dashboard;
 use crate::direct::field;
 use crate::extract::is_trusted;
-use crate::fields::Fields;
+use crate::fields::{Fields, is_named};
 use crate::request_id::{self, RequestId};
 
 /// Who asks, as an upstream reads it.
@@ -72,16 +73,21 @@ static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto"
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// What concerns one connection (RFC 9110, 7.6.1).
-static HOP: [HeaderName; 8] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
+const HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "transfer-encoding",
+    "upgrade",
 ];
+
+/// Whether a header stays on its connection.
+fn is_of_hop(name: &str) -> bool {
+    HOP.iter().any(|hop| is_named(name, hop))
+}
 
 /// Headers of ours that a request goes on with.
 const OURS: usize = 20;
@@ -93,6 +99,9 @@ pub(super) trait Written {
 
     /// One of ours, which stands alone. What no header can say is said empty.
     fn say(&mut self, name: &'static str, value: &str);
+
+    /// The same of letters that any header can say.
+    fn spell(&mut self, name: &'static str, letters: &[u8]);
 }
 
 impl Written for HeaderMap {
@@ -104,20 +113,33 @@ impl Written for HeaderMap {
     }
 
     fn say(&mut self, name: &'static str, value: &str) {
-        let value = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""));
+        self.spell(name, value.as_bytes());
+    }
+
+    fn spell(&mut self, name: &'static str, letters: &[u8]) {
+        let value = HeaderValue::from_bytes(letters).unwrap_or(HeaderValue::from_static(""));
         self.insert(HeaderName::from_static(name), value);
     }
 }
 
 impl Written for Vec<u8> {
     fn pass(&mut self, name: &str, value: &[u8]) {
+        let begin = self.len();
         field(self, name, value);
+        // As the library would write it.
+        if let Some(name) = self.get_mut(begin..begin + 2 + name.len()) {
+            name.make_ascii_lowercase();
+        }
     }
 
     fn say(&mut self, name: &'static str, value: &str) {
         // Looking at all of it costs less than stopping at the first that is wrong.
         let is_sayable = value.bytes().fold(true, |all, byte| all & matches!(byte, b'\t' | b' '..=b'~' | 128..));
         field(self, name, if is_sayable { value.as_bytes() } else { b"" });
+    }
+
+    fn spell(&mut self, name: &'static str, letters: &[u8]) {
+        field(self, name, letters);
     }
 }
 
@@ -144,16 +166,15 @@ impl<F: Fields + ?Sized> Onward<'_, F> {
         let Self { context, route, call, guest, .. } = self;
         let named = named(call.fields);
         for (name, value) in call.fields.each() {
-            let name = &*lower(name);
-            let is = |other: &HeaderName| name == other.as_str();
             // Bodies are asked for as they are needed, without a word on it beforehand.
-            let stays = is(&HOST) || is(&EXPECT) || HOP.iter().chain(&named).any(is);
+            let is_ours = is_named(name, "host") || is_named(name, "expect");
+            let stays = is_ours || is_of_hop(name) || named.iter().any(|other| is_named(name, other.as_str()));
             // This one is said anew, below.
-            let is_again = name == request_id::HEADER;
+            let is_again = is_named(name, request_id::HEADER);
             if stays || is_again || is_unwanted(name, route.forward_credential) {
                 continue;
             }
-            if !is(&COOKIE) {
+            if !is_named(name, "cookie") {
                 out.pass(name, value);
             } else if let Some(theirs) = without_ours(value) {
                 out.pass(name, &theirs);
@@ -161,7 +182,7 @@ impl<F: Fields + ?Sized> Onward<'_, F> {
         }
         identify(out, guest, signed);
         self.say_whence(out);
-        out.say(request_id::HEADER, &context.request_id.0);
+        out.spell(request_id::HEADER, context.request_id.0.as_bytes());
     }
 
     /// Where a request comes from: what we saw ourselves, or what a listed proxy says it saw.
@@ -181,12 +202,6 @@ impl<F: Fields + ?Sized> Onward<'_, F> {
     }
 }
 
-/// A name as it is looked for.
-fn lower(name: &str) -> Cow<'_, str> {
-    let is_lower = name.bytes().fold(true, |all, byte| all & !byte.is_ascii_uppercase());
-    if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) }
-}
-
 /// What a proxy does with the headers of a request that may pass.
 pub(super) struct Change {
     /// Whatever was there by these names.
@@ -196,7 +211,13 @@ pub(super) struct Change {
 
 /// What makes of the headers a proxy has what [`onward`] would make of them. What concerns one connection is the proxy's to
 /// see to.
-pub(super) fn change(sent: &HeaderMap, route: &Route, guest: &Guest, whence: &Whence<'_>, id: &RequestId) -> Change {
+pub(super) fn change(
+    sent: &HeaderMap,
+    route: &Route,
+    guest: &Guest<'_>,
+    whence: &Whence<'_>,
+    id: &RequestId,
+) -> Change {
     let mut to_set = HeaderMap::new();
     // What is signed is about a path as its upstream reads it, which is not known here.
     identify(&mut to_set, guest, "");
@@ -244,12 +265,28 @@ fn is_ours(cookie: &[u8]) -> bool {
 }
 
 /// Says who asks, signed where there is something signed.
-pub(super) fn identify(out: &mut impl Written, guest: &Guest, signed: &str) {
-    let Guest { account, key, kind, environment, role, services, permissions, user, session, limits: _ } = guest;
-    let values = [account, key, kind, environment, role, services, permissions, user, session];
-    let values = values.into_iter().map(String::as_str).chain([signed]);
-    for (name, value) in IDENTITY.into_iter().zip(values) {
-        out.say(name, value);
+pub(super) fn identify(out: &mut impl Written, guest: &Guest<'_>, signed: &str) {
+    let Guest { account, key, access, environment, user, session, limits: _ } = guest;
+    let [account_id, key_id, kind, of_environment, role, services, permissions, user_id, session_id, assertion] =
+        IDENTITY;
+    out.spell(account_id, account.map(AccountId::letters).as_ref().map_or(b"", |letters| letters));
+    out.spell(key_id, key.map(KeyId::letters).as_ref().map_or(b"", |letters| letters));
+    out.say(kind, access.map_or("", |access| &access.kind));
+    out.say(of_environment, environment);
+    out.say(role, access.and_then(|access| access.role.as_deref()).unwrap_or_default());
+    out.say(services, &words_of(access.map(|access| access.services.as_slice())));
+    out.say(permissions, &words_of(access.map(|access| access.permissions.as_slice())));
+    out.spell(user_id, user.map(UserId::letters).as_ref().map_or(b"", |letters| letters));
+    out.spell(session_id, session.map(SessionId::letters).as_ref().map_or(b"", |letters| letters));
+    out.say(assertion, signed);
+}
+
+/// Names in a row.
+fn words_of(names: Option<&[String]>) -> Cow<'_, str> {
+    match names.unwrap_or_default() {
+        [] => Cow::Borrowed(""),
+        [only] => Cow::Borrowed(only),
+        several => Cow::Owned(several.join(" ")),
     }
 }
 
@@ -262,7 +299,7 @@ pub(super) struct Whence<'a> {
 
 impl Whence<'_> {
     fn say(&self, out: &mut impl Written) {
-        out.say("x-forwarded-for", &self.from.map(text_of).unwrap_or_default());
+        out.spell("x-forwarded-for", self.from.map(text_of).unwrap_or_default().as_bytes());
         out.say("x-forwarded-proto", self.scheme);
         out.say("x-forwarded-host", self.host);
     }
@@ -275,7 +312,10 @@ pub(super) fn back(headers: &mut HeaderMap, is_tunnel: bool) {
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
-    for name in HOP.iter().chain(&named(headers)) {
+    for name in named(headers) {
+        headers.remove(name);
+    }
+    for name in HOP {
         headers.remove(name);
     }
     // Nor does an upstream log anybody in to the dashboard.
@@ -301,8 +341,8 @@ pub(super) fn write_back(
 ) {
     let named = named(fields);
     for httparse::Header { name, value } in fields {
-        let is = |other: &str| name.eq_ignore_ascii_case(other);
-        let stays = HOP.iter().chain(&named).any(|hop| is(hop.as_str()));
+        let is = |other: &str| is_named(name, other);
+        let stays = is_of_hop(name) || named.iter().any(|other| is(other.as_str()));
         let is_said_anew = is(request_id::HEADER) || ours.keys().any(|own| is(own.as_str()));
         let is_of_ours = is(SET_COOKIE.as_str()) && is_ours(value);
         // What has no body needs no length.
@@ -314,14 +354,14 @@ pub(super) fn write_back(
     for (name, value) in ours {
         out.pass(name.as_str(), value.as_bytes());
     }
-    out.say(request_id::HEADER, &id.0);
+    out.spell(request_id::HEADER, id.0.as_bytes());
 }
 
 /// Trailers as the upstream sees them: none that could be taken for a header of ours.
 pub(super) fn trailers(trailers: &mut HeaderMap) {
     let unwanted: Vec<HeaderName> = trailers
         .keys()
-        .filter(|name| is_unwanted(name.as_str(), false) || **name == HOST || HOP.contains(name))
+        .filter(|name| is_unwanted(name.as_str(), false) || **name == HOST || is_of_hop(name.as_str()))
         .cloned()
         .collect();
     for name in unwanted {
@@ -356,6 +396,6 @@ fn is_unwanted(name: &str, credential_passes: bool) -> bool {
 
 /// Whether a name may be read as another one.
 fn reads_as(name: &str, other: &str) -> bool {
-    let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
+    let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
     name.len() == other.len() && name.bytes().map(plain).eq(other.bytes())
 }
