@@ -18,7 +18,8 @@ const CORE: usize = 1;
 const KEYS: usize = 1_000;
 const CONNECTIONS: usize = 64;
 /// What the service answers: as long as many an API's.
-const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
+const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 512\r\n\
+                    date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
 const BODY_BYTES: usize = 512;
 /// Beyond this it is the client and the service that are measured.
 const BUSY: f64 = 0.9;
@@ -60,7 +61,7 @@ impl<'s> Way<'s> {
 pub(crate) fn run(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
     stay_on(CORE)?;
     let folder = tempfile::tempdir()?;
-    let service = Server::bare_on(CORE, HEAD, &[b'x'; BODY_BYTES])?;
+    let service = Server::service_on(CORE, &[HEAD.as_bytes(), &[b'x'; BODY_BYTES]].concat())?;
     let policy = format!(
         "[permission.\"documents:read\"]\n[forward_auth]\ndialects = [\"nginx\"]\npeers = [\"127.0.0.1\"]\n\
          [route.t]\npath = \"/v1/t\"\nupstream = \"http://{}\"\nmethods = {{ GET = \"documents:read\" }}\n",

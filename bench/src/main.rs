@@ -54,6 +54,9 @@ fn run(args: &[String]) -> Result<()> {
     if args.first().is_some_and(|arg| arg == server::BARE) {
         return server::serve_bare();
     }
+    if args.first().is_some_and(|arg| arg == server::SERVICE) {
+        return server::serve_service();
+    }
     if let [flag, count] = args
         && flag == verify::MEMORY
     {

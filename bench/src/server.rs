@@ -16,11 +16,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use keywright_bench::cpu::pinned;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The server's core; the client has the other.
 const CORE: usize = 0;
 /// How this program is told to be the bare server.
 pub(crate) const BARE: &str = "bare-server";
+/// How it is told to be a service.
+pub(crate) const SERVICE: &str = "service";
 
 /// A server under way, ended when this is dropped.
 pub(crate) struct Server {
@@ -88,17 +91,19 @@ impl Server {
 
     /// A bare hyper server that gives one answer to everything: this head and this body.
     pub(crate) fn bare(head: &str, body: &[u8]) -> Result<Self> {
-        Self::bare_on(CORE, head, body)
+        Self::own(CORE, BARE, &[head.as_bytes(), body].concat())
     }
 
-    /// The same on another core.
-    pub(crate) fn bare_on(core: usize, head: &str, body: &[u8]) -> Result<Self> {
+    /// What gives this answer to every head on its core, at the least cost: a service to stand in front of.
+    pub(crate) fn service_on(core: usize, answer: &[u8]) -> Result<Self> {
+        Self::own(core, SERVICE, answer)
+    }
+
+    /// This program in another role, told so much.
+    fn own(core: usize, role: &str, told: &[u8]) -> Result<Self> {
         let mut command = pinned(core, std::env::current_exe()?);
-        let mut child = command.arg(BARE).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut stdin = child.stdin.take().context("no way to the bare server")?;
-        stdin.write_all(head.as_bytes())?;
-        stdin.write_all(body)?;
-        drop(stdin);
+        let mut child = command.arg(role).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        child.stdin.take().context("no way to a server of our own")?.write_all(told)?;
         let ready = line(&mut child)?;
         Ok(Self { address: ready.parse()?, child, ready })
     }
@@ -156,6 +161,33 @@ pub(crate) fn serve_bare() -> Result<()> {
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     })
+}
+
+/// Gives the answer read from standard input to every head, looking at no more of it than its end.
+pub(crate) fn serve_service() -> Result<()> {
+    let mut answer = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut answer)?;
+    let answer = Bytes::from(answer);
+    tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        writeln!(std::io::stdout().lock(), "{}", listener.local_addr()?)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            tokio::spawn(serve_heads(stream, answer.clone()));
+        }
+    })
+}
+
+async fn serve_heads(mut stream: tokio::net::TcpStream, answer: Bytes) -> std::io::Result<()> {
+    let mut head = Vec::with_capacity(4_096);
+    while stream.read_buf(&mut head).await? > 0 {
+        if head.ends_with(b"\r\n\r\n") {
+            head.clear();
+            stream.write_all(&answer).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn answer(

@@ -216,9 +216,12 @@ pub fn plain_path(path: &str) -> Result<Cow<'_, str>, &'static str> {
         return Err("a path begins with a slash");
     }
     // Nearly every path is spelled as it is read: nothing to decode, to leave out, or to refuse.
-    let is_spelled_out = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b';' | b'\\');
-    let is_odd = |pair: &[u8; 2]| matches!(pair, [b'/', b'/' | b'.']);
-    let is_plain = path.bytes().all(is_spelled_out) && !path.as_bytes().array_windows().any(is_odd);
+    let mut before = 0;
+    let is_plain = path.bytes().all(|byte| {
+        let is_odd = before == b'/' && matches!(byte, b'/' | b'.');
+        before = byte;
+        byte.is_ascii_graphic() && !matches!(byte, b'%' | b';' | b'\\') && !is_odd
+    });
     if is_plain { Ok(Cow::Borrowed(path)) } else { read_path(path).map(Cow::Owned) }
 }
 

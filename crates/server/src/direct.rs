@@ -66,7 +66,8 @@ pub(crate) async fn answer_plain<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut talk = Talk { caller, stream, read: begun, line: Line::default(), way: gateway::Room::default() };
+    let mut talk =
+        Talk { caller, stream, read: begun, spare: Vec::new(), line: Line::default(), way: gateway::Room::default() };
     // For the beginning of a request, and from there for its end.
     let longest = |read: &Vec<u8>| if read.is_empty() { HEAD_TIME } else { BODY_TIME };
     let mut timer = Timer::default();
@@ -136,6 +137,8 @@ struct Talk<'t, T> {
     stream: &'t mut T,
     /// What has been read and not been answered.
     read: Vec<u8>,
+    /// Room for what is read while a request is looked at.
+    spare: Vec<u8>,
     line: Line,
     way: gateway::Room,
 }
@@ -146,12 +149,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
         let (mut used, mut answered) = (0, false);
         loop {
             // Lent to whoever looks at it: what is read meanwhile is kept apart.
-            let held = std::mem::take(&mut self.read);
+            let mut held = std::mem::replace(&mut self.read, std::mem::take(&mut self.spare));
             let step = self.answer_next(held.get(used..).unwrap_or_default(), stopping).await?;
             let (relayed, length) = match step {
                 Step::Relayed(relayed, length) => (relayed, length),
                 step => {
-                    self.read = held;
+                    self.spare = std::mem::replace(&mut self.read, held);
                     match step {
                         Step::Verified(length) => (used, answered) = (used + length, true),
                         // What was answered goes out first.
@@ -171,7 +174,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
             let asked = used..used + length;
             (used, answered) = (0, true);
             match relayed {
-                Relayed::Answered => self.reuse(held),
+                Relayed::Answered => {
+                    held.clear();
+                    self.keep(held);
+                }
                 Relayed::Left(answer) => {
                     self.read.splice(..0, held.get(asked).unwrap_or_default().iter().copied());
                     return Ok(After::Left(answer.map(|answer| *answer)));
@@ -194,7 +200,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
             Next::Other { call, body, length } => {
                 self.send(0).await?;
                 self.read.extend_from_slice(bytes.get(length..).unwrap_or_default());
-                let Self { caller, stream, read, line, way } = self;
+                let Self { caller, stream, read, line, way, .. } = self;
                 let mut client = Client { peer: caller.peer.ip(), stream, read, line, room: way, stopping };
                 Ok(Step::Relayed(gateway::relay(server, call, body, &mut client).await?, length))
             }
@@ -204,11 +210,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
         }
     }
 
-    /// Keeps the room of what has been answered, where nothing else was read.
-    fn reuse(&mut self, mut room: Vec<u8>) {
-        if self.read.is_empty() && room.capacity() <= MOST_ROOM {
-            room.clear();
-            self.read = room;
+    /// Keeps the room of what has been answered: the larger one for the next request, where nothing of that is here yet.
+    fn keep(&mut self, room: Vec<u8>) {
+        self.spare = if self.read.is_empty() { std::mem::replace(&mut self.read, room) } else { room };
+        for room in [&mut self.read, &mut self.spare] {
+            if room.is_empty() && room.capacity() > MOST_ROOM {
+                *room = Vec::new();
+            }
         }
     }
 

@@ -408,12 +408,19 @@ impl Asked {
         response
     }
 
-    /// Counts an answer, and tells of it in the log.
-    pub(crate) fn passed(self, server: &Server, status: StatusCode) {
-        let Self { id, method, route, .. } = self;
-        server.metrics.count_request(method_name(&method), status);
-        tracing::debug!(%method, %route, status = status.as_u16(), request_id = id.0, "answered");
+    fn passed(self, server: &Server, status: StatusCode) {
+        note_answer(server, &self.id, &self.method, &self.route, status);
     }
+}
+
+/// Counts an answer to a request that is for none of the server's own routes, and tells of it in the log.
+pub(crate) fn passed_gate(server: &Server, context: &Context, method: &Method, status: StatusCode) {
+    note_answer(server, &context.request_id, method, NO_ROUTE, status);
+}
+
+fn note_answer(server: &Server, id: &RequestId, method: &Method, route: &str, status: StatusCode) {
+    server.metrics.count_request(method_name(method), status);
+    tracing::debug!(%method, %route, status = status.as_u16(), request_id = id.0, "answered");
 }
 
 /// Whether a path begins as one of the server's own does, and so may be one.

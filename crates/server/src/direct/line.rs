@@ -73,6 +73,7 @@ impl Line {
 }
 
 /// Writes one more field of a head.
+#[inline]
 pub(crate) fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     // Written out: what has a known length costs one instruction.
     out.extend_from_slice(b"\r\n");

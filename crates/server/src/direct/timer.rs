@@ -1,17 +1,25 @@
 //! A timer that one connection's waits share.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use keywright_app::clock::monotonic_ms;
+use tokio::task::unconstrained;
 use tokio::time::{Sleep, sleep};
 
+/// Before it rings by so much, a task that will be woken by it need not ask again. Well above what the clock may be behind.
+const NEAR_MS: i64 = 1_000;
+
 /// Rings when what is waited for takes too long. It is set anew only where it would ring too late, or has rung: nearly no wait
-/// lasts that long, and setting a timer for each would cost more than many of them.
+/// lasts that long, and setting a timer for each would cost more than many of them. All waits are those of one task.
 #[derive(Default)]
 pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     rings_ms: i64,
+    /// Whether the task is woken when it rings.
+    is_heard: bool,
 }
 
 impl Timer {
@@ -28,9 +36,7 @@ impl Timer {
     /// Waits until then.
     pub(crate) async fn over(&mut self, due_ms: i64) {
         loop {
-            if let Some(sleep) = &mut self.sleep {
-                sleep.as_mut().await;
-            }
+            poll_fn(|context| self.poll_ring(context)).await;
             let left_ms = due_ms - monotonic_ms();
             if left_ms <= 0 {
                 self.sleep = None;
@@ -40,11 +46,49 @@ impl Timer {
         }
     }
 
+    fn poll_ring(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(sleep) = &mut self.sleep else { return Poll::Ready(()) };
+        if self.is_heard && monotonic_ms() + NEAR_MS < self.rings_ms {
+            return Poll::Pending;
+        }
+        self.is_heard = true;
+        // What a task may do in one go is not for the timer: put off by that, it would not be heard.
+        pin!(unconstrained(sleep.as_mut())).poll(context)
+    }
+
     fn set(&mut self, longest: Duration, due_ms: i64) {
+        self.is_heard = false;
         match &mut self.sleep {
             Some(timer) => timer.set(sleep(longest)),
             None => self.sleep = Some(Box::pin(sleep(longest))),
         }
         self.rings_ms = due_ms;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_rings_for_each_wait_in_its_time_and_for_those_before_it_not_at_all() {
+        let mut timer = Timer::default();
+        let begun = Instant::now();
+        // Far off at first: the ways of being asked that cost nothing.
+        let far_ms = timer.begin(Duration::from_secs(60));
+        for _ in 0..300 {
+            tokio::select! {
+                biased;
+                () = timer.over(far_ms) => panic!("it rang"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        for longest in [Duration::from_millis(1_300), Duration::from_millis(20)] {
+            let due_ms = timer.begin(longest);
+            timer.over(due_ms).await;
+        }
+        assert!(begun.elapsed() >= Duration::from_millis(1_290), "{:?}", begun.elapsed());
     }
 }

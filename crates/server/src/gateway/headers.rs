@@ -12,7 +12,7 @@ use http::header::{
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use keywright_core::id::{AccountId, KeyId, SessionId, UserId};
-use keywright_core::ip::text_of;
+use keywright_core::ip::write_address;
 use keywright_core::route::Route;
 use memchr::memmem;
 
@@ -86,7 +86,8 @@ const HOP: [&str; 8] = [
 
 /// Whether a header stays on its connection.
 fn is_of_hop(name: &str) -> bool {
-    HOP.iter().any(|hop| is_named(name, hop))
+    // Most names have another length than all of them.
+    matches!(name.len(), 2 | 7 | 10 | 16..=19) && HOP.iter().any(|hop| is_named(name, hop))
 }
 
 /// Headers of ours that a request goes on with.
@@ -102,6 +103,9 @@ pub(super) trait Written {
 
     /// The same of letters that any header can say.
     fn spell(&mut self, name: &'static str, letters: &[u8]);
+
+    /// The same of an address.
+    fn point(&mut self, name: &'static str, address: Option<IpAddr>);
 }
 
 impl Written for HeaderMap {
@@ -120,6 +124,10 @@ impl Written for HeaderMap {
         let value = HeaderValue::from_bytes(letters).unwrap_or(HeaderValue::from_static(""));
         self.insert(HeaderName::from_static(name), value);
     }
+
+    fn point(&mut self, name: &'static str, address: Option<IpAddr>) {
+        self.spell(name, address.map(|address| address.to_string()).unwrap_or_default().as_bytes());
+    }
 }
 
 impl Written for Vec<u8> {
@@ -132,14 +140,23 @@ impl Written for Vec<u8> {
         }
     }
 
+    #[inline]
     fn say(&mut self, name: &'static str, value: &str) {
         // Looking at all of it costs less than stopping at the first that is wrong.
         let is_sayable = value.bytes().fold(true, |all, byte| all & matches!(byte, b'\t' | b' '..=b'~' | 128..));
         field(self, name, if is_sayable { value.as_bytes() } else { b"" });
     }
 
+    #[inline]
     fn spell(&mut self, name: &'static str, letters: &[u8]) {
         field(self, name, letters);
+    }
+
+    fn point(&mut self, name: &'static str, address: Option<IpAddr>) {
+        field(self, name, b"");
+        if let Some(address) = address {
+            write_address(address, self);
+        }
     }
 }
 
@@ -299,7 +316,7 @@ pub(super) struct Whence<'a> {
 
 impl Whence<'_> {
     fn say(&self, out: &mut impl Written) {
-        out.spell("x-forwarded-for", self.from.map(text_of).unwrap_or_default().as_bytes());
+        out.point("x-forwarded-for", self.from);
         out.say("x-forwarded-proto", self.scheme);
         out.say("x-forwarded-host", self.host);
     }
@@ -382,6 +399,10 @@ fn words<'h>(headers: &'h (impl Fields + ?Sized), name: &'h HeaderName) -> impl 
 
 /// Whether a client's header must not reach an upstream. Some servers read `X_Key_Id` and `X.Key.Id` as `X-Key-Id`.
 fn is_unwanted(name: &str, credential_passes: bool) -> bool {
+    // What is looked for begins with one of these in any spelling, and most others do not.
+    if !matches!(name.as_bytes().first().map(u8::to_ascii_lowercase), Some(b'a' | b'c' | b'f' | b'p' | b't' | b'x')) {
+        return false;
+    }
     let is_any_of = |others: &[&str]| others.iter().any(|other| reads_as(name, other));
     let is_credential = is_any_of(&CREDENTIALS);
     if is_credential || is_any_of(&SPELLED) {
@@ -398,4 +419,28 @@ fn is_unwanted(name: &str, credential_passes: bool) -> bool {
 fn reads_as(name: &str, other: &str) -> bool {
     let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
     name.len() == other.len() && name.bytes().map(plain).eq(other.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_not_pass_passes_in_no_spelling() {
+        let all = IDENTITY.iter().chain(&MISLEADING).chain(&CREDENTIALS).chain(&["x-forwarded-for", "x-forwarded-x"]);
+        for name in all {
+            for spelled in [(*name).to_owned(), name.to_uppercase(), name.replace('-', "_"), name.replace('-', ".")] {
+                assert!(is_unwanted(&spelled, false), "{spelled}");
+            }
+        }
+        for spelled in ["Content_Length", "content.length", "Transfer_Encoding", "X_Request_ID", "X_Api_Key"] {
+            assert!(is_unwanted(spelled, true), "{spelled}");
+        }
+        for passes in ["Accept", "User-Agent", "Content-Length", "x-request-id", "X-Forwarded", "X-Keys", "Range"] {
+            assert!(!is_unwanted(passes, false), "{passes}");
+        }
+        for name in HOP {
+            assert!(is_of_hop(name) && is_of_hop(&name.to_uppercase()), "{name}");
+        }
+    }
 }

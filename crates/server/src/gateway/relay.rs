@@ -20,7 +20,7 @@ use crate::Server;
 use crate::direct::{Line, Timer, send};
 use crate::extract::Context;
 use crate::request_id::RequestId;
-use crate::router::{Asked, begins_like_own};
+use crate::router::{Asked, begins_like_own, passed_gate};
 
 /// The most that is read ahead of what a client asks next.
 const MOST_AHEAD: usize = 64 * 1_024;
@@ -127,25 +127,26 @@ pub(crate) async fn relay<T: AsyncRead + AsyncWrite + Unpin>(
 ) -> io::Result<Relayed> {
     let request_id = RequestId::of(call.fields);
     let context = Context { peer: Some(client.peer), request_id, is_local: false };
-    let asked = Asked::at_gate(&context, call.method);
+    let method = call.method;
+    let asked = || Asked::at_gate(&context, method);
     let world = server.app.world();
     let onward = match Onward::of(server, &world.policy, &context, call).await {
         Ok(Some(onward)) => onward,
         Ok(None) => return Ok(Relayed::Left(None)),
-        Err(stopped) => return stop(stopped, &context, asked, server, client).await,
+        Err(stopped) => return stop(stopped, &context, asked(), server, client).await,
     };
     let reply = match ask(&onward, body, client).await {
         Ok(reply) => reply,
-        Err(problem) => return stop(onward.stopped(problem), &context, asked, server, client).await,
+        Err(problem) => return stop(onward.stopped(problem), &context, asked(), server, client).await,
     };
     let idle = wait(onward.route.timeouts.idle);
     match reply {
         Some(Reply::Plain(status, flow)) => {
-            asked.passed(server, status);
+            passed_gate(server, &context, method, status);
             carry(server, &onward, flow, client, idle).await
         }
         Some(Reply::Other(response)) => {
-            Ok(Relayed::Left(Some(Box::new(asked.answered(server, onward.answered(response))))))
+            Ok(Relayed::Left(Some(Box::new(asked().answered(server, onward.answered(response))))))
         }
         None => Ok(Relayed::Over),
     }

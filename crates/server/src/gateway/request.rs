@@ -67,8 +67,8 @@ pub(super) fn read<'r, F: Fields + ?Sized>(
     policy: &Policy,
 ) -> Result<Target<'r>, Stopped> {
     let bad = |shape, detail: &str| Stopped::new(Problem::new("BAD_REQUEST", detail), shape);
-    let authority = authority(call, context).map_err(|detail| bad(ErrorShape::Native, detail))?;
-    let host = host_of(authority).trim_end_matches('.');
+    let (authority, host) = authority(call, context).map_err(|detail| bad(ErrorShape::Native, detail))?;
+    let host = host.trim_end_matches('.');
     let is_lower = !host.bytes().any(|byte| byte.is_ascii_uppercase());
     let host = if is_lower { Cow::Borrowed(host) } else { Cow::Owned(host.to_ascii_lowercase()) };
     let sent = call.path;
@@ -80,34 +80,33 @@ pub(super) fn read<'r, F: Fields + ?Sized>(
     Ok(Target { authority, host, plain })
 }
 
-/// The one host a request names.
-fn authority<'r, F: Fields + ?Sized>(call: &Call<'r, F>, context: &Context) -> Result<&'r str, &'static str> {
+/// The one host a request names: with its port, and without it.
+fn authority<'r, F: Fields + ?Sized>(
+    call: &Call<'r, F>,
+    context: &Context,
+) -> Result<(&'r str, &'r str), &'static str> {
     let mut hosts = call.fields.all(&HOST);
     let (first, second) = (hosts.next(), hosts.next());
     if second.is_some() {
         return Err("send one Host header");
     }
-    let named = match first {
-        Some(host) => Some(std::str::from_utf8(host).map_err(|_| "the Host header is no host")?),
-        None => None,
-    };
-    if named.is_some_and(|host| !is_authority(host)) {
-        return Err("the Host header is no host");
-    }
+    let read = |host| std::str::from_utf8(host).ok().and_then(|text| Some((text, host_in(text)?)));
+    let named = first.map(|host| read(host).ok_or("the Host header is no host")).transpose()?;
     match (call.absolute, named) {
-        (None, Some(host)) => Ok(host),
-        (Some((scheme, absolute)), Some(host)) if absolute.eq_ignore_ascii_case(host) => match scheme {
-            Some("http" | "https") => Ok(host),
+        (None, Some(named)) => Ok(named),
+        (Some((scheme, absolute)), Some(named)) if absolute.eq_ignore_ascii_case(named.0) => match scheme {
+            Some("http" | "https") => Ok(named),
             _ => Err("only http and https pass"),
         },
         (Some(_), Some(_)) => Err("the request names one host in its line and another in its Host header"),
         // A call inside the process, or of a time before the header.
-        (None, None) if context.peer.is_none() || !call.has_host => Ok(""),
+        (None, None) if context.peer.is_none() || !call.has_host => Ok(("", "")),
         (_, None) => Err("send a Host header"),
     }
 }
 
-fn is_authority(text: &str) -> bool {
+/// The host of what is a host, perhaps with a port.
+fn host_in(text: &str) -> Option<&str> {
     let host = host_of(text);
     let is_host = match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
@@ -115,5 +114,6 @@ fn is_authority(text: &str) -> bool {
     };
     let port = text.get(host.len()..).unwrap_or_default();
     let is_port = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok();
-    is_host && (port.is_empty() || port == ":" || port.strip_prefix(':').is_some_and(is_port))
+    let is_whole = is_host && (port.is_empty() || port == ":" || port.strip_prefix(':').is_some_and(is_port));
+    is_whole.then_some(host)
 }

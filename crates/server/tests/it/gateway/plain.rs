@@ -66,7 +66,7 @@ async fn each_passes_as_it_would_with_the_library() {
     let weak = server.key(json!({ "permissions": ["storage:read"] })).await;
     let more = "x-request-id: mine-and-mine\r\naccept: a\r\naccept: b\r\nX-Odd: \u{e9}\r\ncookie: __Host-keywright=1; c=d\r\n\
                 x-key-id: forged\r\nX-Account-Id: forged\r\nX_KEY_ROLE: forged\r\nX.User-ID: forged\r\nForwarded: for=forged\r\n\
-                X-Real-IP: forged\r\nAuthoriZation_: forged\r\nProxy-Connection: forged\r\nKeep-Alive: forged\r\n\
+                X-Real-IP: forged\r\nX_Api.KEY: forged\r\nProxy-Connection: forged\r\nKeep-Alive: forged\r\n\
                 X-Forwarded-For: 9.9.9.9\r\nconnection: keep-alive\r\nCookie: __Host-keywright=2; E=f\r\n";
     let get = |path: &str| head("GET", &format!("/t/{path}"), &key.key, more);
     let mut requests: Vec<String> = [
