@@ -153,7 +153,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
             let step = self.answer_next(held.get(used..).unwrap_or_default(), stopping).await?;
             let (relayed, length) = match step {
                 Step::Relayed(relayed, length) => (relayed, length),
-                step => {
+                step @ (Step::Verified(_) | Step::Part | Step::Short | Step::Strange) => {
                     self.spare = std::mem::replace(&mut self.read, held);
                     match step {
                         Step::Verified(length) => (used, answered) = (used + length, true),

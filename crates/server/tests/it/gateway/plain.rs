@@ -57,6 +57,12 @@ async fn answered(mut line: Line, request: &str, is_head: bool) -> Answer {
     timeout(PATIENCE, line.answer_to(is_head)).await.unwrap_or_else(|_| panic!("no answer to {request}"))
 }
 
+/// What a request may have besides: much of it must not pass.
+const MORE: &str = "x-request-id: mine-and-mine\r\naccept: a\r\naccept: b\r\nX-Odd: \u{e9}\r\ncookie: __Host-keywright=1; c=d\r\n\
+    x-key-id: forged\r\nX-Account-Id: forged\r\nX_KEY_ROLE: forged\r\nX.User-ID: forged\r\nForwarded: for=forged\r\n\
+    X-Real-IP: forged\r\nX_Api.KEY: forged\r\nProxy-Connection: forged\r\nKeep-Alive: forged\r\n\
+    X-Forwarded-For: 9.9.9.9\r\nconnection: keep-alive\r\nCookie: __Host-keywright=2; E=f\r\n";
+
 #[tokio::test]
 async fn each_passes_as_it_would_with_the_library() {
     let upstream = Upstream::answering(answer).await;
@@ -64,11 +70,7 @@ async fn each_passes_as_it_would_with_the_library() {
     let limited = json!([{ "name": "r", "limit": 1_000, "window": "1h" }]);
     let limited = server.key(json!({ "permissions": ["storage:manage"], "ratelimits": limited })).await;
     let weak = server.key(json!({ "permissions": ["storage:read"] })).await;
-    let more = "x-request-id: mine-and-mine\r\naccept: a\r\naccept: b\r\nX-Odd: \u{e9}\r\ncookie: __Host-keywright=1; c=d\r\n\
-                x-key-id: forged\r\nX-Account-Id: forged\r\nX_KEY_ROLE: forged\r\nX.User-ID: forged\r\nForwarded: for=forged\r\n\
-                X-Real-IP: forged\r\nX_Api.KEY: forged\r\nProxy-Connection: forged\r\nKeep-Alive: forged\r\n\
-                X-Forwarded-For: 9.9.9.9\r\nconnection: keep-alive\r\nCookie: __Host-keywright=2; E=f\r\n";
-    let get = |path: &str| head("GET", &format!("/t/{path}"), &key.key, more);
+    let get = |path: &str| head("GET", &format!("/t/{path}"), &key.key, MORE);
     let mut requests: Vec<String> = [
         "plain?a=/../b",
         "hop",
@@ -88,15 +90,15 @@ async fn each_passes_as_it_would_with_the_library() {
     let bodies = ["content-length: 4\r\n", "content-length: 0\r\n", ""];
     requests.extend(bodies.map(|length| head("POST", "/t/plain", &key.key, length)));
     requests.extend([
-        head("HEAD", "/t/plain", &key.key, more),
-        head("GET", "/t/plain", &limited.key, more),
-        head("POST", "/t/plain", &weak.key, more),
-        head("GET", "/t/plain", "kw_live_wrong", more),
-        head("PURGE", "/t/plain", &key.key, more),
-        head("OPTIONS", "/t/plain", &key.key, more),
+        head("HEAD", "/t/plain", &key.key, MORE),
+        head("GET", "/t/plain", &limited.key, MORE),
+        head("POST", "/t/plain", &weak.key, MORE),
+        head("GET", "/t/plain", "kw_live_wrong", MORE),
+        head("PURGE", "/t/plain", &key.key, MORE),
+        head("OPTIONS", "/t/plain", &key.key, MORE),
         head("DELETE", "/t/plain", &key.key, "content-length: 1025\r\n"),
-        head("GET", "/t//plain", &key.key, more),
-        head("GET", "/nowhere", &key.key, more),
+        head("GET", "/t//plain", &key.key, MORE),
+        head("GET", "/nowhere", &key.key, MORE),
         head("GET", "/t/plain", &key.key, "x-api-key: a\r\n"),
     ]);
     for mut request in requests {
