@@ -318,3 +318,18 @@ impl App {
         self.usage.totals()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_aside_is_due_after_ten_seconds_or_when_there_is_too_much_of_it() {
+        assert!(Aside::default().is_due(0), "an earlier run may have left something");
+        assert!(!Aside::NONE.is_due(i64::MAX - 1));
+        let aside = Aside::NONE.with(300, 5_000).with(300, 14_000);
+        assert!(!aside.is_due(14_999) && aside.is_due(15_000));
+        assert!(!aside.with(MOST_ASIDE - 600, 14_000).is_due(14_000));
+        assert!(aside.with(MOST_ASIDE, 14_000).is_due(14_000));
+    }
+}

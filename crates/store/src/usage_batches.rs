@@ -1,6 +1,6 @@
 //! Batches of what keys were used for: written down whole as they were counted, and later added to the tables together.
 //!
-//! A batch in one row is made durable for a hundredth of what its rows cost in the tables, where those of the same keys in
+//! A batch in one row is made durable for a fraction of what its rows cost in the tables, where those of the same keys in
 //! ten batches cost what those of one do. What must stay true: a batch is either put aside or in the tables, never both.
 
 use keywright_core::key::LastUse;
