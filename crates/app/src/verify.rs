@@ -330,11 +330,14 @@ impl App {
         ask: &Ask<'_>,
         now: Time,
     ) -> Option<Outcome> {
-        let need = ask.want.compile(&world.policy.catalog);
+        let need = match ask.want {
+            Want::Nothing => None,
+            want @ (Want::All(_) | Want::Any(_)) => Some(want.compile(&world.policy.catalog)),
+        };
         // An environment the policy does not name is nobody's.
         let environment = ask.environment.map(|name| world.policy.environment(name).unwrap_or(u8::MAX));
         self.with_facts(world, facts, record, |facts| {
-            verify::decide(facts, &Query { ip: ask.ip, need: Some(&need), environment }, now)
+            verify::decide(facts, &Query { ip: ask.ip, need: need.as_ref(), environment }, now)
         })
     }
 

@@ -227,17 +227,18 @@ impl Policy {
     #[must_use]
     #[inline]
     pub fn read(&self, key: &[u8], imported: bool) -> Option<(u8, Reading)> {
-        let mut alike = false;
-        for number in self.by_first_byte.get(usize::from(*key.first()?))? {
-            let format = &self.kinds.get(usize::from(*number))?.format;
-            if let Some(reading) = format.read(key) {
-                return Some((*number, reading));
-            }
-            alike |= key.starts_with(format.literal_prefix().as_bytes());
-        }
-        let open = self.open.filter(|_| imported && !alike)?;
-        let reading = self.kinds.get(usize::from(open))?.format.read(key)?;
-        Some((open, reading))
+        let near = self.by_first_byte.get(usize::from(*key.first()?))?;
+        let read = |number: &u8| Some((*number, self.kinds.get(usize::from(*number))?.format.read(key)?));
+        near.iter().find_map(read).or_else(|| if imported { self.read_open(key, near) } else { None })
+    }
+
+    /// Reads a key that is none of the kinds it could begin like.
+    #[cold]
+    fn read_open(&self, key: &[u8], near: &[u8]) -> Option<(u8, Reading)> {
+        let begins = |kind: &Kind| key.starts_with(kind.format.literal_prefix().as_bytes());
+        let is_alike = near.iter().filter_map(|number| self.kind_at(*number)).any(begins);
+        let open = self.open.filter(|_| !is_alike)?;
+        Some((open, self.kind_at(open)?.format.read(key)?))
     }
 
     /// Whether what [`Policy::read`] takes for a key of this kind where there are imported keys is one where there may be none.
