@@ -3,7 +3,7 @@
 //! A key is stored only as HMAC-SHA-256 under a pepper. Peppers and the audit chain's key are random, sealed under the
 //! master key and kept beside the data, so a new master key reseals them and no credential has to be reissued.
 
-mod short_mac;
+mod key_mac;
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use rand::CryptoRng;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use self::short_mac::ShortMac;
+use self::key_mac::KeyMac;
 
 /// A whole key in plaintext: zeroized when dropped, and neither `Debug`, `Display` nor `Serialize`.
 pub struct PlainKey(Zeroizing<String>);
@@ -108,19 +108,20 @@ pub struct Making {
     pub form: Form,
 }
 
-/// One version of the secret every key is digested under. The keyed state is kept, so a digest costs two blocks.
+/// One version of the secret every key is digested under. The keyed state is kept, so that a digest costs a block
+/// for the key and one for the digest.
 #[derive(Clone)]
 pub struct Pepper {
     version: i64,
     mac: Hmac<Sha256>,
-    short: ShortMac,
+    key_mac: KeyMac,
 }
 
 impl Pepper {
     /// From its version and its bytes.
     #[must_use]
     pub fn new(version: i64, bytes: &[u8; 32]) -> Self {
-        Self { version, mac: keyed(bytes), short: ShortMac::new(bytes) }
+        Self { version, mac: keyed(bytes), key_mac: KeyMac::new(bytes) }
     }
 
     /// Its version.
@@ -133,11 +134,11 @@ impl Pepper {
     #[must_use]
     #[inline]
     pub fn digest(&self, key: &[u8]) -> Digest {
-        Digest(self.short.digest(key).unwrap_or_else(|| self.digest_long(key)))
+        Digest(self.key_mac.digest(key).unwrap_or_else(|| self.digest_short(key)))
     }
 
     #[cold]
-    fn digest_long(&self, key: &[u8]) -> [u8; 32] {
+    fn digest_short(&self, key: &[u8]) -> [u8; 32] {
         self.mac.clone().chain_update(key).finalize().into_bytes().into()
     }
 
@@ -284,15 +285,15 @@ mod tests {
     }
 
     #[test]
-    fn short_texts_are_digested_as_all_are() {
+    fn keys_are_digested_as_all_texts_are() {
         let pepper = Pepper::new(1, &[0xa7; 32]);
         let text: Vec<u8> = (0..=255).collect();
         for length in 0..text.len() {
             let text = &text[..length];
-            assert_eq!(pepper.digest(text).bytes(), &pepper.digest_long(text), "{length} bytes");
+            assert_eq!(pepper.digest(text).bytes(), &pepper.digest_short(text), "{length} bytes");
         }
-        let is_short = |length: usize| pepper.short.digest(&text[..length]).is_some();
-        assert_eq!([15, 16, 55, 56].map(is_short), [false, true, true, false]);
+        let is_taken = |length: usize| pepper.key_mac.digest(&text[..length]).is_some();
+        assert_eq!([15, 16, 255].map(is_taken), [false, true, true]);
     }
 
     #[test]
