@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use keywright_core::id::{AccountId, KeyId};
 use keywright_core::ip::IpAllowlist;
@@ -90,6 +90,17 @@ pub struct Access {
     pub permissions: Vec<String>,
     /// The same, compiled.
     pub grant: Arc<Grant>,
+    /// What is told of it.
+    pub told: Told,
+}
+
+/// What is told of an [`Access`] again and again, written by whoever tells it first.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// To those who verify keys: an object of JSON.
+    pub json: OnceLock<Box<[u8]>>,
+    /// To upstreams: the fields of a head.
+    pub fields: OnceLock<Box<[u8]>>,
 }
 
 type AccessKey = (u64, String, Option<String>, Vec<String>, Vec<String>);
@@ -118,6 +129,7 @@ impl Accesses {
                 services: key.services.clone(),
                 permissions: policy.grants(key),
                 grant: Arc::new(policy.grant(key)),
+                told: Told::default(),
             }) as u32
         })
     }

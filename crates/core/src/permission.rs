@@ -4,7 +4,7 @@
 //! policy does not name; those, and the wildcards that reach them, are kept as text beside the bits. Bits and text
 //! together must always agree with the plain reading of the grant's patterns (`tests::agrees_with_plain_reading`).
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
 use crate::time::{Span, Time};
 

@@ -13,7 +13,8 @@ pub(crate) trait Fields: Sync {
     /// The first value of a field, where it is nothing but visible ASCII and blanks.
     fn text<'f>(&'f self, name: &'f HeaderName) -> Option<&'f str> {
         let value = self.all(name).next()?;
-        let is_plain = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+        // Looking at all of it costs less than stopping at the first that is not.
+        let is_plain = value.iter().fold(true, |all, byte| all & matches!(byte, b'\t' | b' '..=b'~'));
         std::str::from_utf8(value).ok().filter(|_| is_plain)
     }
 }

@@ -55,6 +55,14 @@ impl<'o> Object<'o> {
         self.out.extend_from_slice(if self.out.len() == begin { b"[]" } else { b"]" });
     }
 
+    /// Writes the fields of an object that is written already, and has some.
+    pub(crate) fn fields_of(&mut self, object: &[u8]) {
+        let begun = if std::mem::replace(&mut self.is_begun, true) { b"," } else { &b""[..] };
+        self.out.extend_from_slice(begun);
+        self.out
+            .extend_from_slice(object.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}")).unwrap_or_default());
+    }
+
     /// Ends it.
     pub(crate) fn end(self) {
         self.out.push(b'}');
@@ -110,10 +118,12 @@ mod tests {
         object.texts("no", []);
         object.texts("one", [odd]);
         object.texts("two", ["a", "b"]);
+        object.fields_of(b"{\"more\":1,\"most\":{}}");
         object.end();
         let read: Value = serde_json::from_slice(&out).unwrap();
         let meant = json!({
-            "number": 7, "plain": "key_1", "odd": odd, "none": null, "some": "", "no": [], "one": [odd], "two": ["a", "b"]
+            "number": 7, "plain": "key_1", "odd": odd, "none": null, "some": "", "no": [], "one": [odd], "two": ["a", "b"],
+            "more": 1, "most": {}
         });
         assert_eq!(read, meant);
         let mut out = Vec::new();

@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response};
+use keywright_app::Access;
 use keywright_app::caller::{Caller, Reach};
 use keywright_app::error::Error;
 use keywright_app::verify::{Ask, Verdict, Verified, Want};
@@ -216,9 +217,7 @@ fn write(server: &Server, verdict: &Verdict, left: &[(&RateLimit, Remaining)], o
             }
             answer.text("kind", &access.kind);
             answer.maybe_text("environment", environment);
-            answer.maybe_text("role", access.role.as_deref());
-            answer.texts("services", access.services.iter().map(String::as_str));
-            answer.texts("permissions", access.permissions.iter().map(String::as_str));
+            answer.fields_of(access.told.json.get_or_init(|| json_of(access)));
             answer.field("expires_at", &key.record().expires_at());
             if let Some(metadata) = key.metadata() {
                 answer.field("metadata", metadata);
@@ -233,6 +232,17 @@ fn write(server: &Server, verdict: &Verdict, left: &[(&RateLimit, Remaining)], o
         answer.field("ratelimits", &left);
     }
     answer.end();
+}
+
+/// What all keys of an access have in common, but for what is said before their environment.
+fn json_of(access: &Access) -> Box<[u8]> {
+    let mut out = Vec::new();
+    let mut object = Object::begin(&mut out);
+    object.maybe_text("role", access.role.as_deref());
+    object.texts("services", access.services.iter().map(String::as_str));
+    object.texts("permissions", access.permissions.iter().map(String::as_str));
+    object.end();
+    out.into()
 }
 
 #[derive(Serialize)]

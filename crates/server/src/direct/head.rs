@@ -87,7 +87,8 @@ pub(super) fn next<'b>(
 
 /// Whether a path and its query are spelled in letters that no reader takes for anything else (RFC 3986, 3.3 and 3.4).
 fn is_spelled_out(target: &str) -> bool {
-    target.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'$'..=b';' | b'?'..=b'Z' | b'!' | b'=' | b'_' | b'~'))
+    let is_letter = |byte| matches!(byte, b'a'..=b'z' | b'$'..=b';' | b'?'..=b'Z' | b'!' | b'=' | b'_' | b'~');
+    target.bytes().fold(true, |all, byte| all & is_letter(byte))
 }
 
 /// Whether a head asks for nothing but its answer.

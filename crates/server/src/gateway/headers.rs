@@ -11,6 +11,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
 };
+use keywright_app::Access;
 use keywright_core::id::{AccountId, KeyId, SessionId, UserId};
 use keywright_core::ip::write_address;
 use keywright_core::route::Route;
@@ -106,6 +107,9 @@ pub(super) trait Written {
 
     /// The same of an address.
     fn point(&mut self, name: &'static str, address: Option<IpAddr>);
+
+    /// What a key may do.
+    fn tell(&mut self, access: &Access);
 }
 
 impl Written for HeaderMap {
@@ -127,6 +131,10 @@ impl Written for HeaderMap {
 
     fn point(&mut self, name: &'static str, address: Option<IpAddr>) {
         self.spell(name, address.map(|address| address.to_string()).unwrap_or_default().as_bytes());
+    }
+
+    fn tell(&mut self, access: &Access) {
+        say_access(self, Some(access));
     }
 }
 
@@ -157,6 +165,14 @@ impl Written for Vec<u8> {
         if let Some(address) = address {
             write_address(address, self);
         }
+    }
+
+    fn tell(&mut self, access: &Access) {
+        self.extend_from_slice(access.told.fields.get_or_init(|| {
+            let mut fields = Self::new();
+            say_access(&mut fields, Some(access));
+            fields.into()
+        }));
     }
 }
 
@@ -284,21 +300,29 @@ fn is_ours(cookie: &[u8]) -> bool {
 /// Says who asks, signed where there is something signed.
 pub(super) fn identify(out: &mut impl Written, guest: &Guest<'_>, signed: &str) {
     let Guest { account, key, access, environment, user, session, limits: _ } = guest;
-    let [account_id, key_id, kind, of_environment, role, services, permissions, user_id, session_id, assertion] =
-        IDENTITY;
+    let [account_id, key_id, _, of_environment, _, _, _, user_id, session_id, assertion] = IDENTITY;
     out.spell(account_id, account.map(AccountId::letters).as_ref().map_or(b"", |letters| letters));
     out.spell(key_id, key.map(KeyId::letters).as_ref().map_or(b"", |letters| letters));
-    out.say(kind, access.map_or("", |access| &access.kind));
     out.say(of_environment, environment);
-    out.say(role, access.and_then(|access| access.role.as_deref()).unwrap_or_default());
-    out.say(services, &words_of(access.map(|access| access.services.as_slice())));
-    out.say(permissions, &words_of(access.map(|access| access.permissions.as_slice())));
+    match access {
+        Some(access) => out.tell(access),
+        None => say_access(out, None),
+    }
     out.spell(user_id, user.map(UserId::letters).as_ref().map_or(b"", |letters| letters));
     out.spell(session_id, session.map(SessionId::letters).as_ref().map_or(b"", |letters| letters));
     out.say(assertion, signed);
 }
 
 /// Names in a row.
+/// Says what a key may do.
+fn say_access(out: &mut impl Written, access: Option<&Access>) {
+    let [_, _, kind, _, role, services, permissions, ..] = IDENTITY;
+    out.say(kind, access.map_or("", |access| &access.kind));
+    out.say(role, access.and_then(|access| access.role.as_deref()).unwrap_or_default());
+    out.say(services, &words_of(access.map(|access| access.services.as_slice())));
+    out.say(permissions, &words_of(access.map(|access| access.permissions.as_slice())));
+}
+
 fn words_of(names: Option<&[String]>) -> Cow<'_, str> {
     match names.unwrap_or_default() {
         [] => Cow::Borrowed(""),

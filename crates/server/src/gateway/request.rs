@@ -69,7 +69,7 @@ pub(super) fn read<'r, F: Fields + ?Sized>(
     let bad = |shape, detail: &str| Stopped::new(Problem::new("BAD_REQUEST", detail), shape);
     let (authority, host) = authority(call, context).map_err(|detail| bad(ErrorShape::Native, detail))?;
     let host = host.trim_end_matches('.');
-    let is_lower = !host.bytes().any(|byte| byte.is_ascii_uppercase());
+    let is_lower = host.bytes().fold(true, |all, byte| all & !byte.is_ascii_uppercase());
     let host = if is_lower { Cow::Borrowed(host) } else { Cow::Owned(host.to_ascii_lowercase()) };
     let sent = call.path;
     let plain = plain_path(sent).map_err(|detail| {
@@ -110,10 +110,14 @@ fn host_in(text: &str) -> Option<&str> {
     let host = host_of(text);
     let is_host = match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
+        None => !host.is_empty() && host.bytes().fold(true, |all, byte| all & is_of_host(byte)),
     };
     let port = text.get(host.len()..).unwrap_or_default();
     let is_port = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok();
     let is_whole = is_host && (port.is_empty() || port == ":" || port.strip_prefix(':').is_some_and(is_port));
     is_whole.then_some(host)
+}
+
+const fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_')
 }
