@@ -37,6 +37,26 @@ async fn a_key_known_by_its_hash_alone_works_with_what_it_was_given() {
     assert_eq!([&shown["kind"], &shown["prefix"], &shown["last_four"]], ["imported", "sk_prod_9f", ""]);
 }
 
+/// How often a key was no key of any kind, by the server's own count.
+async fn malformed(server: &TestServer) -> u32 {
+    let metrics = server.get("/metrics").send().await.with(200).text;
+    let count =
+        metrics.lines().find_map(|line| line.strip_prefix(r#"keywright_verifications_total{outcome="MALFORMED"} "#));
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
+#[tokio::test]
+async fn what_only_an_imported_key_can_be_is_no_callers_key_before_there_is_one() {
+    let server = TestServer::start().await;
+    let account = server.account().await;
+    let ask = async || drop(server.get("/v1/keys/self").by(OLD).send().await.problem(401, "UNAUTHENTICATED"));
+    ask().await;
+    assert_eq!(malformed(&server).await, 1);
+    import(&server, &account, json!([{ "hash": hash("another-key-of-old") }])).await;
+    ask().await;
+    assert_eq!(malformed(&server).await, 1, "it was looked for, and there is none");
+}
+
 #[tokio::test]
 async fn a_bad_row_is_refused_with_its_reason_and_the_others_go_in() {
     let server = TestServer::start().await;
