@@ -27,6 +27,8 @@ pub const MAX_KEY: usize = 256;
 /// Fewest random bits a secret may have (security.md 34).
 const MIN_BITS: f64 = 128.0;
 const CHECKSUM: usize = 6;
+/// Ways to spell a format's environments and services together: each is written down beforehand.
+const MOST_WAYS: usize = 4_096;
 /// Hexadecimal digits of a `{hex:N}` that may be shown.
 const HEX_SHOWN: usize = 6;
 /// Written where a key's service stands when it covers several.
@@ -136,7 +138,7 @@ impl Format {
                     .flat_map(|head| spellings.iter().map(move |spelling| format!("{head}{spelling}")))
                     .collect()
             });
-        let tails = Tail::all(parts.get(headed..).unwrap_or_default(), HEX_SHOWN);
+        let tails = Tail::all(parts.get(headed..).unwrap_or_default());
         Ok(Self { parts: parts.into(), heads: heads.into_iter().map(Head::new).collect(), tails, shown, lengths })
     }
 
@@ -321,6 +323,12 @@ fn check_parts(template: &str, parts: &[Part]) -> Result<(), String> {
     if place.is_some_and(|place| place + 1 != parts.len()) {
         return Err(format!("`{template}` must end with its {{checksum}} or {{token}}"));
     }
+    let ways = parts.iter().filter_map(Part::spellings).fold(1, |ways: usize, part| ways.saturating_mul(part.len()));
+    if ways > MOST_WAYS {
+        return Err(format!(
+            "`{template}` can be spelled in more than {MOST_WAYS} ways: write fewer of {{environment}} and {{service}}, or list fewer of them"
+        ));
+    }
     Ok(())
 }
 
@@ -470,6 +478,17 @@ mod tests {
         ] {
             let error = Format::compile(template, &[], &[], None).unwrap_err();
             assert!(error.contains(says), "{template}: {error}");
+        }
+        for (times, is_taken) in [(6, true), (7, false), (20, false)] {
+            let environments = "{environment}".repeat(times);
+            for template in [format!("k_{environments}{{secret:24}}"), format!("k_{{id:2}}{environments}{{secret:24}}")]
+            {
+                let compiled = Format::compile(&template, &["a", "b", "c", "d"], &[], None);
+                assert!(
+                    if is_taken { compiled.is_ok() } else { compiled.unwrap_err().contains("4096 ways") },
+                    "{template}"
+                );
+            }
         }
     }
 }

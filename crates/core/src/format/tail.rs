@@ -2,7 +2,7 @@
 
 use wide::u8x16;
 
-use super::{CHECKSUM, Part, has_checksum};
+use super::{CHECKSUM, HEX_SHOWN, Part, has_checksum};
 
 /// The bytes that one comparison takes.
 const LANES: usize = 16;
@@ -54,7 +54,7 @@ enum Byte {
 
 impl Tail {
     /// The tails of all these parts; several where an environment or a service stands among them.
-    pub(super) fn all(parts: &[Part], hex_shown: usize) -> Box<[Self]> {
+    pub(super) fn all(parts: &[Part]) -> Box<[Self]> {
         let mut begun: Vec<(Vec<Byte>, Option<usize>, End)> = vec![(Vec::new(), None, End::Run)];
         for part in parts {
             if let Some(spellings) = part.spellings() {
@@ -72,7 +72,7 @@ impl Tail {
                     }
                     Part::Secret(length) => bytes.extend([Byte::Alphanumeric].repeat(length)),
                     Part::Hex(length) => {
-                        *shown = (*shown).max(Some(bytes.len() + hex_shown));
+                        *shown = (*shown).max(Some(bytes.len() + HEX_SHOWN));
                         bytes.extend([Byte::LowerHex].repeat(length));
                     }
                     Part::Token { min, max } => *end = End::Token { min, max },
@@ -173,7 +173,7 @@ mod tests {
     fn many_bytes_at_once_pass_as_they_would_one_by_one() {
         for length in 1..40 {
             let tails = [Part::Secret(length), Part::Hex(length), Part::Literal("7".repeat(length).into())]
-                .map(|part| Tail::all(&[part, Part::Token { min: 8, max: 8 }], 0));
+                .map(|part| Tail::all(&[part, Part::Token { min: 8, max: 8 }]));
             for (byte, place) in (0..=u8::MAX).flat_map(|byte| (0..length).map(move |place| (byte, place))) {
                 let mut bytes = vec![b'7'; length + 8];
                 bytes[place] = byte;
