@@ -48,6 +48,7 @@ pub mod replay;
 mod rotation;
 pub mod sessions;
 pub mod setup;
+mod spend;
 pub mod ssh_keys;
 mod sync;
 mod tasks;

@@ -16,6 +16,7 @@ use crate::App;
 use crate::cache::{Facts, Hit, Lookup, Ticket, flag, mark};
 use crate::error::Error;
 use crate::record::Record;
+use crate::spend::spend_at_once;
 pub use crate::verdict::{Verdict, Verified};
 use crate::world::World;
 
@@ -96,7 +97,7 @@ impl Default for Ask<'_> {
 pub(crate) type Known = (Facts, Arc<Record>);
 
 /// What a known key was told: its outcome, and how long to wait.
-type Told = (Outcome, Option<Span>);
+pub(crate) type Told = (Outcome, Option<Span>);
 
 /// What the database knows of a key, and by which of its secrets it was found: that one's mark.
 pub(crate) struct Loaded {
@@ -165,6 +166,40 @@ impl App {
     /// The database has to be asked and is out of reach. A denial is no error.
     pub async fn verify(&self, key: &[u8], ask: &Ask<'_>) -> Result<Verdict, Error> {
         self.lease.must_hold()?;
+        match self.verify_at_once(key, ask) {
+            Some(verdict) => Ok(verdict),
+            // Apart from the call, which is otherwise made without it and need not be as large.
+            None => Box::pin(self.verify_in_time(key, ask)).await,
+        }
+    }
+
+    /// Verifies a key as [`App::verify`] does, where all that it takes is in memory. Where it is not, nothing has been
+    /// counted or spent.
+    pub fn verify_at_once(&self, key: &[u8], ask: &Ask<'_>) -> Option<Verdict> {
+        if !self.lease.holds() {
+            return None;
+        }
+        let world = self.world();
+        let now = self.clock.now();
+        let hit = match self.begin(world, key, ask, now) {
+            Step::Refused(outcome, retry_after) => {
+                return Some(self.refused(world, key, ask, (outcome, retry_after), now));
+            }
+            Step::Found(hit) => hit,
+            Step::Load(..) => return None,
+        };
+        let record = self.cache.record(&hit)?;
+        if self.is_foreign(hit.facts, ask) {
+            return Some(self.refused(world, key, ask, (Outcome::NotFound, None), now));
+        }
+        let outcome = self.decide(world, hit.facts, Some(&record), ask, now)?;
+        let (outcome, retry_after) = spend_at_once(outcome, &record, ask, now)?;
+        self.record_use(Found::Slot(hit), (hit.facts, &record), outcome, ask, now);
+        Some(Verdict { outcome, retry_after, key: Some(Verified { record, facts: hit.facts, at: now }) })
+    }
+
+    /// The same with all that may have to be waited for.
+    async fn verify_in_time(&self, key: &[u8], ask: &Ask<'_>) -> Result<Verdict, Error> {
         let now = self.clock.now();
         for _ in 0..RETRIES {
             let world = self.world();
@@ -179,8 +214,7 @@ impl App {
                 // Beyond this check, a reload of the policy comes after the ticket and spoils it.
                 Step::Load(..) if self.world().epoch != world.epoch => continue,
                 Step::Load(digest, ticket) => {
-                    // Apart from the call, which is otherwise made without it and need not be as large.
-                    let loaded = Box::pin(self.load(world, key, &digest, ticket)).await?;
+                    let loaded = self.load(world, key, &digest, ticket).await?;
                     // Guesses looked up beside this one may have locked: nobody gets more tries by making them at once.
                     if self.lockouts.any(now)
                         && let Some(wait) = self.locked_for(world, key, ask.ip, now)
@@ -301,23 +335,6 @@ impl App {
             self.note_granted(hit, counted.noted, ask.want.names(), now);
         }
         Some(outcome)
-    }
-
-    /// Takes what an allowed use costs out of limits and credits, in this order.
-    async fn spend(&self, outcome: Outcome, record: &Record, ask: &Ask<'_>, now: Time) -> Result<Told, Error> {
-        let Some(more) = record.more.as_ref().filter(|_| outcome == Outcome::Valid) else { return Ok((outcome, None)) };
-        if let Some(limits) = &more.limits
-            && let Err(wait) = limits.take(ask.cost, now)
-        {
-            return Ok((Outcome::RateLimited, Some(wait)));
-        }
-        if let Some(pool) = &more.credits
-            && !pool.spend(ask.cost, now)
-            && !Box::pin(self.spend_credits(record.id, pool, ask.cost, now)).await?
-        {
-            return Ok((Outcome::CreditsExhausted, None));
-        }
-        Ok((outcome, None))
     }
 
     /// Decides; `None` where the key was cached under another policy than this one.
