@@ -30,12 +30,8 @@ pub(crate) use self::timer::Timer;
 use crate::extract::BODY_TIME;
 use crate::framing::PATIENCE;
 use crate::gateway::{self, Client, Relayed};
+use crate::room::{read_more, take_back};
 use crate::serve::{Caller, HEAD_TIME, verify_first};
-
-/// Room for an answer, and for a request.
-const ROOM: usize = 1_024;
-/// The most that is kept of it between two of them.
-const MOST_ROOM: usize = 8 * ROOM;
 
 /// What is left to the library.
 pub(crate) struct Left {
@@ -66,26 +62,33 @@ pub(crate) async fn answer_plain<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut talk =
-        Talk { caller, stream, read: begun, spare: Vec::new(), line: Line::default(), way: gateway::Room::default() };
+    let mut talk = Talk { caller, stream, read: begun, line: Line::default(), timer: Timer::default() };
     // For the beginning of a request, and from there for its end.
     let longest = |read: &Vec<u8>| if read.is_empty() { HEAD_TIME } else { BODY_TIME };
-    let mut timer = Timer::default();
-    let mut due_ms = timer.begin(longest(&talk.read));
+    let mut due_ms = talk.timer.begin(longest(&talk.read));
     // Waited for all along, on a watch of its own: whoever reads on is to see it, too.
     let mut stop = stopping.clone();
     let mut stop = pin!(stop.changed());
+    let mut is_heard = false;
     loop {
         match talk.answer_whole(stopping).await? {
-            After::Answered => due_ms = timer.begin(longest(&talk.read)),
+            After::Answered => due_ms = talk.timer.begin(longest(&talk.read)),
             After::Nothing => {}
             After::Left(answer) => return Ok(Some(Left { read: talk.read, answer })),
             After::Over => return Ok(None),
         }
-        let Talk { stream, read, .. } = &mut talk;
+        let Talk { stream, read, timer, .. } = &mut talk;
+        let stopped = poll_fn(|context| {
+            // To wait takes a lock that all connections share. Once will do: the task that is woken stays the same.
+            if is_heard && !stopping.has_changed().unwrap_or(true) {
+                return Poll::Pending;
+            }
+            is_heard = true;
+            stop.as_mut().poll(context).map(drop)
+        });
         let is_over = tokio::select! {
             biased;
-            more = stream.read_buf(read) => match more? {
+            more = read_more(*stream, read) => match more? {
                 // What was begun will not be ended: whose end is missing is for the library to say.
                 0 => true,
                 more => {
@@ -95,7 +98,7 @@ where
                     false
                 }
             },
-            _ = &mut stop => true,
+            () = stopped => true,
             () = timer.over(due_ms) => true,
         };
         if is_over {
@@ -137,10 +140,8 @@ struct Talk<'t, T> {
     stream: &'t mut T,
     /// What has been read and not been answered.
     read: Vec<u8>,
-    /// Room for what is read while a request is looked at.
-    spare: Vec<u8>,
     line: Line,
-    way: gateway::Room,
+    timer: Timer,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
@@ -149,12 +150,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
         let (mut used, mut answered) = (0, false);
         loop {
             // Lent to whoever looks at it: what is read meanwhile is kept apart.
-            let mut held = std::mem::replace(&mut self.read, std::mem::take(&mut self.spare));
+            let mut held = std::mem::take(&mut self.read);
             let step = self.answer_next(held.get(used..).unwrap_or_default(), stopping).await?;
             let (relayed, length) = match step {
                 Step::Relayed(relayed, length) => (relayed, length),
                 step @ (Step::Verified(_) | Step::Part | Step::Short | Step::Strange) => {
-                    self.spare = std::mem::replace(&mut self.read, held);
+                    self.read = held;
                     match step {
                         Step::Verified(length) => (used, answered) = (used + length, true),
                         // What was answered goes out first.
@@ -174,10 +175,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
             let asked = used..used + length;
             (used, answered) = (0, true);
             match relayed {
-                Relayed::Answered => {
-                    held.clear();
-                    self.keep(held);
-                }
+                Relayed::Answered => take_back(&mut held),
                 Relayed::Left(answer) => {
                     self.read.splice(..0, held.get(asked).unwrap_or_default().iter().copied());
                     return Ok(After::Left(answer.map(|answer| *answer)));
@@ -199,24 +197,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
             }
             Next::Other { call, body, length } => {
                 self.send(0).await?;
-                self.read.extend_from_slice(bytes.get(length..).unwrap_or_default());
-                let Self { caller, stream, read, line, way, .. } = self;
-                let mut client = Client { peer: caller.peer.ip(), stream, read, line, room: way, stopping };
-                Ok(Step::Relayed(gateway::relay(server, call, body, &mut client).await?, length))
+                let ahead = bytes.get(length..).unwrap_or_default();
+                if !ahead.is_empty() {
+                    self.read.extend_from_slice(ahead);
+                }
+                let Self { caller, stream, read, line, timer } = self;
+                let mut client = Client { peer: caller.peer.ip(), stream, read, line, timer, stopping };
+                Ok(Step::Relayed(gateway::relay(server, &call, body, &mut client).await?, length))
             }
             Next::Part => Ok(Step::Part),
             Next::Short => Ok(Step::Short),
             Next::Strange => Ok(Step::Strange),
-        }
-    }
-
-    /// Keeps the room of what has been answered: the larger one for the next request, where nothing of that is here yet.
-    fn keep(&mut self, room: Vec<u8>) {
-        self.spare = if self.read.is_empty() { std::mem::replace(&mut self.read, room) } else { room };
-        for room in [&mut self.read, &mut self.spare] {
-            if room.is_empty() && room.capacity() > MOST_ROOM {
-                *room = Vec::new();
-            }
         }
     }
 
@@ -232,11 +223,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
     /// Sends what was answered of so much that was read.
     async fn send(&mut self, used: usize) -> io::Result<()> {
         send(self.stream, &self.line.out, PATIENCE).await?;
-        self.line.out.clear();
+        take_back(&mut self.line.out);
         self.read.drain(..used);
-        // What a long request took is not kept for short ones.
-        if self.read.is_empty() && self.read.capacity() > MOST_ROOM {
-            self.read = Vec::with_capacity(ROOM);
+        if self.read.is_empty() {
+            take_back(&mut self.read);
         }
         Ok(())
     }

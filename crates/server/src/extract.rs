@@ -75,7 +75,7 @@ impl FromRequestParts<Server> for Who {
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let context = parts.extensions.get::<Context>().ok_or(Error::Unauthenticated)?;
-        who(&parts.headers, context, server, Some(context.request_id.0.clone())).await
+        who(&parts.headers, context, server, Some(context.request_id.0.to_string())).await
     }
 }
 
@@ -202,7 +202,7 @@ impl FromRequestParts<Server> for Origin {
         Ok(Self(Place {
             ip: address(&parts.headers, peer, &server.options),
             user_agent: agent.map(str::to_owned),
-            request_id: context.map(|context| context.request_id.0.clone()),
+            request_id: context.map(|context| context.request_id.0.to_string()),
         }))
     }
 }

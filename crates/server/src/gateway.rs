@@ -38,7 +38,7 @@ use http::header::{ALLOW, CONNECTION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
 use keywright_core::policy::{Policy, PolicyError};
-use keywright_core::route::{Address, ErrorShape, Route, Upstream};
+use keywright_core::route::{Address, ErrorShape, Route, Toll, Upstream};
 
 use crate::extract::{Context, address};
 use crate::fields::Fields;
@@ -54,7 +54,7 @@ pub(crate) use envoy::{answer as check, hears as hears_envoy};
 pub(crate) use forward_auth::{PATHS as FORWARD_AUTH, ask};
 pub use headers::{IDENTITY, MISLEADING};
 pub(crate) use health::watch;
-pub(crate) use relay::{Client, Relayed, Room, is_for_gate, relay};
+pub(crate) use relay::{Client, Relayed, is_for_gate, relay};
 pub(crate) use request::Call;
 pub use snippet::{Snippet, snippet};
 pub(crate) use upstreams::Gateway;
@@ -135,7 +135,7 @@ async fn through(server: &Server, context: &Context, request: Request) -> Result
     let world = server.app.world();
     let (parts, body) = request.into_parts();
     let call = Call::of(&parts);
-    let Some(mut onward) = Onward::of(server, &world.policy, context, call).await? else { return Ok(None) };
+    let Some(mut onward) = Onward::of(server, &world.policy, context, &call).await? else { return Ok(None) };
     onward.wants_tunnel = onward.route.websocket && tunnel::is_wanted(&parts);
     let mut response = forward::forward(&onward, body).await.map_err(|problem| onward.stopped(problem))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -154,8 +154,9 @@ struct Onward<'a, F: ?Sized = HeaderMap> {
     context: &'a Context,
     route: &'a Route,
     /// As it came.
-    call: Call<'a, F>,
-    target: request::Target<'a>,
+    call: &'a Call<'a, F>,
+    /// The host it names, port included.
+    authority: &'a str,
     guest: admit::Guest<'a>,
     from: Option<IpAddr>,
     /// What the upstream is asked for beneath its base.
@@ -169,18 +170,47 @@ impl<'a, F: Fields + ?Sized> Onward<'a, F> {
         server: &'a Server,
         policy: &'a Policy,
         context: &'a Context,
-        call: Call<'a, F>,
+        call: &'a Call<'a, F>,
     ) -> Result<Option<Self>, Stopped> {
-        // Where a route leads nowhere, only proxies ask about it.
-        let way = find(context, policy, &call)?.filter(|way| !way.choice.route.upstreams.is_empty());
-        let Some(Way { target, choice, rest }) = way else { return Ok(None) };
-        let route = choice.route;
+        let Some(way) = leading(context, policy, call)? else { return Ok(None) };
         let from = address(call.fields, context.peer, &server.options);
-        let guest = enter(server, from, &call, &choice, &context.request_id).await?;
+        let guest = enter(server, from, call, &way.choice, &context.request_id).await?;
+        Self::past(server, context, call, way, from, guest).map(Some)
+    }
+
+    /// The same, where nothing has to be waited for. Apart: what is never kept across a wait is kept where it costs least.
+    fn at_once(
+        server: &'a Server,
+        policy: &'a Policy,
+        context: &'a Context,
+        call: &'a Call<'a, F>,
+    ) -> Option<Result<Option<Self>, Stopped>> {
+        let way = match leading(context, policy, call) {
+            Ok(Some(way)) => way,
+            Ok(None) => return Some(Ok(None)),
+            Err(stopped) => return Some(Err(stopped)),
+        };
+        let from = address(call.fields, context.peer, &server.options);
+        let guest = enter_at_once(server, from, call, &way.choice, &context.request_id)?;
+        Some(guest.and_then(|guest| Self::past(server, context, call, way, from, guest)).map(Some))
+    }
+
+    /// One whose guest has been let in.
+    fn past(
+        server: &'a Server,
+        context: &'a Context,
+        call: &'a Call<'a, F>,
+        way: Way<'a, 'a>,
+        from: Option<IpAddr>,
+        guest: admit::Guest<'a>,
+    ) -> Result<Self, Stopped> {
+        let Way { target, choice, rest } = way;
+        let route = choice.route;
         if body::declared(call.fields).is_some_and(|length| length > route.body_limit) {
             return Err(Stopped::new(too_large(route), route.errors));
         }
-        Ok(Some(Self { server, context, route, call, target, guest, from, rest, wants_tunnel: false }))
+        let authority = target.authority;
+        Ok(Self { server, context, route, call, authority, guest, from, rest, wants_tunnel: false })
     }
 
     fn stopped(&self, problem: Problem) -> Stopped {
@@ -220,7 +250,9 @@ fn answered(
     is_tunnel: bool,
 ) -> Response {
     headers::back(response.headers_mut(), is_tunnel);
-    response.headers_mut().extend(guest.limits.clone());
+    if let Some(limits) = &guest.limits {
+        response.headers_mut().extend(HeaderMap::clone(limits));
+    }
     let idle = body::wait(route.timeouts.idle);
     response.extensions_mut().insert(Passed { idle });
     response.map(|body| Body::new(body::Download::new(body, idle)))
@@ -255,6 +287,15 @@ fn find<'p, 'r, F: Fields + ?Sized>(
     Ok(Some(Way { target, choice, rest }))
 }
 
+/// The same, where it leads somewhere. Where a route leads nowhere, only proxies ask about it.
+fn leading<'p, 'r, F: Fields + ?Sized>(
+    context: &Context,
+    policy: &'p Policy,
+    call: &Call<'r, F>,
+) -> Result<Option<Way<'p, 'r>>, Stopped> {
+    Ok(find(context, policy, call)?.filter(|way| !way.choice.route.upstreams.is_empty()))
+}
+
 /// Who goes this way, if they may. It is paid for here.
 async fn enter<'s, F: Fields + ?Sized>(
     server: &'s Server,
@@ -263,12 +304,35 @@ async fn enter<'s, F: Fields + ?Sized>(
     choice: &admit::Choice<'_, '_>,
     id: &RequestId,
 ) -> Result<admit::Guest<'s>, Stopped> {
-    if choice.is_preflight {
-        return Ok(admit::Guest::default());
+    match toll(call, choice)? {
+        Some(toll) => admit::admit(server, ip, call.fields, choice, toll, id).await,
+        None => Ok(admit::Guest::default()),
     }
+}
+
+/// The same, where nothing has to be waited for.
+fn enter_at_once<'s, F: Fields + ?Sized>(
+    server: &'s Server,
+    ip: Option<IpAddr>,
+    call: &Call<'_, F>,
+    choice: &admit::Choice<'_, '_>,
+    id: &RequestId,
+) -> Option<Result<admit::Guest<'s>, Stopped>> {
+    match toll(call, choice) {
+        Ok(Some(toll)) => admit::admit_at_once(server, ip, call.fields, choice, toll, id),
+        Ok(None) => Some(Ok(admit::Guest::default())),
+        Err(stopped) => Some(Err(stopped)),
+    }
+}
+
+/// What this way asks for; nothing where a browser only asks whether it may ask.
+fn toll<'p, F: ?Sized>(call: &Call<'_, F>, choice: &admit::Choice<'p, '_>) -> Result<Option<&'p Toll>, Stopped> {
     let route = choice.route;
-    let Some(toll) = route.toll(call.method.as_str()) else { return Err(not_allowed(route)) };
-    admit::admit(server, ip, call.fields, choice, toll, id).await
+    match route.toll(call.method.as_str()) {
+        _ if choice.is_preflight => Ok(None),
+        Some(toll) => Ok(Some(toll)),
+        None => Err(not_allowed(route)),
+    }
 }
 
 fn not_allowed(route: &Route) -> Stopped {

@@ -19,12 +19,10 @@ use tokio::sync::watch;
 
 use crate::framing::Watched;
 use crate::serve::{HEAD_TIME, until_over};
-use crate::{Server, gateway};
+use crate::{Server, gateway, room};
 
 /// What a connection begins with on which a client speaks HTTP/2 unasked (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// What is read to see it. Most heads of HTTP/1.1 come whole with it, and nothing is read twice.
-const FIRST_BYTES: usize = 1_024;
 /// Questions under way at once on a connection. Envoy opens another one for more.
 const MOST_STREAMS: u32 = 256;
 /// The most that headers of a question may take: they are Envoy's own, and few.
@@ -44,9 +42,9 @@ const STRANGER: &str = "HTTP/2 is spoken with Envoy alone, where the policy list
 /// # Errors
 /// The connection broke off.
 pub(crate) async fn begin(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8>, bool)> {
-    let mut begun = Vec::with_capacity(FIRST_BYTES);
+    let mut begun = Vec::new();
     loop {
-        let is_over = stream.read_buf(&mut begun).await? == 0;
+        let is_over = room::read_more(stream, &mut begun).await? == 0;
         let first = begun.get(..PREFACE.len()).unwrap_or(begun.as_slice());
         if is_over || first == PREFACE || !PREFACE.starts_with(first) {
             let is_http2 = first == PREFACE;

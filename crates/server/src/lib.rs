@@ -19,6 +19,7 @@ mod json;
 mod pages;
 mod problem;
 mod request_id;
+mod room;
 mod router;
 mod scrub;
 mod serve;

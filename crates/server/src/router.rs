@@ -420,7 +420,7 @@ pub(crate) fn passed_gate(server: &Server, context: &Context, method: &Method, s
 
 fn note_answer(server: &Server, id: &RequestId, method: &Method, route: &str, status: StatusCode) {
     server.metrics.count_request(method_name(method), status);
-    tracing::debug!(%method, %route, status = status.as_u16(), request_id = id.0, "answered");
+    tracing::debug!(%method, %route, status = status.as_u16(), request_id = id.0.as_str(), "answered");
 }
 
 /// Whether a path begins as one of the server's own does, and so may be one.

@@ -9,6 +9,7 @@ use keywright_core::time::Time;
 
 use crate::api::verify::LIMIT_HEADERS;
 use crate::request_id;
+use crate::room;
 use crate::serve::Verified;
 
 /// Answers that are yet to be sent.
@@ -53,6 +54,9 @@ impl Line {
 
     /// Writes what an answer begins with. Its fields follow.
     pub(crate) fn begin(&mut self, status: &str, reason: &str) {
+        if self.out.capacity() == 0 {
+            self.out = room::lend();
+        }
         for part in ["HTTP/1.1 ", status, " ", reason] {
             self.out.extend_from_slice(part.as_bytes());
         }

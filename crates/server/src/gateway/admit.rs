@@ -48,7 +48,7 @@ pub(super) struct Guest<'a> {
     pub(super) user: Option<UserId>,
     pub(super) session: Option<SessionId>,
     /// What is left of the key's rate limits, for whoever asks.
-    pub(super) limits: HeaderMap,
+    pub(super) limits: Option<Box<HeaderMap>>,
 }
 
 /// Of several routes of one path, the one for the credential that is shown; without one, the first.
@@ -161,23 +161,55 @@ pub(super) async fn admit<'s>(
             Ok(person(&caller))
         }
         Presented::Key(key, kind) => {
-            let want = wanted(route, toll, choice.kind);
-            let user_agent = fields.text(&USER_AGENT);
-            let ask = Ask { ip, user_agent, want, cost: toll.cost, request_id: Some(&id.0), kind, ..Ask::default() };
+            let ask = asked(ip, fields, choice, toll, kind, id);
             let verdict = server.app.verify(key, &ask).await.map_err(stopped)?;
-            let mut limits = HeaderMap::new();
-            if let Some(known) = verdict.key.as_ref().filter(|known| !known.limits().is_empty()) {
-                limit_headers(&mut limits, known);
-            }
-            match (refusal(&verdict, toll), &verdict.key) {
-                (None, Some(known)) => Ok(Guest { limits, ..guest(&server.app, known) }),
-                (None, None) => Err(stopped(Error::Unauthenticated)),
-                (Some(problem), _) => {
-                    let is_about_limits = verdict.outcome == Outcome::RateLimited;
-                    let headers = if is_about_limits { limits } else { HeaderMap::new() };
-                    Err(Stopped { problem: problem.into(), headers, shape: route.errors })
-                }
-            }
+            judge(server, &verdict, route, toll)
+        }
+    }
+}
+
+/// The same of a key, where nothing has to be waited for.
+pub(super) fn admit_at_once<'s>(
+    server: &'s Server,
+    ip: Option<IpAddr>,
+    fields: &(impl Fields + ?Sized),
+    choice: &Choice<'_, '_>,
+    toll: &Toll,
+    id: &RequestId,
+) -> Option<Result<Guest<'s>, Stopped>> {
+    let Some(Presented::Key(key, kind)) = choice.presented else { return None };
+    let verdict = server.app.verify_at_once(key, &asked(ip, fields, choice, toll, kind, id))?;
+    Some(judge(server, &verdict, choice.route, toll))
+}
+
+/// What is asked of a key of this kind.
+fn asked<'a>(
+    ip: Option<IpAddr>,
+    fields: &'a (impl Fields + ?Sized),
+    choice: &Choice<'_, '_>,
+    toll: &'a Toll,
+    kind: Option<u8>,
+    id: &'a RequestId,
+) -> Ask<'a> {
+    let want = wanted(choice.route, toll, choice.kind);
+    let user_agent = fields.text(&USER_AGENT);
+    Ask { ip, user_agent, want, cost: toll.cost, request_id: Some(&id.0), kind, ..Ask::default() }
+}
+
+/// Who passes with a key, where they do.
+fn judge<'s>(server: &'s Server, verdict: &Verdict, route: &Route, toll: &Toll) -> Result<Guest<'s>, Stopped> {
+    let limits = verdict.key.as_ref().filter(|known| !known.limits().is_empty()).map(|known| {
+        let mut limits = HeaderMap::new();
+        limit_headers(&mut limits, known);
+        Box::new(limits)
+    });
+    match (refusal(verdict, toll), &verdict.key) {
+        (None, Some(known)) => Ok(Guest { limits, ..guest(&server.app, known) }),
+        (None, None) => Err(Stopped::new(Error::Unauthenticated, route.errors)),
+        (Some(problem), _) => {
+            let is_about_limits = verdict.outcome == Outcome::RateLimited;
+            let headers = limits.filter(|_| is_about_limits).map(|limits| *limits).unwrap_or_default();
+            Err(Stopped { problem: problem.into(), headers, shape: route.errors })
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::Uri;
@@ -101,6 +101,23 @@ pub(super) struct Stream {
     idle: Duration,
     /// How long it has taken nothing of what it is sent.
     silence: Silence,
+}
+
+impl Stream {
+    /// Whether nothing has come over it, its end least of all.
+    pub(super) fn is_silent(&mut self) -> bool {
+        let mut byte = [0];
+        match &mut self.way {
+            // Asked without leaving word for whoever waits: nobody does.
+            Way::Plain(stream) => {
+                stream.try_read(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
+            Way::Encrypted(stream) => {
+                let mut nobody = Context::from_waker(Waker::noop());
+                Pin::new(stream).poll_read(&mut nobody, &mut ReadBuf::new(&mut byte)).is_pending()
+            }
+        }
+    }
 }
 
 enum Way {

@@ -103,7 +103,7 @@ async fn check(server: &Server, peer: IpAddr, question: CheckRequest) -> Result<
     };
     let method = &question.parts.method;
     server.metrics.count_request(method_name(method), status);
-    tracing::debug!(%method, route = CHECK, status = status.as_u16(), request_id = context.request_id.0, "answered");
+    tracing::debug!(%method, route = CHECK, status = status.as_u16(), request_id = context.request_id.0.as_str(), "answered");
     Ok(said)
 }
 
@@ -122,7 +122,7 @@ async fn decide(
     let whence = Whence { from: ip, scheme, host };
     let mut change = headers::change(&parts.headers, way.choice.route, &guest, &whence, &context.request_id);
     change.set.say(headers::ASSERTION, &vouched(server, context, way, &call, &guest)?);
-    Ok((change, guest.limits))
+    Ok((change, guest.limits.map(|limits| *limits).unwrap_or_default()))
 }
 
 /// The answer to give to a request that may not pass, as the gate itself would.

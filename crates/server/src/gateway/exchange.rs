@@ -9,7 +9,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 use keywright_core::route::Address;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use super::body::wait;
 use super::connect::Stream;
@@ -21,13 +21,12 @@ use super::upstreams::{Gateway, Place};
 use super::{Onward, headers};
 use crate::fields::Fields;
 use crate::problem::Problem;
+use crate::room;
 
 /// The longest head of an answer that is read here.
 const LONGEST_HEAD: usize = 16 * 1_024;
 /// The most fields it may have.
 const MOST_FIELDS: usize = 64;
-/// Room for a request, and for an answer.
-const ROOM: usize = 4 * 1_024;
 
 /// What an upstream answers.
 pub(super) enum Reply<'a> {
@@ -52,6 +51,8 @@ enum Stop {
     Closed,
     /// The client has gone.
     Gone,
+    /// What is to be asked could not be written.
+    Unasked(Box<Problem>),
 }
 
 impl From<Ceased> for Stop {
@@ -72,11 +73,11 @@ pub(super) async fn ask<'a, T: AsyncRead + AsyncWrite + Unpin, F: Fields + ?Size
     let mut tries = Tries::of(onward);
     loop {
         let place = tries.place()?;
-        write(onward, place.address, body, &mut client.room.asked)?;
-        let failed = match ask_at(onward, place, body.is_empty(), client).await {
+        let failed = match ask_at(onward, place, body, client).await {
             Ok(Reply::Other(response)) => return expected(response, onward, place.address).map(Reply::Other).map(Some),
             Ok(plain) => return Ok(Some(plain)),
             Err(Stop::Gone) => return Ok(None),
+            Err(Stop::Unasked(problem)) => return Err(*problem),
             Err(Stop::Failed(failed)) => failed,
             Err(Stop::Closed) => Failure::Broken,
         };
@@ -89,21 +90,21 @@ pub(super) async fn ask<'a, T: AsyncRead + AsyncWrite + Unpin, F: Fields + ?Size
 async fn ask_at<'a, T: AsyncRead + AsyncWrite + Unpin, F: Fields + ?Sized>(
     onward: &Onward<'a, F>,
     place: Place<'a>,
-    is_empty: bool,
+    body: &[u8],
     client: &mut Client<'_, T>,
 ) -> Result<Reply<'a>, Stop> {
     let Onward { server, route, call, .. } = onward;
     if let Some(stream) = server.gateway.kept.take(&place, route.timeouts) {
-        let asked = converse(onward, place, stream, client).await;
+        let asked = converse(onward, place, stream, body, client).await;
         // Its other end may have closed it at this very moment, and may be asked again where that does no harm.
-        if !(matches!(asked, Err(Stop::Closed)) && is_empty && call.method.is_idempotent()) {
+        if !(matches!(asked, Err(Stop::Closed)) && body.is_empty() && call.method.is_idempotent()) {
             return asked;
         }
     }
     // As long as it takes: how long that may be is the connection's affair.
     let connecting = Box::pin(Gateway::connect(place, route.timeouts, &server.options));
     let stream = client.until(i64::MAX, connecting).await?.map_err(Stop::Failed)?;
-    converse(onward, place, stream, client).await
+    converse(onward, place, stream, body, client).await
 }
 
 /// Sends the request, and reads its answer.
@@ -111,22 +112,22 @@ async fn converse<'a, T: AsyncRead + AsyncWrite + Unpin, F: Fields + ?Sized>(
     onward: &Onward<'a, F>,
     place: Place<'a>,
     mut stream: Stream,
+    body: &[u8],
     client: &mut Client<'_, T>,
 ) -> Result<Reply<'a>, Stop> {
-    let longest = wait(onward.route.timeouts.header);
-    let mut got = std::mem::take(&mut client.room.got);
-    got.clear();
-    got.reserve(ROOM);
-    let asked = std::mem::take(&mut client.room.asked);
+    let mut asked = room::lend();
+    write(onward, place.address, body, &mut asked).map_err(|problem| Stop::Unasked(Box::new(problem)))?;
     let mut sent = stream.write_all(&asked).await;
     if sent.is_ok() {
         sent = stream.flush().await;
     }
-    client.room.asked = asked;
+    room::take_back(&mut asked);
     sent.map_err(|_| Stop::Closed)?;
-    let due_ms = client.room.timer.begin(longest);
+    let longest = wait(onward.route.timeouts.header);
+    let due_ms = client.timer.begin(longest);
+    let mut got = Vec::new();
     loop {
-        let more = client.until(due_ms, stream.read_buf(&mut got)).await;
+        let more = client.until(due_ms, room::read_more(&mut stream, &mut got)).await;
         if !matches!(more?, Ok(more) if more > 0) {
             return Err(if got.is_empty() { Stop::Closed } else { Stop::Failed(Failure::Broken) });
         }
@@ -144,7 +145,7 @@ async fn converse<'a, T: AsyncRead + AsyncWrite + Unpin, F: Fields + ?Sized>(
                 client.line.out.extend_from_slice(body.get(..here).unwrap_or_default());
                 // What nobody asked for is nobody's answer.
                 let flow = Flow { stream, place, left: length - here as u64, stays: stays && here == body.len() };
-                client.room.got = got;
+                room::take_back(&mut got);
                 return Ok(Reply::Plain(status, flow));
             }
         }
@@ -158,7 +159,6 @@ fn write<F: Fields + ?Sized>(
     body: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
-    out.clear();
     out.extend_from_slice(onward.call.method.as_str().as_bytes());
     out.push(b' ');
     for part in onward.target(address) {
@@ -183,7 +183,7 @@ fn begin<T: AsyncRead + AsyncWrite + Unpin, F: ?Sized>(
     let is_last = client.is_last();
     client.line.begin(status.as_str(), reason);
     let Onward { guest, context, .. } = onward;
-    headers::write_back(status, fields, &guest.limits, &context.request_id, &mut client.line.out);
+    headers::write_back(status, fields, guest.limits.as_deref(), &context.request_id, &mut client.line.out);
     if fields.all(&DATE).next().is_none() {
         client.line.date(onward.server.app.now());
     }

@@ -86,7 +86,7 @@ async fn decide(server: &Server, context: &Context, parts: &mut Parts) -> Result
     let ip = seen_by(peer, &parts.headers, &server.options);
     let call = Call::of(parts);
     let (way, guest) = enter_by(server, context, &world.policy, &call, Some(ip)).await?;
-    let mut told = guest.limits.clone();
+    let mut told = guest.limits.as_deref().cloned().unwrap_or_default();
     let signed = vouched(server, context, way, &call, &guest)?;
     headers::identify(&mut told, &guest, &signed);
     Ok(told)

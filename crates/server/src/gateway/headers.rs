@@ -220,7 +220,7 @@ impl<F: Fields + ?Sized> Onward<'_, F> {
 
     /// Where a request comes from: what we saw ourselves, or what a listed proxy says it saw.
     fn say_whence(&self, out: &mut impl Written) {
-        let Self { server, context, call, target, .. } = self;
+        let Self { server, context, call, authority, .. } = self;
         let is_proxy = context.peer.is_some_and(|peer| is_trusted(peer, &server.options));
         let said = |name| {
             let is_one = is_proxy && call.fields.all(name).count() == 1;
@@ -230,7 +230,7 @@ impl<F: Fields + ?Sized> Onward<'_, F> {
         let scheme = said(&FORWARDED_PROTO).filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or(own);
         let is_host =
             |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
-        let host = said(&FORWARDED_HOST).filter(is_host).unwrap_or(target.authority);
+        let host = said(&FORWARDED_HOST).filter(is_host).unwrap_or(authority);
         Whence { from: self.from, scheme, host }.say(out);
     }
 }
@@ -313,7 +313,6 @@ pub(super) fn identify(out: &mut impl Written, guest: &Guest<'_>, signed: &str) 
     out.say(assertion, signed);
 }
 
-/// Names in a row.
 /// Says what a key may do.
 fn say_access(out: &mut impl Written, access: Option<&Access>) {
     let [_, _, kind, _, role, services, permissions, ..] = IDENTITY;
@@ -323,6 +322,7 @@ fn say_access(out: &mut impl Written, access: Option<&Access>) {
     out.say(permissions, &words_of(access.map(|access| access.permissions.as_slice())));
 }
 
+/// Names in a row.
 fn words_of(names: Option<&[String]>) -> Cow<'_, str> {
     match names.unwrap_or_default() {
         [] => Cow::Borrowed(""),
@@ -376,7 +376,7 @@ pub(super) fn back(headers: &mut HeaderMap, is_tunnel: bool) {
 pub(super) fn write_back(
     status: StatusCode,
     fields: &[httparse::Header<'_>],
-    ours: &HeaderMap,
+    ours: Option<&HeaderMap>,
     id: &RequestId,
     out: &mut Vec<u8>,
 ) {
@@ -384,7 +384,8 @@ pub(super) fn write_back(
     for httparse::Header { name, value } in fields {
         let is = |other: &str| is_named(name, other);
         let stays = is_of_hop(name) || named.iter().any(|other| is(other.as_str()));
-        let is_said_anew = is(request_id::HEADER) || ours.keys().any(|own| is(own.as_str()));
+        let is_said_anew =
+            is(request_id::HEADER) || ours.iter().flat_map(|ours| ours.keys()).any(|own| is(own.as_str()));
         let is_of_ours = is(SET_COOKIE.as_str()) && is_ours(value);
         // What has no body needs no length.
         let is_idle = status == StatusCode::NOT_MODIFIED && is(CONTENT_LENGTH.as_str());
@@ -392,7 +393,7 @@ pub(super) fn write_back(
             field(out, name, value);
         }
     }
-    for (name, value) in ours {
+    for (name, value) in ours.into_iter().flatten() {
         out.pass(name.as_str(), value.as_bytes());
     }
     out.spell(request_id::HEADER, id.0.as_bytes());

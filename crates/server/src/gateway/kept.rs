@@ -4,13 +4,10 @@
 //! only where nothing has come over it that nobody asked for.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Mutex;
-use std::task::{Context, Waker};
 
 use keywright_app::clock::monotonic_ms;
 use keywright_core::route::{Address, Timeouts};
-use tokio::io::{AsyncRead as _, ReadBuf};
 
 use super::connect::Stream;
 use super::upstreams::{KEPT, MOST_KEPT, Place, lock};
@@ -46,7 +43,7 @@ impl Kept {
         let idle = all.get_mut(place.address)?;
         while let Some(at) = idle.iter().rposition(|idle| idle.is_for(place, times)) {
             let mut found = idle.swap_remove(at);
-            if !found.is_old(now_ms) && is_silent(&mut found.stream) {
+            if !found.is_old(now_ms) && found.stream.is_silent() {
                 return Some(found.stream);
             }
         }
@@ -73,10 +70,4 @@ impl Kept {
             !idle.is_empty()
         });
     }
-}
-
-/// Whether nothing has come over a connection, its end least of all.
-fn is_silent(stream: &mut Stream) -> bool {
-    let mut byte = [0];
-    Pin::new(stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut ReadBuf::new(&mut byte)).is_pending()
 }

@@ -16,18 +16,16 @@ use super::body::wait;
 use super::exchange::{Flow, Reply, ask};
 use super::request::Call;
 use super::{Onward, Stopped};
-use crate::Server;
 use crate::direct::{Line, Timer, send};
 use crate::extract::Context;
 use crate::request_id::RequestId;
 use crate::router::{Asked, begins_like_own, passed_gate};
+use crate::{Server, room};
 
 /// The most that is read ahead of what a client asks next.
 const MOST_AHEAD: usize = 64 * 1_024;
 /// How much of a large body is read at a time.
 const PIECE: usize = 64 * 1_024;
-/// The most room that is kept between two requests.
-const MOST_ROOM: usize = 16 * 1_024;
 
 /// Whoever asks, at the other end of a connection.
 pub(crate) struct Client<'c, T> {
@@ -36,16 +34,8 @@ pub(crate) struct Client<'c, T> {
     /// What was read after the request.
     pub(crate) read: &'c mut Vec<u8>,
     pub(crate) line: &'c mut Line,
-    pub(crate) room: &'c mut Room,
+    pub(crate) timer: &'c mut Timer,
     pub(crate) stopping: &'c watch::Receiver<()>,
-}
-
-/// Room for what is said to upstreams and what they say, and a timer for them.
-#[derive(Default)]
-pub(crate) struct Room {
-    pub(super) asked: Vec<u8>,
-    pub(super) got: Vec<u8>,
-    pub(super) timer: Timer,
 }
 
 /// What became of a request.
@@ -69,12 +59,12 @@ pub(super) enum Ceased {
 impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
     /// Waits for something until then, or for as long as the client is there.
     pub(super) async fn until<R>(&mut self, due_ms: i64, what: impl Future<Output = R>) -> Result<R, Ceased> {
-        let Self { stream, read, room, .. } = self;
+        let Self { stream, read, timer, .. } = self;
         tokio::select! {
             biased;
             done = what => Ok(done),
             () = gone(*stream, read) => Err(Ceased::Gone),
-            () = room.timer.over(due_ms) => Err(Ceased::Late),
+            () = timer.over(due_ms) => Err(Ceased::Late),
         }
     }
 
@@ -82,18 +72,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
         self.stopping.has_changed().unwrap_or(true)
     }
 
-    /// Gives back what room a large request or answer took.
-    fn tidy(&mut self) {
-        for room in [&mut self.room.asked, &mut self.room.got, &mut self.line.out] {
-            if room.capacity() > MOST_ROOM {
-                *room = Vec::new();
-            }
-        }
-    }
-
     async fn send(&mut self, patience: Duration) -> io::Result<()> {
         send(self.stream, &self.line.out, patience).await?;
-        self.line.out.clear();
+        room::take_back(&mut self.line.out);
         Ok(())
     }
 }
@@ -101,7 +82,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
 /// Waits for a client's end, and reads what it asks meanwhile.
 async fn gone(stream: &mut (impl AsyncRead + Unpin), read: &mut Vec<u8>) {
     while read.len() < MOST_AHEAD {
-        if !matches!(stream.read_buf(read).await, Ok(more) if more > 0) {
+        if !matches!(room::read_more(stream, read).await, Ok(more) if more > 0) {
             return;
         }
     }
@@ -121,7 +102,7 @@ pub(crate) fn is_for_gate(server: &Server, target: &str) -> bool {
 /// One of the connections broke off, and the answer with it.
 pub(crate) async fn relay<T: AsyncRead + AsyncWrite + Unpin>(
     server: &Server,
-    call: Call<'_, [httparse::Header<'_>]>,
+    call: &Call<'_, [httparse::Header<'_>]>,
     body: &[u8],
     client: &mut Client<'_, T>,
 ) -> io::Result<Relayed> {
@@ -130,7 +111,12 @@ pub(crate) async fn relay<T: AsyncRead + AsyncWrite + Unpin>(
     let method = call.method;
     let asked = || Asked::at_gate(&context, method);
     let world = server.app.world();
-    let onward = match Onward::of(server, &world.policy, &context, call).await {
+    let known = Onward::at_once(server, &world.policy, &context, call);
+    let known = match known {
+        Some(known) => known,
+        None => Box::pin(Onward::of(server, &world.policy, &context, call)).await,
+    };
+    let onward = match known {
         Ok(Some(onward)) => onward,
         Ok(None) => return Ok(Relayed::Left(None)),
         Err(stopped) => return stop(stopped, &context, asked(), server, client).await,
@@ -179,11 +165,11 @@ async fn carry<T: AsyncRead + AsyncWrite + Unpin, F: ?Sized>(
     if left > 0 {
         client.send(idle).await?;
     }
+    let mut got = Vec::new();
     while left > 0 {
-        let mut got = std::mem::take(&mut client.room.got);
         got.clear();
         got.reserve(PIECE.min(usize::try_from(left).unwrap_or(PIECE)));
-        let due_ms = client.room.timer.begin(idle);
+        let due_ms = client.timer.begin(idle);
         // What is cut off here ends the connection: its client sees that something is missing.
         let more = client.until(due_ms, (&mut stream).take(left).read_buf(&mut got)).await;
         let more = more.map_err(|_| io::ErrorKind::TimedOut)??;
@@ -192,12 +178,10 @@ async fn carry<T: AsyncRead + AsyncWrite + Unpin, F: ?Sized>(
         }
         left -= more as u64;
         send(client.stream, &got, idle).await?;
-        client.room.got = got;
     }
     if stays {
         server.gateway.kept.put(&place, onward.route.timeouts, stream);
     }
     client.send(idle).await?;
-    client.tidy();
     Ok(Relayed::Answered)
 }

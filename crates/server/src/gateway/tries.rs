@@ -9,7 +9,7 @@ use keywright_core::time::Time;
 
 use super::Onward;
 use super::connect::Unproven;
-use super::upstreams::Place;
+use super::upstreams::{Place, Places};
 use crate::Server;
 use crate::problem::Problem;
 
@@ -40,7 +40,7 @@ pub(super) struct Tries<'a> {
     server: &'a Server,
     route: &'a Route,
     method: &'a Method,
-    places: Vec<Place<'a>>,
+    places: Places<'a>,
     now: Time,
     made: usize,
 }

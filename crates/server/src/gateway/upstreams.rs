@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use keywright_app::trust::Trust;
 use keywright_core::route::{Address, Route, Timeouts, Upstream};
 use keywright_core::time::{Span, Time};
+use smallvec::SmallVec;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
@@ -42,6 +43,9 @@ pub(super) struct Place<'a> {
     /// The name the configuration has an authority under that vouches for it; none where the machine's do.
     pub(super) trusted: Option<&'a str>,
 }
+
+/// Upstreams in the order they are asked. Most routes have one or two.
+pub(super) type Places<'a> = SmallVec<[Place<'a>; 2]>;
 
 /// What the gate knows of its upstreams.
 pub(crate) struct Gateway {
@@ -95,8 +99,8 @@ impl Gateway {
     }
 
     /// A route's upstreams in the order they are asked: in turn, those that were out of reach a moment ago last.
-    pub(super) fn addresses<'a>(&self, route: &'a Route, options: &'a Options, now: Time) -> Vec<Place<'a>> {
-        let mut all: Vec<Place<'a>> = Vec::with_capacity(route.upstreams.len());
+    pub(super) fn addresses<'a>(&self, route: &'a Route, options: &'a Options, now: Time) -> Places<'a> {
+        let mut all = Places::new();
         for upstream in &route.upstreams {
             match upstream {
                 Upstream::At(address) => all.push(Place { address, trusted: None }),
