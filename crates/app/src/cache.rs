@@ -13,7 +13,6 @@
 mod room;
 mod uses;
 
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -214,9 +213,6 @@ impl Cache {
         // is fetched that nobody needs.
         let mut tags: Vec<[u64; 2]> = digests.map(tag).collect();
         for steps in 0..APPROACHED {
-            // All are touched before any is looked at: a processor that has guessed wrong what it will see fetches nothing
-            // beyond until it has seen it.
-            black_box(tags.iter().fold(0, |all, tag| all ^ self.near_tag(*tag, steps)));
             tags.retain(|tag| ![tag[0], EMPTY].contains(&self.near_tag(*tag, steps)));
         }
     }
