@@ -1,42 +1,53 @@
 //! The cache behind every verification: a flat table of 64-byte slots, one cache line a key, read without a lock.
 //!
 //! A slot holds all that `decide` needs, so that a hit costs one line of memory however many keys there are. What a
-//! caller is told of a key beyond that is its [`Record`], kept beside the table.
+//! caller is told of a key beyond that is its [`Record`], kept beside the table. A key is found by its [`Tag`], which costs a
+//! third of the digest it is stored under: that one is made only where the database has to be asked.
 //!
 //! What must stay true:
 //! - A reader sees a slot as one writer left it (a sequence lock: odd while it is being written).
 //! - Every write to a shard's slots happens under that shard's lock.
-//! - [`Cache::evict`] bumps the shard's generation. A load takes the generation before it reads the database and
-//!   inserts only where it is still the same, so what has been revoked is never cached again (security.md 37, 40).
+//! - Digests have generations, a few digests one together, and [`Cache::evict`] moves a digest's on. A load takes the
+//!   generation before it reads the database, and what it found counts only while that has not moved: what has been
+//!   revoked is never accepted again, whenever it is put in (security.md 37, 40).
 //! - The table never grows: what does not fit makes room among its neighbours (security.md 40, 60).
 
 mod room;
+mod tag;
 mod uses;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use keywright_core::secret::Digest;
 
+pub(crate) use self::tag::{Spot, Tag};
+use self::tag::{Tagger, scale};
 pub(crate) use self::uses::{Use, mark};
 use crate::record::Record;
-use crate::sync::{AtomicU64, Mutex, MutexGuard, fence, lock};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, MutexGuard, fence, lock};
 
 /// How far from its place a key may lie.
-const WINDOW: usize = 16;
-/// Slots whose memory is fetched together: a processor that misses one line brings its twin, too. A key's place is the
-/// beginning of a pair, so that one who finds it taken looks next where it costs nothing.
+const WINDOW: usize = if cfg!(feature = "shuttle") { 1 } else { 16 };
+/// Slots whose memory is fetched together. A key's place is the beginning of a pair, so that one who finds it taken looks
+/// next where it costs nothing.
 const PAIR: usize = 2;
-/// Steps from its place up to which a key's slot is brought near: nearly all keys lie within them.
-const APPROACHED: usize = 4;
-/// Slots that share a bit which says that one of them was used: few enough to look through, and so many that the bits
+/// Slots that share a byte which says that one of them was used: few enough to look through, and so many that the bytes
 /// of ten million keys stay near.
-const PART: usize = 16;
-/// Absent digests each shard remembers.
+const PART: usize = 32;
+/// Slots for each generation: so few that an eviction makes hardly any other key be loaded again.
+const PER_GENERATION: usize = 16;
+/// Generations there are at least, and generations of what is nobody's.
+const GENERATIONS: usize = if cfg!(feature = "shuttle") { 1 } else { 4_096 };
+/// Absent keys each shard remembers.
 const ABSENT: usize = 256;
 
 type Slot = [AtomicU64; 8];
+/// The last moment a slot can say that a key ends at, in milliseconds: in the year 10889.
+const MOST_DEADLINE: i64 = (1 << 48) - 1;
+
 // A slot's words.
+/// How often it was written, and above that the generation of what it holds.
 const SEQUENCE: usize = 0;
 const TAG_HIGH: usize = 1;
 const TAG_LOW: usize = 2;
@@ -49,8 +60,6 @@ const USES: usize = 7;
 
 /// A slot that was never used: nothing lies beyond it.
 const EMPTY: u64 = 0;
-/// A slot that was used: something may lie beyond it.
-const GONE: u64 = 1;
 
 /// What a slot says of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,22 +93,25 @@ pub(crate) struct Hit {
     slot: usize,
     sequence: u64,
     record: u32,
+    bucket: u32,
 }
 
-/// What the cache says of a digest.
+/// What the cache says of a key.
 pub(crate) enum Lookup {
-    /// It is this key's.
+    /// It is this one.
     Known(Hit),
-    /// It is nobody's.
+    /// There is none.
     Absent,
-    /// Ask the database, and come back with this.
-    Unknown(Ticket),
+    /// Ask the database.
+    Unknown,
 }
 
-/// Permission to insert what is about to be loaded, unless something in its shard is evicted meanwhile.
+/// The generations of a digest that is about to be looked for. What is found counts unless they move on meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
-    generation: u64,
+    bucket: u32,
+    generation: u32,
+    absence: u32,
 }
 
 pub(crate) struct Cache {
@@ -108,28 +120,44 @@ pub(crate) struct Cache {
     first_word: usize,
     shards: Box<[Mutex<Shard>]>,
     slots_each: usize,
-    /// One bit for so many slots as [`PART`] says: one of them was used since the last [`Cache::drain_uses`].
-    used: Box<[AtomicU64]>,
+    tagger: Tagger,
+    /// By bucket: digests share one.
+    generations: Box<[AtomicU32]>,
+    /// By bucket: the generations of what is known to be nobody's.
+    absences: Box<[AtomicU32]>,
+    /// One for so many slots as [`PART`] says: whether one of them was used since the last [`Cache::drain_uses`].
+    used: Box<[AtomicU8]>,
 }
 
 struct Shard {
-    generation: u64,
-    records: Vec<Option<Arc<Record>>>,
-    free: Vec<u32>,
-    absent: Box<[[u64; 2]]>,
+    /// Those of the slots that are taken, in the order in which they were.
+    records: Vec<Arc<Record>>,
+    absent: Box<[Absence]>,
     /// Uses of keys that have had to make room.
     uses: Vec<Use>,
 }
 
+/// That a key was nobody's, and in which generation of its digest.
+#[derive(Clone, Copy)]
+struct Absence {
+    tag: Tag,
+    bucket: u32,
+    generation: u32,
+}
+
+/// What is remembered of no key at all.
+const NO_ABSENCE: Absence =
+    Absence { tag: Tag { spot: Spot { shard: 0, home: 0 }, high: EMPTY, low: 0 }, bucket: 0, generation: 0 };
+
 /// Fresh pages of zeros: a slot costs memory only once it is used.
 #[cfg(not(feature = "shuttle"))]
-fn zeros(count: usize) -> Box<[AtomicU64]> {
+fn zeros<T: bytemuck::Zeroable>(count: usize) -> Box<[T]> {
     bytemuck::allocation::zeroed_slice_box(count)
 }
 
 #[cfg(feature = "shuttle")]
-fn zeros(count: usize) -> Box<[AtomicU64]> {
-    (0..count).map(|_| AtomicU64::new(0)).collect()
+fn zeros<T: Default>(count: usize) -> Box<[T]> {
+    (0..count).map(|_| T::default()).collect()
 }
 
 /// How many words into an allocation its first whole pair of cache lines begins.
@@ -143,18 +171,22 @@ impl Cache {
         let slots_each = (keys / shards * 3 / 2).max(WINDOW).next_multiple_of(PAIR);
         let slots = slots_each * shards;
         let shard = || {
-            Mutex::new(Shard {
-                generation: 0,
-                records: Vec::new(),
-                free: Vec::new(),
-                absent: vec![[EMPTY; 2]; ABSENT].into(),
-                uses: Vec::new(),
-            })
+            let absent = vec![NO_ABSENCE; ABSENT].into();
+            Mutex::new(Shard { records: Vec::new(), absent, uses: Vec::new() })
         };
+        let buckets = (slots / PER_GENERATION).max(GENERATIONS);
         let words = zeros((slots + PAIR) * 8);
         let first_word = if cfg!(feature = "shuttle") { 0 } else { first_line(&words) };
-        let shards = (0..shards).map(|_| shard()).collect();
-        Self { words, first_word, shards, slots_each, used: zeros(slots.div_ceil(64 * PART)) }
+        Self {
+            words,
+            first_word,
+            shards: (0..shards).map(|_| shard()).collect(),
+            slots_each,
+            tagger: Tagger::new(),
+            generations: zeros(buckets),
+            absences: zeros(buckets),
+            used: zeros(slots.div_ceil(PART)),
+        }
     }
 
     #[inline]
@@ -162,29 +194,69 @@ impl Cache {
         self.words.get(self.first_word + number * 8..)?.first_chunk()
     }
 
-    /// Looks a digest up.
+    /// Where a key is looked for. Its memory is on its way from now on.
     #[inline]
-    pub(crate) fn find(&self, digest: &Digest) -> Lookup {
-        let tag = tag(digest);
-        match self.find_slot(tag) {
-            Some(hit) => Lookup::Known(hit),
-            None => self.find_absent(tag),
+    pub(crate) fn approach(&self, key: &[u8]) -> Spot {
+        let spot = self.tagger.spot(key, self.shards.len(), self.slots_each / PAIR);
+        self.fetch(self.number(spot, 0));
+        spot
+    }
+
+    /// Has what else a key needs brought, once the memory near its spot has come: for several at once.
+    #[inline]
+    pub(crate) fn approach_further(&self, tag: Tag) {
+        for step in 0..PAIR {
+            let Some(slot) = self.slot(self.number(tag.spot, step)) else { return };
+            let seen = slot[TAG_HIGH].load(Relaxed);
+            if seen == tag.high {
+                let generation = self.generations.get(slot[ACCOUNT].load(Relaxed) as u32 as usize);
+                return generation.into_iter().for_each(|generation| branches::prefetch_read_data::<_, 0>(generation));
+            }
+            if seen == EMPTY {
+                return;
+            }
+        }
+        self.fetch(self.number(tag.spot, PAIR));
+    }
+
+    /// Has the memory of a pair of slots brought.
+    #[inline]
+    fn fetch(&self, first: usize) {
+        let words = self.words.get(self.first_word + first * 8..).and_then(|words| words.first_chunk::<{ PAIR * 8 }>());
+        if let Some([first, .., last]) = words {
+            branches::prefetch_read_data::<_, 0>(first);
+            branches::prefetch_read_data::<_, 0>(last);
         }
     }
 
+    /// What a key is looked for by, there.
     #[inline]
-    fn find_slot(&self, tag: [u64; 2]) -> Option<Hit> {
-        let (first, home) = self.place(tag);
+    pub(crate) fn tag(&self, spot: Spot, key: &[u8]) -> Tag {
+        self.tagger.tag(spot, key)
+    }
+
+    /// Looks a key up.
+    #[inline]
+    pub(crate) fn find(&self, tag: Tag) -> Lookup {
+        match self.find_slot(tag) {
+            Some(hit) if self.is_current(&hit) => Lookup::Known(hit),
+            Some(_) | None => self.find_absent(tag),
+        }
+    }
+
+    /// The slot of a key, also of one that was evicted.
+    #[inline]
+    fn find_slot(&self, tag: Tag) -> Option<Hit> {
         for step in 0..WINDOW.min(self.slots_each) {
-            let number = first + self.wrap(home + step);
-            let slot = self.slot(number)?;
-            match read(slot, tag) {
+            let number = self.number(tag.spot, step);
+            match read(self.slot(number)?, tag) {
                 Seen::Match { sequence, words: [deadline, indexes, account] } => {
                     return Some(Hit {
                         facts: unpack(deadline, indexes, account),
                         slot: number,
                         sequence,
                         record: indexes as u32,
+                        bucket: account as u32,
                     });
                 }
                 Seen::Other => {}
@@ -194,182 +266,143 @@ impl Cache {
         None
     }
 
-    #[cold]
-    fn find_absent(&self, tag: [u64; 2]) -> Lookup {
-        let shard = self.shard(tag);
-        // Found and not found must be told under one lock: an insert may have come between.
-        if let Some(hit) = self.find_slot(tag) {
-            return Lookup::Known(hit);
-        }
-        if shard.absent.get(absent_place(tag)) == Some(&tag) {
-            return Lookup::Absent;
-        }
-        Lookup::Unknown(Ticket { generation: shard.generation })
-    }
-
-    /// Brings the slots of several digests near, so that their misses overlap.
-    pub(crate) fn approach<'a>(&self, digests: impl Iterator<Item = &'a Digest>) {
-        // Wave by wave, each for those the one before did not find: as many misses overlap as there are keys, and no line
-        // is fetched that nobody needs.
-        let mut tags: Vec<[u64; 2]> = digests.map(tag).collect();
-        for steps in 0..APPROACHED {
-            tags.retain(|tag| ![tag[0], EMPTY].contains(&self.near_tag(*tag, steps)));
-        }
-    }
-
-    /// The first word of the tag in the slot so many steps from a tag's place.
+    /// Whether what was found has not been evicted since it was loaded.
     #[inline]
-    fn near_tag(&self, tag: [u64; 2], steps: usize) -> u64 {
-        let (first, home) = self.place(tag);
-        self.slot(first + self.wrap(home + steps)).map_or(EMPTY, |slot| slot[TAG_HIGH].load(Relaxed))
+    fn is_current(&self, hit: &Hit) -> bool {
+        is_at(&self.generations, hit.bucket, (hit.sequence >> 32) as u32)
     }
 
-    /// What more there is to know of a key just found; `None` where it has since made room for another.
+    #[cold]
+    fn find_absent(&self, tag: Tag) -> Lookup {
+        let kept = self.shard(tag).absent.get(absent_place(tag)).copied();
+        let is_absent = |kept: Absence| kept.tag == tag && is_at(&self.absences, kept.bucket, kept.generation);
+        if kept.is_some_and(is_absent) { Lookup::Absent } else { Lookup::Unknown }
+    }
+
+    /// To be taken before a digest is looked for in the database.
+    pub(crate) fn ticket(&self, digest: &Digest) -> Ticket {
+        let bucket = self.bucket(digest);
+        let of = |generations: &[AtomicU32]| generations.get(bucket).map_or(0, |generation| generation.load(Acquire));
+        Ticket { bucket: bucket as u32, generation: of(&self.generations), absence: of(&self.absences) }
+    }
+
+    /// What more there is to know of a key just found; `None` where it has since been evicted or made room for another.
     pub(crate) fn record(&self, hit: &Hit) -> Option<Arc<Record>> {
         let shard = lock(self.shards.get(hit.slot / self.slots_each)?);
-        let unchanged = self.slot(hit.slot)?[SEQUENCE].load(Relaxed) == hit.sequence;
-        shard.records.get(hit.record as usize).filter(|_| unchanged)?.clone()
+        let is_same = self.slot(hit.slot)?[SEQUENCE].load(Relaxed) == hit.sequence;
+        shard.records.get(hit.record as usize).filter(|_| is_same && self.is_current(hit)).cloned()
     }
 
-    /// Keeps what was loaded, unless something was evicted since the ticket was given.
-    pub(crate) fn insert(&self, ticket: Ticket, digest: &Digest, facts: Facts, record: Arc<Record>) {
-        let tag = tag(digest);
+    /// Keeps what was loaded, unless it was evicted since the ticket was given.
+    pub(crate) fn insert(&self, tag: Tag, ticket: Ticket, facts: Facts, record: Arc<Record>) {
         let mut shard = self.shard(tag);
-        if shard.generation != ticket.generation || self.find_slot(tag).is_some() {
+        if !is_at(&self.generations, ticket.bucket, ticket.generation) {
             return;
         }
-        let number = self.make_room(&mut shard, tag);
+        let number = match self.find_slot(tag) {
+            Some(hit) if self.is_current(&hit) => return,
+            Some(evicted) => evicted.slot,
+            None => self.make_room(tag),
+        };
         let Some(slot) = self.slot(number) else { return };
-        let index = shard.free.pop().unwrap_or(shard.records.len() as u32);
-        if index as usize == shard.records.len() {
-            shard.records.push(None);
+        let mut index = slot[INDEXES].load(Relaxed) as u32;
+        if slot[TAG_HIGH].load(Relaxed) == EMPTY {
+            index = shard.records.len() as u32;
+            shard.records.push(record);
+        } else {
+            uses::keep_uses(&mut shard, slot, slot[USES].swap(uses::NOBODYS, Relaxed) as u32);
+            if let Some(kept) = shard.records.get_mut(index as usize) {
+                *kept = record;
+            }
         }
-        if let Some(kept) = shard.records.get_mut(index as usize) {
-            *kept = Some(record);
-        }
-        let [deadline, indexes, account] = pack(facts, index);
-        write(slot, |sequence| {
-            slot[TAG_LOW].store(tag[1], Relaxed);
+        let [deadline, indexes, account] = pack(facts, index, ticket.bucket);
+        write(slot, ticket.generation, |sequence| {
+            slot[TAG_LOW].store(tag.low, Relaxed);
             slot[DEADLINE].store(deadline, Relaxed);
             slot[INDEXES].store(indexes, Relaxed);
             slot[ACCOUNT].store(account, Relaxed);
             slot[LAST_USED].store(0, Relaxed);
-            slot[USES].store(sequence << 32, Relaxed);
-            slot[TAG_HIGH].store(tag[0], Relaxed);
+            slot[USES].store(u64::from(sequence) << 32, Relaxed);
+            slot[TAG_HIGH].store(tag.high, Relaxed);
         });
     }
 
-    /// Remembers that a digest is nobody's, unless something was evicted since the ticket was given.
-    pub(crate) fn insert_absent(&self, ticket: Ticket, digest: &Digest) {
-        let tag = tag(digest);
-        let mut shard = self.shard(tag);
-        if shard.generation == ticket.generation
-            && let Some(kept) = shard.absent.get_mut(absent_place(tag))
-        {
-            *kept = tag;
+    /// Remembers that a key is nobody's, which counts unless its digest became somebody's since the ticket was given.
+    pub(crate) fn insert_absent(&self, tag: Tag, ticket: Ticket) {
+        if let Some(kept) = self.shard(tag).absent.get_mut(absent_place(tag)) {
+            *kept = Absence { tag, bucket: ticket.bucket, generation: ticket.absence };
         }
     }
 
     /// Forgets a digest, and lets no load that has begun bring it back.
     pub(crate) fn evict(&self, digest: &Digest) {
-        let tag = tag(digest);
-        let mut shard = self.shard(tag);
-        shard.generation += 1;
-        if let Some(kept) = shard.absent.get_mut(absent_place(tag)).filter(|kept| **kept == tag) {
-            *kept = [EMPTY; 2];
+        self.move_on(&self.generations, digest);
+    }
+
+    /// Forgets that a digest is nobody's, and lets no load that has begun bring that back.
+    pub(crate) fn forget_absence(&self, digest: &Digest) {
+        self.move_on(&self.absences, digest);
+    }
+
+    fn move_on(&self, generations: &[AtomicU32], digest: &Digest) {
+        if let Some(generation) = generations.get(self.bucket(digest)) {
+            generation.fetch_add(1, AcqRel);
         }
-        if let Some(hit) = self.find_slot(tag) {
-            self.clear(&mut shard, hit.slot);
+    }
+
+    /// Forgets who is nobody: they may be somebody now by another digest than the one they were kept with.
+    pub(crate) fn forget_absences(&self) {
+        for generation in &self.absences {
+            generation.fetch_add(1, AcqRel);
         }
     }
 
     /// Forgets everything, and lets no load that has begun bring anything back.
     pub(crate) fn evict_all(&self) {
-        for (number, shard) in self.shards.iter().enumerate() {
-            let mut shard = lock(shard);
-            shard.generation += 1;
-            shard.absent.fill([EMPTY; 2]);
-            for slot in number * self.slots_each..(number + 1) * self.slots_each {
-                if self.slot(slot).is_some_and(|slot| slot[TAG_HIGH].load(Relaxed) > GONE) {
-                    self.clear(&mut shard, slot);
-                }
-            }
+        for generation in self.generations.iter().chain(&self.absences) {
+            generation.fetch_add(1, AcqRel);
         }
     }
 
-    /// A slot for `tag`: a free one near its place, or that of the neighbour used longest ago.
-    fn make_room(&self, shard: &mut Shard, tag: [u64; 2]) -> usize {
-        let (first, home) = self.place(tag);
-        let near = (0..WINDOW.min(self.slots_each)).map(|step| first + self.wrap(home + step));
-        let mut oldest = (u64::MAX, first + home);
-        for number in near {
+    /// A slot near a key's place: one never used, or that of the key used longest ago.
+    fn make_room(&self, tag: Tag) -> usize {
+        let mut oldest = (u64::MAX, self.number(tag.spot, 0));
+        for number in (0..WINDOW.min(self.slots_each)).map(|step| self.number(tag.spot, step)) {
             let Some(slot) = self.slot(number) else { continue };
-            if slot[TAG_HIGH].load(Relaxed) <= GONE {
+            if slot[TAG_HIGH].load(Relaxed) == EMPTY {
                 return number;
             }
             oldest = oldest.min((slot[LAST_USED].load(Relaxed) & uses::MILLIS, number));
         }
-        self.clear(shard, oldest.1);
         oldest.1
     }
 
-    fn clear(&self, shard: &mut Shard, number: usize) {
-        let Some(slot) = self.slot(number) else { return };
-        self.take_uses(shard, number);
-        if let Some(word) = self.used.get(number / 64) {
-            word.fetch_and(!(1 << (number % 64)), Relaxed);
-        }
-        let index = slot[INDEXES].load(Relaxed) as u32;
-        write(slot, |sequence| {
-            slot[USES].store(sequence << 32, Relaxed);
-            slot[TAG_HIGH].store(GONE, Relaxed);
-        });
-        if let Some(record) = shard.records.get_mut(index as usize) {
-            *record = None;
-            shard.free.push(index);
-        }
-    }
-
-    /// The first slot of the tag's shard, and the tag's place from there.
+    /// The number of the slot so many steps from a spot; beyond its shard's end it goes on at the beginning.
     #[inline]
-    fn place(&self, tag: [u64; 2]) -> (usize, usize) {
-        (self.shard_number(tag) * self.slots_each, scale(tag[0], self.slots_each / PAIR) * PAIR)
+    fn number(&self, spot: Spot, steps: usize) -> usize {
+        let place = spot.home * PAIR + steps;
+        spot.shard * self.slots_each + if place < self.slots_each { place } else { place - self.slots_each }
     }
 
-    /// A place beyond a shard's end is one at its beginning.
-    #[inline]
-    fn wrap(&self, place: usize) -> usize {
-        if place < self.slots_each { place } else { place - self.slots_each }
+    fn bucket(&self, digest: &Digest) -> usize {
+        scale(digest.words()[0], self.generations.len()).0
     }
 
-    #[inline]
-    fn shard_number(&self, tag: [u64; 2]) -> usize {
-        scale(tag[1], self.shards.len())
-    }
-
-    fn shard(&self, tag: [u64; 2]) -> MutexGuard<'_, Shard> {
-        let number = self.shard_number(tag);
+    fn shard(&self, tag: Tag) -> MutexGuard<'_, Shard> {
         // `scale` stays below the count, and there is at least one shard.
         #[expect(clippy::indexing_slicing, reason = "the number was scaled to the shards there are")]
-        lock(&self.shards[number])
+        lock(&self.shards[tag.spot.shard])
     }
 }
 
-/// Two words that are never [`EMPTY`] or [`GONE`].
+/// Whether a bucket's generation is still this one.
 #[inline]
-fn tag(digest: &Digest) -> [u64; 2] {
-    let [high, low] = digest.words();
-    [high | 2, low]
+fn is_at(generations: &[AtomicU32], bucket: u32, generation: u32) -> bool {
+    generations.get(bucket as usize).is_some_and(|current| current.load(Acquire) == generation)
 }
 
-/// `word` scaled down to less than `count`.
-#[inline]
-fn scale(word: u64, count: usize) -> usize {
-    ((u128::from(word) * count as u128) >> 64) as usize
-}
-
-fn absent_place(tag: [u64; 2]) -> usize {
-    tag[0] as usize / 4 % ABSENT
+fn absent_place(tag: Tag) -> usize {
+    tag.high as usize / 4 % ABSENT
 }
 
 enum Seen {
@@ -380,15 +413,15 @@ enum Seen {
 
 /// Reads a slot as one writer left it.
 #[inline]
-fn read(slot: &Slot, tag: [u64; 2]) -> Seen {
+fn read(slot: &Slot, tag: Tag) -> Seen {
     loop {
         let sequence = slot[SEQUENCE].load(Acquire);
         let seen = [slot[TAG_HIGH].load(Relaxed), slot[TAG_LOW].load(Relaxed)];
         let words = [slot[DEADLINE].load(Relaxed), slot[INDEXES].load(Relaxed), slot[ACCOUNT].load(Relaxed)];
         fence(Acquire);
         if sequence.is_multiple_of(2) && slot[SEQUENCE].load(Relaxed) == sequence {
-            // Tags are keyed digests: how long they take to compare tells nothing about a key.
-            return if (seen[0] ^ tag[0]) | (seen[1] ^ tag[1]) == 0 {
+            // In constant time, though a tag is keyed and how long it takes to compare tells nothing about a key.
+            return if (seen[0] ^ tag.high) | (seen[1] ^ tag.low) == 0 {
                 Seen::Match { sequence, words }
             } else if seen[0] == EMPTY {
                 Seen::Empty
@@ -401,12 +434,13 @@ fn read(slot: &Slot, tag: [u64; 2]) -> Seen {
 }
 
 /// Writes a slot; the caller holds its shard's lock. `change` is told the sequence the slot will have.
-fn write(slot: &Slot, change: impl FnOnce(u64)) {
-    let sequence = slot[SEQUENCE].load(Relaxed);
-    slot[SEQUENCE].store(sequence + 1, Relaxed);
+fn write(slot: &Slot, generation: u32, change: impl FnOnce(u32)) {
+    let before = slot[SEQUENCE].load(Relaxed);
+    slot[SEQUENCE].store(before | 1, Relaxed);
     fence(Release);
-    change(sequence + 2);
-    slot[SEQUENCE].store(sequence + 2, Release);
+    let sequence = (before as u32).wrapping_add(2);
+    change(sequence);
+    slot[SEQUENCE].store(u64::from(generation) << 32 | u64::from(sequence), Release);
 }
 
 fn wait() {
@@ -416,22 +450,23 @@ fn wait() {
     std::hint::spin_loop();
 }
 
-fn pack(facts: Facts, record: u32) -> [u64; 3] {
+fn pack(facts: Facts, record: u32, bucket: u32) -> [u64; 3] {
+    let deadline = facts.deadline_ms.clamp(0, MOST_DEADLINE) as u64;
     [
-        facts.deadline_ms as u64,
+        deadline << 16 | u64::from(facts.environment) << 8 | u64::from(facts.flags),
         u64::from(facts.access) << 32 | u64::from(record),
-        u64::from(facts.account) << 32 | u64::from(facts.environment) << 8 | u64::from(facts.flags),
+        u64::from(facts.account) << 32 | u64::from(bucket),
     ]
 }
 
 #[inline]
 fn unpack(deadline: u64, indexes: u64, account: u64) -> Facts {
     Facts {
-        deadline_ms: deadline as i64,
+        deadline_ms: (deadline >> 16) as i64,
         access: (indexes >> 32) as u32,
         account: (account >> 32) as u32,
-        environment: (account >> 8) as u8,
-        flags: account as u8,
+        environment: (deadline >> 8) as u8,
+        flags: deadline as u8,
     }
 }
 

@@ -105,19 +105,12 @@ impl App {
     }
 
     async fn look_up(&self, world: &World, key: &[u8]) -> Result<Option<Known>, Error> {
-        let Some(pepper) = self.keyring.current() else { return Ok(None) };
-        let digest = pepper.digest(key);
-        let ticket = match self.cache.find(&digest) {
-            Lookup::Known(hit) => {
-                if let Some(record) = self.cache.record(&hit) {
-                    return Ok(Some((hit.facts, record)));
-                }
-                return Ok(None);
-            }
-            Lookup::Absent => return Ok(None),
-            Lookup::Unknown(ticket) => ticket,
-        };
-        Ok(self.load(world, key, &digest, ticket).await?.map(|loaded| loaded.known))
+        let tag = self.cache.tag(self.cache.approach(key), key);
+        match self.cache.find(tag) {
+            Lookup::Known(hit) => Ok(self.cache.record(&hit).map(|record| (hit.facts, record))),
+            Lookup::Absent => Ok(None),
+            Lookup::Unknown => self.load(world, key, tag, &self.wanted(&self.digests(key))).await,
+        }
     }
 }
 

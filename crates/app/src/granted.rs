@@ -186,7 +186,7 @@ impl App {
             return;
         }
         let access = hit.facts.access;
-        let mark = Mark::new(self.cache.secret(hit) as u64, access, names.iter().map(String::as_str), now);
+        let mark = Mark::new(self.cache.sign(hit), access, names.iter().map(String::as_str), now);
         if mark.short() != noted {
             self.note_first(hit, mark, names, now);
         }

@@ -11,7 +11,7 @@ use keywright_core::verify::Outcome;
 use zeroize::Zeroizing;
 
 use crate::App;
-use crate::cache::Lookup;
+use crate::cache::{Lookup, Tag};
 use crate::error::Error;
 use crate::verify::{Ask, Known, Want};
 
@@ -24,8 +24,8 @@ pub struct Held {
 }
 
 enum Credential {
-    /// Every digest a key may be stored under, the current first: the key itself is not kept.
-    Key(Vec<Digest>),
+    /// What a key is looked for by in memory, and every digest it may be stored under: the key itself is not kept.
+    Key(Tag, Vec<Digest>),
     Token(Zeroizing<Vec<u8>>),
 }
 
@@ -33,7 +33,7 @@ impl Held {
     /// Whether asking about it costs no more than looking into memory, but for the first time.
     #[must_use]
     pub const fn is_in_memory(&self) -> bool {
-        matches!(self.credential, Credential::Key(_))
+        matches!(self.credential, Credential::Key(..))
     }
 }
 
@@ -47,9 +47,8 @@ impl App {
     /// Keeps what is needed to ask about a key again.
     #[must_use]
     pub fn hold_key(&self, key: &[u8], ip: Option<IpAddr>, permissions: &[String]) -> Held {
-        let current = self.keyring.current().map(|pepper| pepper.digest(key));
-        let digests = current.into_iter().chain(self.legacy.digests(&self.keyring, key)).collect();
-        Held { credential: Credential::Key(digests), ip, permissions: permissions.to_vec() }
+        let credential = Credential::Key(self.cache.tag(self.cache.approach(key), key), self.digests(key));
+        Held { credential, ip, permissions: permissions.to_vec() }
     }
 
     /// Keeps what is needed to ask about a person's token again.
@@ -65,7 +64,7 @@ impl App {
     /// The database has to be asked and is out of reach.
     pub async fn still_holds(&self, held: &Held) -> Result<bool, Error> {
         match &held.credential {
-            Credential::Key(digests) => self.key_holds(digests, held).await,
+            Credential::Key(tag, digests) => self.key_holds(*tag, digests, held).await,
             Credential::Token(token) => {
                 // Without an address nobody is held to have guessed: tokens end, and that is no guess.
                 let caller = match self.authenticate_token(token, None, None).await {
@@ -79,35 +78,28 @@ impl App {
         }
     }
 
-    async fn key_holds(&self, digests: &[Digest], held: &Held) -> Result<bool, Error> {
+    async fn key_holds(&self, tag: Tag, digests: &[Digest], held: &Held) -> Result<bool, Error> {
         self.lease.must_hold()?;
         let want = if held.permissions.is_empty() { Want::Nothing } else { Want::Any(&held.permissions) };
         let ask = Ask { ip: held.ip, want, ..Ask::default() };
-        let Some((facts, record)) = self.known(digests).await? else { return Ok(false) };
+        let Some((facts, record)) = self.known(tag, digests).await? else { return Ok(false) };
         let outcome = self.decide(self.world(), facts, Some(&record), &ask, self.clock.now());
         // Under another policy than it was read with nothing is known: the next time it is read anew.
         Ok(outcome.is_none_or(|outcome| outcome == Outcome::Valid))
     }
 
-    /// What is known of the key stored under one of these digests, from memory where it is there.
-    async fn known(&self, digests: &[Digest]) -> Result<Option<Known>, Error> {
-        let (world, mut tickets) = (self.world(), Vec::new());
-        for digest in digests {
-            match self.cache.find(digest) {
-                Lookup::Known(hit) => {
-                    if let Some(record) = self.cache.record(&hit) {
-                        return Ok(Some((hit.facts, record)));
-                    }
+    /// What is known of a key, from memory where it is there.
+    async fn known(&self, tag: Tag, digests: &[Digest]) -> Result<Option<Known>, Error> {
+        match self.cache.find(tag) {
+            Lookup::Known(hit) => {
+                if let Some(record) = self.cache.record(&hit) {
+                    return Ok(Some((hit.facts, record)));
                 }
-                Lookup::Absent => {}
-                Lookup::Unknown(ticket) => tickets.push((digest, ticket)),
             }
+            Lookup::Absent => return Ok(None),
+            Lookup::Unknown => {}
         }
-        let Some(found) = self.find_secret(digests).await? else { return Ok(None) };
-        let Some((facts, record)) = self.facts_of(world, &found) else { return Ok(None) };
-        if let Some((digest, ticket)) = tickets.into_iter().find(|(digest, _)| **digest == found.secret.digest) {
-            self.cache.insert(ticket, digest, facts, record.clone());
-        }
-        Ok(Some((facts, record)))
+        let wanted = self.wanted(digests);
+        Ok(self.load_wanted(self.world(), tag, &wanted).await?.map(|(known, _)| known))
     }
 }

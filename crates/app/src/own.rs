@@ -96,8 +96,6 @@ impl App {
         if world.policy.read(token, self.legacy.any_imported()).is_none() {
             return Ok(None);
         }
-        let current = self.keyring.current().map(|pepper| pepper.digest(token));
-        let digests: Vec<_> = current.into_iter().chain(self.legacy.digests(&self.keyring, token)).collect();
-        Ok(self.find_secret(&digests).await?.map(|found| found.key.id))
+        Ok(self.find_secret(&self.digests(token)).await?.map(|found| found.key.id))
     }
 }

@@ -15,7 +15,9 @@ impl App {
         let world = self.world();
         let (Some(pepper), Some(making)) = (self.keyring.current(), self.keyring.making()) else { return false };
         let digest = pepper.digest(plain);
-        let Lookup::Unknown(ticket) = self.cache.find(&digest) else { return false };
+        let tag = self.cache.tag(self.cache.approach(plain), plain);
+        let Lookup::Unknown = self.cache.find(tag) else { return false };
+        let ticket = self.cache.ticket(&digest);
         let secret = Secret {
             key: key.id,
             digest,
@@ -27,7 +29,7 @@ impl App {
         };
         let found = Found { secret, key: key.clone(), standing: Standing::Active, account_name: String::new() };
         let Some((facts, record)) = self.facts_of(world, &found) else { return false };
-        self.cache.insert(ticket, &digest, facts, record);
+        self.cache.insert(tag, ticket, facts, record);
         true
     }
 

@@ -20,7 +20,8 @@ use crate::sync::lock_std as lock;
 pub struct Record {
     /// The key's id.
     pub id: KeyId,
-    expires_at: Time,
+    /// By which of its secrets it was found: that one's mark.
+    pub(crate) secret: i64,
     /// What people call it.
     pub name: Box<str>,
     /// What few keys have.
@@ -36,35 +37,38 @@ pub struct More {
     pub limits: Option<Arc<Limits>>,
     /// Its credits.
     pub credits: Option<Arc<Pool>>,
+    expires_at: Option<Time>,
     /// Whatever its owner keeps with it.
     pub metadata: Metadata,
 }
 
 impl Record {
-    pub(crate) fn new(key: &Key, limits: Option<Arc<Limits>>, credits: Option<Arc<Pool>>) -> Self {
-        let more = More { allowlist: key.ip_allowlist.clone(), limits, credits, metadata: key.metadata.clone() };
+    pub(crate) fn new(key: &Key, secret: i64, limits: Option<Arc<Limits>>, credits: Option<Arc<Pool>>) -> Self {
+        let more = More {
+            allowlist: key.ip_allowlist.clone(),
+            limits,
+            credits,
+            expires_at: key.expires_at,
+            metadata: key.metadata.clone(),
+        };
         let plain = more.limits.is_none()
+            && more.expires_at.is_none()
             && more.credits.is_none()
             && more.allowlist.is_everywhere()
             && more.metadata.0.is_empty();
-        Self {
-            id: key.id,
-            expires_at: key.expires_at.unwrap_or(Time::MAX),
-            name: key.name.as_str().into(),
-            more: (!plain).then(|| Box::new(more)),
-        }
+        Self { id: key.id, secret, name: key.name.as_str().into(), more: (!plain).then(|| Box::new(more)) }
     }
 
     /// A record of which only the id matters.
     #[cfg(test)]
     pub(crate) fn for_test(number: u128) -> Arc<Self> {
-        Arc::new(Self { id: KeyId::from_bits(number), expires_at: Time::MAX, name: Box::default(), more: None })
+        Arc::new(Self { id: KeyId::from_bits(number), secret: 0, name: Box::default(), more: None })
     }
 
     /// When the key expires, if ever.
     #[must_use]
     pub fn expires_at(&self) -> Option<Time> {
-        (self.expires_at != Time::MAX).then_some(self.expires_at)
+        self.more.as_ref()?.expires_at
     }
 
     /// Whether a decision needs more than the slot says.

@@ -1,10 +1,16 @@
 //! The locks and atomics of the cache: the standard ones, or `shuttle`'s where a test tries every interleaving.
 
 #[cfg(not(feature = "shuttle"))]
-pub(crate) use std::sync::{Mutex, MutexGuard, atomic::AtomicU64, atomic::fence};
+pub(crate) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU8, AtomicU32, AtomicU64, fence},
+};
 
 #[cfg(feature = "shuttle")]
-pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic::AtomicU64, atomic::fence};
+pub(crate) use shuttle::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU8, AtomicU32, AtomicU64, fence},
+};
 
 use std::sync::PoisonError;
 

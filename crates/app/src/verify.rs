@@ -6,14 +6,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
 use keywright_core::id::AccountId;
+use keywright_core::key::Secret;
 use keywright_core::permission::{Catalog, Need};
 use keywright_core::secret::Digest;
 use keywright_core::time::{Span, Time};
 use keywright_core::verify::{self, Outcome, Query};
 
 use crate::App;
-use crate::cache::{Facts, Hit, Lookup, Ticket, flag, mark};
+use crate::cache::{Facts, Hit, Lookup, Tag, Ticket, flag, mark};
 use crate::error::Error;
 use crate::record::Record;
 use crate::spend::spend_at_once;
@@ -22,6 +24,8 @@ use crate::world::World;
 
 /// Times a verification starts anew because the key it found had to make room meanwhile.
 const RETRIES: usize = 8;
+/// Keys whose memory is fetched side by side: so few that it fits into the nearest cache with what they are read into.
+const AT_ONCE: usize = 20;
 
 /// What is asked of a presented key.
 #[derive(Clone, Copy, Debug)]
@@ -99,25 +103,18 @@ pub(crate) type Known = (Facts, Arc<Record>);
 /// What a known key was told: its outcome, and how long to wait.
 pub(crate) type Told = (Outcome, Option<Span>);
 
-/// What the database knows of a key, and by which of its secrets it was found: that one's mark.
-pub(crate) struct Loaded {
-    pub(crate) known: Known,
-    secret: i64,
-}
-
 /// Where a key was found.
 #[derive(Clone, Copy)]
 enum Found {
     Slot(Hit),
-    /// In the database, by the secret of this mark.
-    Loaded(i64),
+    Database,
 }
 
 /// What happens before the database has to be asked.
 enum Step {
     Refused(Outcome, Option<Span>),
     Found(Hit),
-    Load(Digest, Ticket),
+    Load(Tag),
 }
 
 impl App {
@@ -130,14 +127,7 @@ impl App {
             return None;
         }
         let world = self.world();
-        let now = self.clock.now();
-        match self.begin(world, key, ask, now) {
-            Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, (outcome, None), now).0),
-            Step::Found(hit) if hit.facts.flags & flag::MORE == 0 && ask.within.is_none() => {
-                self.judge_plain(world, &hit, ask, now)
-            }
-            Step::Found(_) | Step::Load(..) => None,
-        }
+        self.verify_in_slot(world, key, self.recognise(world, key, ask.kind), ask, self.clock.now())
     }
 
     /// Verifies several keys as [`App::verify_cached`] does; their memory is fetched side by side.
@@ -148,16 +138,26 @@ impl App {
         }
         let world = self.world();
         let now = self.clock.now();
-        let digests: Vec<Option<Digest>> = keys.iter().map(|key| self.digest(world, key, None)).collect();
-        self.cache.approach(digests.iter().flatten());
-        let verify = |(key, digest): (&&[u8], Option<Digest>)| match self.step(world, key, digest, ask, now) {
+        let mut outcomes = Vec::with_capacity(keys.len());
+        for some in keys.chunks(AT_ONCE) {
+            let tags: ArrayVec<Option<Tag>, AT_ONCE> =
+                some.iter().map(|key| self.recognise(world, key, ask.kind)).collect();
+            tags.iter().flatten().for_each(|tag| self.cache.approach_further(*tag));
+            let verify = |(key, tag): (&&[u8], Option<Tag>)| self.verify_in_slot(world, key, tag, ask, now);
+            outcomes.extend(some.iter().zip(tags).map(verify));
+        }
+        outcomes
+    }
+
+    #[inline]
+    fn verify_in_slot(&self, world: &World, key: &[u8], tag: Option<Tag>, ask: &Ask<'_>, now: Time) -> Option<Outcome> {
+        match self.step(world, key, tag, ask, now) {
             Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, (outcome, None), now).0),
             Step::Found(hit) if hit.facts.flags & flag::MORE == 0 && ask.within.is_none() => {
                 self.judge_plain(world, &hit, ask, now)
             }
             Step::Found(_) | Step::Load(..) => None,
-        };
-        keys.iter().zip(digests).map(verify).collect()
+        }
     }
 
     /// Verifies a key.
@@ -211,10 +211,13 @@ impl App {
                     Some(record) => (hit.facts, record, Found::Slot(hit)),
                     None => continue,
                 },
-                // Beyond this check, a reload of the policy comes after the ticket and spoils it.
-                Step::Load(..) if self.world().epoch != world.epoch => continue,
-                Step::Load(digest, ticket) => {
-                    let loaded = self.load(world, key, &digest, ticket).await?;
+                Step::Load(tag) => {
+                    let wanted = self.wanted(&self.digests(key));
+                    // Beyond this check, a reload of the policy comes after the tickets and spoils them.
+                    if self.world().epoch != world.epoch {
+                        continue;
+                    }
+                    let loaded = self.load(world, key, tag, &wanted).await?;
                     // Guesses looked up beside this one may have locked: nobody gets more tries by making them at once.
                     if self.lockouts.any(now)
                         && let Some(wait) = self.locked_for(world, key, ask.ip, now)
@@ -222,7 +225,7 @@ impl App {
                         return Ok(self.refused(world, key, ask, (Outcome::RateLimited, Some(wait)), now));
                     }
                     match loaded {
-                        Some(Loaded { known: (facts, record), secret }) => (facts, record, Found::Loaded(secret)),
+                        Some((facts, record)) => (facts, record, Found::Database),
                         None => return Ok(self.refused(world, key, ask, (Outcome::NotFound, None), now)),
                     }
                 }
@@ -245,57 +248,42 @@ impl App {
 
     /// Brings near what verifying these keys will need, so that its memory is fetched side by side.
     pub fn approach<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
-        let world = self.world();
-        let digests: Vec<Digest> = keys.filter_map(|key| self.digest(world, key, None)).collect();
-        self.cache.approach(digests.iter());
+        for key in keys {
+            self.cache.approach(key);
+        }
     }
 
-    /// Everything up to the database: form, lockouts, digest, cache.
+    /// Everything up to the database: form, lockouts, cache.
     #[inline]
     fn begin(&self, world: &World, key: &[u8], ask: &Ask<'_>, now: Time) -> Step {
-        let digest = self.digest(world, key, ask.kind);
-        self.step(world, key, digest, ask, now)
+        self.step(world, key, self.recognise(world, key, ask.kind), ask, now)
     }
 
-    /// The digest of a well-formed key; what kind it is of may be known.
+    /// What a well-formed key is looked for by in memory; what kind it is of may be known.
     #[inline]
-    fn digest(&self, world: &World, key: &[u8], kind: Option<u8>) -> Option<Digest> {
+    fn recognise(&self, world: &World, key: &[u8], kind: Option<u8>) -> Option<Tag> {
+        let spot = self.cache.approach(key);
         let imported = self.legacy.any_imported();
         match kind {
             Some(kind) => world.policy.takes(kind, imported).then_some(())?,
             None => drop(world.policy.read(key, imported)?),
         }
-        Some(self.keyring.current()?.digest(key))
+        Some(self.cache.tag(spot, key))
     }
 
     #[inline]
-    fn step(&self, world: &World, key: &[u8], digest: Option<Digest>, ask: &Ask<'_>, now: Time) -> Step {
+    fn step(&self, world: &World, key: &[u8], tag: Option<Tag>, ask: &Ask<'_>, now: Time) -> Step {
         if self.lockouts.any(now)
             && let Some(wait) = self.locked_for(world, key, ask.ip, now)
         {
             return Step::Refused(Outcome::RateLimited, Some(wait));
         }
-        let Some(digest) = digest else { return Step::Refused(Outcome::Malformed, None) };
-        match self.cache.find(&digest) {
+        let Some(tag) = tag else { return Step::Refused(Outcome::Malformed, None) };
+        match self.cache.find(tag) {
             Lookup::Known(hit) => Step::Found(hit),
-            lookup @ (Lookup::Absent | Lookup::Unknown(_)) => self.step_beyond(key, digest, lookup),
+            Lookup::Absent => Step::Refused(Outcome::NotFound, None),
+            Lookup::Unknown => Step::Load(tag),
         }
-    }
-
-    /// A key the cache does not hold under its current digest: it may be there under the one it was stored with.
-    #[cold]
-    fn step_beyond(&self, key: &[u8], digest: Digest, lookup: Lookup) -> Step {
-        let ticket = match lookup {
-            Lookup::Known(hit) => return Step::Found(hit),
-            Lookup::Absent => return Step::Refused(Outcome::NotFound, None),
-            Lookup::Unknown(ticket) => ticket,
-        };
-        for stored in self.legacy.digests(&self.keyring, key) {
-            if let Lookup::Known(hit) = self.cache.find(&stored) {
-                return Step::Found(hit);
-            }
-        }
-        Step::Load(digest, ticket)
     }
 
     /// The exit of every key that was not found: counts the outcome and, where it was a guess, the guess. One that comes
@@ -330,7 +318,7 @@ impl App {
                 && (ask.ip.is_some() || ask.user_agent.is_some())
                 && let Some(record) = self.cache.record(hit)
             {
-                self.usage.first_use(record.id, self.cache.secret(hit), ask.ip, ask.user_agent);
+                self.usage.first_use(record.id, record.secret, ask.ip, ask.user_agent);
             }
             self.note_granted(hit, counted.noted, ask.want.names(), now);
         }
@@ -384,21 +372,21 @@ impl App {
     fn record_use(&self, place: Found, known: (Facts, &Record), outcome: Outcome, ask: &Ask<'_>, now: Time) {
         let (facts, record) = known;
         if outcome == Outcome::Valid {
-            let (first, secret) = match place {
+            let is_first = match place {
                 Found::Slot(hit) => {
                     let counted = self.cache.count_use(&hit, now);
                     self.note_granted(&hit, counted.noted, ask.want.names(), now);
-                    (counted.is_first, self.cache.secret(&hit))
+                    counted.is_first
                 }
                 // Its slot is not known: it is counted as an odd one is, by name.
-                Found::Loaded(secret) => {
-                    self.usage.count_loaded(record.id, secret, now);
+                Found::Database => {
+                    self.usage.count_loaded(record.id, record.secret, now);
                     self.granted.note_names(record.id, facts.access, ask.want.names(), now);
-                    (true, secret)
+                    true
                 }
             };
-            if first && (ask.ip.is_some() || ask.user_agent.is_some()) {
-                self.usage.first_use(record.id, secret, ask.ip, ask.user_agent);
+            if is_first && (ask.ip.is_some() || ask.user_agent.is_some()) {
+                self.usage.first_use(record.id, record.secret, ask.ip, ask.user_agent);
             }
         } else {
             self.usage.count_total(outcome, 1);
@@ -410,38 +398,53 @@ impl App {
         }
     }
 
+    /// Every digest a key may be stored under, the current first.
+    pub(crate) fn digests(&self, key: &[u8]) -> Vec<Digest> {
+        let current = self.keyring.current().map(|pepper| pepper.digest(key));
+        current.into_iter().chain(self.legacy.digests(&self.keyring, key)).collect()
+    }
+
+    /// Digests to look for, with their tickets.
+    pub(crate) fn wanted(&self, digests: &[Digest]) -> Vec<(Digest, Ticket)> {
+        digests.iter().map(|digest| (*digest, self.cache.ticket(digest))).collect()
+    }
+
     /// Loads a key from the database and keeps it, or keeps that there is none.
     pub(crate) async fn load(
         &self,
         world: &World,
         key: &[u8],
-        digest: &Digest,
-        ticket: Ticket,
-    ) -> Result<Option<Loaded>, Error> {
-        let older = self.legacy.digests(&self.keyring, key);
-        let tickets: Vec<(Digest, Lookup)> = older.iter().map(|stored| (*stored, self.cache.find(stored))).collect();
-        let digests: Vec<Digest> = std::iter::once(*digest).chain(older).collect();
-        let Some(found) = self.find_secret(&digests).await? else {
-            self.cache.insert_absent(ticket, digest);
-            return Ok(None);
-        };
-        let Some((facts, record)) = self.facts_of(world, &found) else {
-            return Ok(None);
-        };
-        let stored = found.secret.digest;
-        if stored == *digest {
-            self.cache.insert(ticket, digest, facts, Arc::clone(&record));
-        } else {
-            if let Some((_, Lookup::Unknown(ticket))) = tickets.into_iter().find(|(older, _)| *older == stored) {
-                self.cache.insert(ticket, &stored, facts, Arc::clone(&record));
-            }
-            if let Some(making) = self.keyring.renewed(found.secret.making)
-                && let Some(renewed) = self.keyring.digest_as(making, key)
-            {
-                self.legacy.upgrade_later(stored, renewed, making);
-            }
+        tag: Tag,
+        wanted: &[(Digest, Ticket)],
+    ) -> Result<Option<Known>, Error> {
+        let Some((known, secret)) = self.load_wanted(world, tag, wanted).await? else { return Ok(None) };
+        if let Some(making) = self.keyring.renewed(secret.making)
+            && let Some(renewed) = self.keyring.digest_as(making, key)
+        {
+            self.legacy.upgrade_later(secret.digest, renewed, making);
         }
-        Ok(Some(Loaded { known: (facts, record), secret: mark(&stored) }))
+        Ok(Some(known))
+    }
+
+    /// The same of a key whose text is not at hand.
+    pub(crate) async fn load_wanted(
+        &self,
+        world: &World,
+        tag: Tag,
+        wanted: &[(Digest, Ticket)],
+    ) -> Result<Option<(Known, Secret)>, Error> {
+        let digests: Vec<Digest> = wanted.iter().map(|(digest, _)| *digest).collect();
+        let Some(found) = self.find_secret(&digests).await? else {
+            if let Some((_, ticket)) = wanted.first() {
+                self.cache.insert_absent(tag, *ticket);
+            }
+            return Ok(None);
+        };
+        let Some((facts, record)) = self.facts_of(world, &found) else { return Ok(None) };
+        if let Some((_, ticket)) = wanted.iter().find(|(digest, _)| *digest == found.secret.digest) {
+            self.cache.insert(tag, *ticket, facts, Arc::clone(&record));
+        }
+        Ok(Some(((facts, record), found.secret)))
     }
 
     /// What the hot path needs of a stored key; `None` where the policy no longer has its kind.
@@ -454,7 +457,7 @@ impl App {
         world.policy.kind(&key.kind)?;
         let limits = self.limits.of(key.id, &key.ratelimits);
         let credits = self.pools.of(key.id, key.credits);
-        let record = Record::new(key, limits, credits);
+        let record = Record::new(key, mark(&found.secret.digest), limits, credits);
         let deadline = key.expires_at.unwrap_or(Time::MAX).min(found.secret.expires_at.unwrap_or(Time::MAX));
         let flags = [
             (key.revoked_at.is_some(), flag::REVOKED),

@@ -205,6 +205,10 @@ impl App {
         // A commit may have happened even where its answer is lost, so what it touched is evicted either way.
         let committed = tx.commit().await;
         touched.digests.iter().for_each(|digest| self.cache.evict(digest));
+        touched.added.iter().for_each(|digest| self.cache.forget_absence(digest));
+        if touched.imported {
+            self.cache.forget_absences();
+        }
         for account in standings {
             self.accounts.set_suspended(account.id, account.standing == keywright_core::account::Standing::Suspended);
         }

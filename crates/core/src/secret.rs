@@ -3,8 +3,6 @@
 //! A key is stored only as HMAC-SHA-256 under a pepper. Peppers and the audit chain's key are random, sealed under the
 //! master key and kept beside the data, so a new master key reseals them and no credential has to be reissued.
 
-mod key_mac;
-
 use std::fmt;
 
 use chacha20poly1305::aead::{Aead, KeyInit as _, Payload};
@@ -14,8 +12,6 @@ use hmac::{Hmac, Mac};
 use rand::CryptoRng;
 use sha2::Sha256;
 use zeroize::Zeroizing;
-
-use self::key_mac::KeyMac;
 
 /// A whole key in plaintext: zeroized when dropped, and neither `Debug`, `Display` nor `Serialize`.
 pub struct PlainKey(Zeroizing<String>);
@@ -114,14 +110,13 @@ pub struct Making {
 pub struct Pepper {
     version: i64,
     mac: Hmac<Sha256>,
-    key_mac: KeyMac,
 }
 
 impl Pepper {
     /// From its version and its bytes.
     #[must_use]
     pub fn new(version: i64, bytes: &[u8; 32]) -> Self {
-        Self { version, mac: keyed(bytes), key_mac: KeyMac::new(bytes) }
+        Self { version, mac: keyed(bytes) }
     }
 
     /// Its version.
@@ -132,14 +127,8 @@ impl Pepper {
 
     /// The digest of a key's text.
     #[must_use]
-    #[inline]
     pub fn digest(&self, key: &[u8]) -> Digest {
-        Digest(self.key_mac.digest(key).unwrap_or_else(|| self.digest_short(key)))
-    }
-
-    #[cold]
-    fn digest_short(&self, key: &[u8]) -> [u8; 32] {
-        self.mac.clone().chain_update(key).finalize().into_bytes().into()
+        Digest(self.mac.clone().chain_update(key).finalize().into_bytes().into())
     }
 
     /// The digest of a key known only by its SHA-256. Set apart from every key's text by a byte no key may contain.
@@ -282,18 +271,6 @@ mod tests {
         let digest = Pepper::new(1, &key).digest(b"what do ya want for nothing?");
         assert_eq!(digest.bytes()[..4], [0x5b, 0xdc, 0xc1, 0x46]);
         assert_eq!(digest.words()[0] >> 32, 0x5bdc_c146);
-    }
-
-    #[test]
-    fn keys_are_digested_as_all_texts_are() {
-        let pepper = Pepper::new(1, &[0xa7; 32]);
-        let text: Vec<u8> = (0..=255).collect();
-        for length in 0..text.len() {
-            let text = &text[..length];
-            assert_eq!(pepper.digest(text).bytes(), &pepper.digest_short(text), "{length} bytes");
-        }
-        let is_taken = |length: usize| pepper.key_mac.digest(&text[..length]).is_some();
-        assert_eq!([15, 16, 255].map(is_taken), [false, true, true]);
     }
 
     #[test]

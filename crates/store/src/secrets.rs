@@ -123,7 +123,7 @@ pub(crate) async fn touch_key(tx: &mut Tx, key: KeyId) -> Result<(), StoreError>
 /// Conflict: its digest is taken, or there is no such key.
 pub async fn insert_secret(tx: &mut Tx, secret: &Secret) -> Result<(), StoreError> {
     tx.write(INSERT_SECRET, insert_values(secret), Rows::One).await?;
-    tx.touched.digests.push(secret.digest);
+    tx.touched.added.push(secret.digest);
     Ok(())
 }
 
@@ -136,7 +136,8 @@ pub async fn insert_imported(tx: &mut Tx, imported: &[(Key, Secret)]) -> Result<
     keys::insert_keys(tx, &keys).await?;
     let rows = imported.iter().map(|(_, secret)| insert_values(secret)).collect();
     tx.write_bulk(INSERT_SECRET, rows, Rows::Any).await?;
-    tx.touched.digests.extend(imported.iter().map(|(_, secret)| secret.digest));
+    tx.touched.added.extend(imported.iter().map(|(_, secret)| secret.digest));
+    tx.touched.imported = true;
     Ok(())
 }
 
@@ -200,7 +201,8 @@ fn touch_returned(tx: &mut Tx, key: KeyId, mut rows: Vec<Row>) -> Result<usize, 
 pub async fn replace_digest(tx: &mut Tx, old: &Digest, new: &Digest, making: Making) -> Result<(), StoreError> {
     let values = values![old, new, making.pepper, making.form.number()];
     tx.write(REPLACE_DIGEST, values, Rows::One).await?;
-    tx.touched.digests.extend([*old, *new]);
+    tx.touched.digests.push(*old);
+    tx.touched.added.push(*new);
     Ok(())
 }
 

@@ -24,8 +24,12 @@ const BULK_PARAMETERS: usize = 960;
 /// What a transaction has written to, for caches to forget. It may name more than was changed, never less.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touched {
-    /// Digests that were added, changed, or belong to a key that was.
+    /// Digests that were changed, or belong to a key that was.
     pub digests: Vec<Digest>,
+    /// Digests that were added: nothing can have been known of them but that they were nobody's.
+    pub added: Vec<Digest>,
+    /// Whether digests were added that keys may be looked for under others than.
+    pub imported: bool,
     /// Keys that were added or changed.
     pub keys: Vec<KeyId>,
     /// Accounts that were added or changed: every key of theirs is affected.

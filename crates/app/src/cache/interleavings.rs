@@ -19,19 +19,16 @@ const RUNS: usize = 20_000;
 
 /// What the app does: look, and on a miss load from the database and insert. `true` where the key is accepted.
 fn verify(cache: &Cache, digest: &Digest, revoked: &AtomicBool, record: &Arc<Record>) -> bool {
-    match cache.find(digest) {
+    let tag = cache.tag(cache.approach(b"a key"), b"a key");
+    match cache.find(tag) {
         Lookup::Known(hit) => hit.facts.flags & flag::REVOKED == 0,
         Lookup::Absent => false,
-        Lookup::Unknown(ticket) => {
+        Lookup::Unknown => {
+            let ticket = cache.ticket(digest);
             let is_revoked = revoked.load(Ordering::SeqCst);
             thread::yield_now();
             let flags = if is_revoked { flag::REVOKED } else { 0 };
-            cache.insert(
-                ticket,
-                digest,
-                Facts { flags, deadline_ms: i64::MAX, ..Facts::default() },
-                Arc::clone(record),
-            );
+            cache.insert(tag, ticket, Facts { flags, deadline_ms: i64::MAX, ..Facts::default() }, Arc::clone(record));
             !is_revoked
         }
     }
@@ -85,14 +82,14 @@ fn a_created_key_is_accepted_once_its_creation_has_returned() {
             let record = Record::for_test(1);
             let (early_cache, early_exists) = (Arc::clone(&cache), Arc::clone(&exists));
             let early = thread::spawn(move || {
-                if let Lookup::Unknown(ticket) = early_cache.find(&digest(7))
-                    && !early_exists.load(Ordering::SeqCst)
-                {
-                    early_cache.insert_absent(ticket, &digest(7));
+                let tag = early_cache.tag(early_cache.approach(b"a key"), b"a key");
+                let ticket = early_cache.ticket(&digest(7));
+                if !early_exists.load(Ordering::SeqCst) {
+                    early_cache.insert_absent(tag, ticket);
                 }
             });
             exists.store(true, Ordering::SeqCst);
-            cache.evict(&digest(7));
+            cache.forget_absence(&digest(7));
             assert!(verify(&cache, &digest(7), &AtomicBool::new(false), &record), "its absence was remembered");
             early.join().unwrap_or_else(|_| unreachable!("it said why"));
         },
@@ -111,7 +108,8 @@ fn a_reader_never_sees_half_of_one_key_and_half_of_another() {
                     let cache = Arc::clone(&cache);
                     thread::spawn(move || {
                         for _ in 0..2 {
-                            match cache.find(&digest(who)) {
+                            let tag = cache.tag(cache.approach(&[who]), &[who]);
+                            match cache.find(tag) {
                                 Lookup::Known(hit) => {
                                     assert_eq!(hit.facts.account, u32::from(who));
                                     assert_eq!(hit.facts.deadline_ms, i64::from(who));
@@ -121,10 +119,11 @@ fn a_reader_never_sees_half_of_one_key_and_half_of_another() {
                                     cache.count_use(&hit, Time::from_millis(5));
                                 }
                                 Lookup::Absent => unreachable!("nothing says it is absent"),
-                                Lookup::Unknown(ticket) => {
+                                Lookup::Unknown => {
                                     let facts =
                                         Facts { account: who.into(), deadline_ms: who.into(), ..Facts::default() };
-                                    cache.insert(ticket, &digest(who), facts, Record::for_test(who.into()));
+                                    let ticket = cache.ticket(&digest(who));
+                                    cache.insert(tag, ticket, facts, Record::for_test(who.into()));
                                 }
                             }
                         }

@@ -1,16 +1,12 @@
 //! How full the cache is, for whoever looks after the server.
 
-use super::{Cache, Shard};
-use crate::sync::{Mutex, lock};
+use super::Cache;
+use crate::sync::lock;
 
 impl Cache {
-    /// How many keys it holds.
+    /// How many keys it holds, those that were evicted and have not made room yet among them.
     pub(crate) fn held(&self) -> usize {
-        let of = |shard: &Mutex<Shard>| {
-            let shard = lock(shard);
-            shard.records.len().saturating_sub(shard.free.len())
-        };
-        self.shards.iter().map(of).sum()
+        self.shards.iter().map(|shard| lock(shard).records.len()).sum()
     }
 
     /// How many keys it has room for, at most.

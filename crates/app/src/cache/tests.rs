@@ -11,17 +11,26 @@ fn digest(number: u64) -> Digest {
     keywright_core::secret::Pepper::new(1, &[0; 32]).digest(&number.to_be_bytes())
 }
 
+fn look(cache: &Cache, number: u64) -> Lookup {
+    cache.find(tag(cache, number))
+}
+
+fn tag(cache: &Cache, number: u64) -> Tag {
+    let text = number.to_be_bytes();
+    cache.tag(cache.approach(&text), &text)
+}
+
 fn put(cache: &Cache, number: u64) {
-    if let Lookup::Unknown(ticket) = cache.find(&digest(number)) {
+    if let Lookup::Unknown = look(cache, number) {
         let facts = Facts { deadline_ms: number as i64, account: number as u32, environment: 3, flags: 2, access: 7 };
-        cache.insert(ticket, &digest(number), facts, Record::for_test(number.into()));
+        cache.insert(tag(cache, number), cache.ticket(&digest(number)), facts, Record::for_test(number.into()));
     }
 }
 
 fn hit(cache: &Cache, number: u64) -> Option<Hit> {
-    match cache.find(&digest(number)) {
+    match look(cache, number) {
         Lookup::Known(hit) => Some(hit),
-        Lookup::Absent | Lookup::Unknown(_) => None,
+        Lookup::Absent | Lookup::Unknown => None,
     }
 }
 
@@ -47,31 +56,42 @@ fn an_evicted_digest_is_gone_and_its_place_is_used_again() {
     cache.evict(&digest(7));
     assert!(hit(&cache, 7).is_none());
     assert!(cache.record(&before).is_none(), "a hit from before tells nothing any more");
-    assert!((0..500).filter(|number| *number != 7).all(|number| hit(&cache, number).is_some()));
+    let kept = (0..500).filter(|number| hit(&cache, *number).is_some()).count();
+    assert!(kept >= 495, "hardly any other goes with it: {kept}");
+    let held = cache.held();
+    cache.insert_absent(tag(&cache, 7), cache.ticket(&digest(7)));
+    assert!(matches!(look(&cache, 7), Lookup::Absent), "that it is gone is remembered as of any other");
+    cache.forget_absence(&digest(7));
     put(&cache, 7);
     assert!(hit(&cache, 7).is_some());
+    assert_eq!(cache.held(), held, "it has its own slot again");
 }
 
 #[test]
 fn a_load_that_began_before_an_eviction_is_not_kept() {
     let cache = Cache::new(1_000, 4);
-    let Lookup::Unknown(ticket) = cache.find(&digest(1)) else { panic!("it was never put in") };
+    let ticket = cache.ticket(&digest(1));
     cache.evict(&digest(1));
-    cache.insert(ticket, &digest(1), Facts::default(), Record::for_test(1));
+    cache.insert(tag(&cache, 1), ticket, Facts::default(), Record::for_test(1));
     assert!(hit(&cache, 1).is_none());
-    cache.insert_absent(ticket, &digest(1));
-    assert!(matches!(cache.find(&digest(1)), Lookup::Unknown(_)), "nor is its absence");
+    cache.forget_absence(&digest(1));
+    cache.insert_absent(tag(&cache, 1), ticket);
+    assert!(matches!(look(&cache, 1), Lookup::Unknown), "nor is an absence from before it was somebody's");
 }
 
 #[test]
-fn absence_is_remembered_until_the_digest_is_evicted() {
-    let cache = Cache::new(1_000, 4);
-    let Lookup::Unknown(ticket) = cache.find(&digest(1)) else { panic!("it was never put in") };
-    cache.insert_absent(ticket, &digest(1));
-    assert!(matches!(cache.find(&digest(1)), Lookup::Absent));
-    cache.evict(&digest(1));
-    put(&cache, 1);
-    assert!(hit(&cache, 1).is_some());
+fn absence_is_remembered_until_the_digest_is_somebodys() {
+    let forgotten: [fn(&Cache); 3] =
+        [|cache| cache.forget_absence(&digest(1)), Cache::forget_absences, Cache::evict_all];
+    for forget in forgotten {
+        let cache = Cache::new(1_000, 4);
+        assert!(matches!(look(&cache, 1), Lookup::Unknown));
+        cache.insert_absent(tag(&cache, 1), cache.ticket(&digest(1)));
+        assert!(matches!(look(&cache, 1), Lookup::Absent));
+        forget(&cache);
+        put(&cache, 1);
+        assert!(hit(&cache, 1).is_some());
+    }
 }
 
 #[test]
@@ -83,9 +103,7 @@ fn a_flood_makes_room_and_memory_stays_where_it_is() {
     assert!((1_000..=1_504).contains(&kept), "{kept}");
     assert!(records <= 1_504, "{records}");
     for number in 0..100_000 {
-        if let Lookup::Unknown(ticket) = cache.find(&digest(number)) {
-            cache.insert_absent(ticket, &digest(number));
-        }
+        cache.insert_absent(tag(&cache, number), cache.ticket(&digest(number)));
     }
     assert!(cache.shards.iter().all(|shard| lock(shard).absent.len() == ABSENT));
 }
@@ -107,6 +125,40 @@ fn every_use_is_counted_once_also_of_a_key_that_had_to_make_room() {
     assert_eq!(drained.iter().map(|used| used.count).sum::<u32>(), used);
     assert!(drained.iter().all(|used| used.last == now));
     assert!(cache.drain_uses().is_empty());
+}
+
+#[test]
+fn uses_are_drained_whatever_becomes_of_other_keys() {
+    let cache = Cache::new(1_000, 4);
+    let now = Time::from_millis(1_000_000);
+    (0..1_000).for_each(|number| put(&cache, number));
+    let used =
+        (0..1_000).filter_map(|number| hit(&cache, number)).filter(|hit| cache.count_use(hit, now).is_first).count();
+    (0..1_000).step_by(3).for_each(|number| cache.evict(&digest(number)));
+    (1_000..3_000).for_each(|number| put(&cache, number));
+    assert_eq!(cache.drain_uses().iter().map(|used| used.count as usize).sum::<usize>(), used);
+}
+
+#[test]
+fn keys_that_are_looked_for_in_one_place_are_told_apart() {
+    let cache = Cache::new(1_000, 4);
+    let texts = [1, 2].map(|number| format!("kw_{number}_{}", "0".repeat(40)));
+    let tags = texts.each_ref().map(|text| cache.tag(cache.approach(text.as_bytes()), text.as_bytes()));
+    assert!(tags[0].spot == tags[1].spot && tags[0] != tags[1]);
+    for (number, tag) in (1u64..).zip(tags) {
+        assert!(matches!(cache.find(tag), Lookup::Unknown));
+        let facts = Facts { account: number as u32, ..Facts::default() };
+        cache.insert(tag, cache.ticket(&digest(number)), facts, Record::for_test(number.into()));
+    }
+    for (number, tag) in (1..).zip(tags) {
+        assert!(matches!(cache.find(tag), Lookup::Known(hit) if hit.facts.account == number));
+    }
+}
+
+#[test]
+fn every_process_has_tags_of_its_own() {
+    let [one, other] = [1, 2].map(|_| Cache::new(64, 1));
+    assert!(tag(&one, 7) == tag(&one, 7) && tag(&one, 7) != tag(&other, 7));
 }
 
 #[test]
@@ -133,10 +185,10 @@ fn what_was_noted_stays_beside_the_last_use_and_goes_with_the_key() {
 fn forgetting_everything_forgets_everything() {
     let cache = Cache::new(1_000, 4);
     (0..500).for_each(|number| put(&cache, number));
-    let Lookup::Unknown(ticket) = cache.find(&digest(900)) else { panic!("it was never put in") };
+    let ticket = cache.ticket(&digest(900));
     cache.evict_all();
     assert!((0..500).all(|number| hit(&cache, number).is_none()));
-    cache.insert(ticket, &digest(900), Facts::default(), Record::for_test(900));
+    cache.insert(tag(&cache, 900), ticket, Facts::default(), Record::for_test(900));
     assert!(hit(&cache, 900).is_none());
 }
 

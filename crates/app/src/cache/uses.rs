@@ -6,7 +6,7 @@ use keywright_core::id::KeyId;
 use keywright_core::secret::Digest;
 use keywright_core::time::Time;
 
-use super::{Cache, GONE, Hit, INDEXES, LAST_USED, PART, SEQUENCE, Shard, TAG_HIGH, TAG_LOW, USES};
+use super::{Cache, Hit, INDEXES, LAST_USED, PART, SEQUENCE, Shard, Slot, TAG_LOW, USES};
 use crate::sync::lock;
 
 /// A secret's use since it was last asked for.
@@ -19,13 +19,16 @@ pub(crate) struct Use {
     pub(crate) last: Time,
 }
 
-/// A part of a digest that tells a key's secrets apart, and stands in its slot.
+/// A part of a digest that tells a key's secrets apart.
 pub(crate) fn mark(digest: &Digest) -> i64 {
     digest.words()[1] as i64
 }
 
 /// The bits of a slot's last use that are the time, in milliseconds; the others are a short mark.
 pub(super) const MILLIS: u64 = u64::MAX >> 16;
+
+/// A count of uses that no finding's sequence goes with.
+pub(super) const NOBODYS: u64 = u64::MAX;
 
 /// What a use was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +54,9 @@ impl Cache {
         let last = slot[LAST_USED].load(Relaxed);
         slot[LAST_USED].store(last & !MILLIS | now.millis() as u64 & MILLIS, Relaxed);
         let is_first = before as u32 == 0;
-        if is_first && let Some(word) = self.used.get(hit.slot / PART / 64) {
-            // Whoever has taken this bit out sees the count, too; else the bit stays for the next one.
-            word.fetch_or(1 << (hit.slot / PART % 64), Release);
+        if is_first && let Some(used) = self.used.get(hit.slot / PART) {
+            // Whoever takes this out sees the count, too.
+            used.store(1, Release);
         }
         Counted { is_first, noted: (last >> 48) as u16 }
     }
@@ -68,9 +71,9 @@ impl Cache {
         }
     }
 
-    /// Which of its key's secrets was found.
-    pub(crate) fn secret(&self, hit: &Hit) -> i64 {
-        self.slot(hit.slot).map_or(0, |slot| slot[TAG_LOW].load(Relaxed) as i64)
+    /// What tells a key that was found from others, until the process ends.
+    pub(crate) fn sign(&self, hit: &Hit) -> u64 {
+        self.slot(hit.slot).map_or(0, |slot| slot[TAG_LOW].load(Relaxed))
     }
 
     /// Takes out every key's use since the last time.
@@ -79,37 +82,31 @@ impl Cache {
         for shard in &self.shards {
             uses.append(&mut lock(shard).uses);
         }
-        for (place, word) in self.used.iter().enumerate() {
-            if word.load(Relaxed) == 0 {
+        for (part, used) in self.used.iter().enumerate() {
+            if used.load(Relaxed) == 0 {
                 continue;
             }
-            let mut bits = word.swap(0, Acquire);
-            while bits != 0 {
-                let part = place * 64 + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                for number in part * PART..(part + 1) * PART {
-                    let is_used = self.slot(number).is_some_and(|slot| slot[USES].load(Relaxed) as u32 > 0);
-                    if is_used && let Some(shard) = self.shards.get(number / self.slots_each) {
-                        let mut shard = lock(shard);
-                        self.take_uses(&mut shard, number);
-                        uses.append(&mut shard.uses);
-                    }
+            used.swap(0, Acquire);
+            for number in part * PART..(part + 1) * PART {
+                let used = self.slot(number).filter(|slot| slot[USES].load(Relaxed) as u32 > 0);
+                if let Some(slot) = used
+                    && let Some(shard) = self.shards.get(number / self.slots_each)
+                {
+                    let mut shard = lock(shard);
+                    let count = slot[USES].fetch_and(u64::MAX << 32, Relaxed) as u32;
+                    keep_uses(&mut shard, slot, count);
+                    uses.append(&mut shard.uses);
                 }
             }
         }
         uses
     }
+}
 
-    pub(super) fn take_uses(&self, shard: &mut Shard, number: usize) {
-        let Some(slot) = self.slot(number) else { return };
-        let record = slot[INDEXES].load(Relaxed) as u32;
-        let uses = slot[USES].fetch_and(u64::MAX << 32, Relaxed);
-        let Some(Some(record)) = shard.records.get(record as usize) else { return };
-        let (count, key) = (uses as u32, record.id);
-        let secret = slot[TAG_LOW].load(Relaxed) as i64;
-        if count > 0 && slot[TAG_HIGH].load(Relaxed) > GONE {
-            let last = Time::from_millis((slot[LAST_USED].load(Relaxed) & MILLIS) as i64);
-            shard.uses.push(Use { key, secret, count, last });
-        }
-    }
+/// Keeps how often a slot's key was used. The caller holds its shard's lock.
+pub(super) fn keep_uses(shard: &mut Shard, slot: &Slot, count: u32) {
+    let record = slot[INDEXES].load(Relaxed) as u32;
+    let Some(record) = shard.records.get(record as usize).filter(|_| count > 0) else { return };
+    let last = Time::from_millis((slot[LAST_USED].load(Relaxed) & MILLIS) as i64);
+    shard.uses.push(Use { key: record.id, secret: record.secret, count, last });
 }

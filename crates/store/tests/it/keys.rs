@@ -92,7 +92,7 @@ async fn a_change_touches_the_key_and_all_its_digests(fresh: &Fresh) {
     let key = with_key(&fresh.db).await;
     let mut tx = fresh.db.begin().await.unwrap();
     insert_secret(&mut tx, &secret(2, 1)).await.unwrap();
-    assert_eq!(tx.touched.digests, [digest(2)]);
+    assert_eq!(tx.touched.added, [digest(2)]);
     tx.touched = keywright_store::Touched::default();
     update_key(&mut tx, &key).await.unwrap();
     tx.touched.digests.sort();

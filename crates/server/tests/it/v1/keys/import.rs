@@ -120,3 +120,13 @@ async fn an_import_as_a_whole_is_refused_for_its_account_its_kind_or_its_size() 
     let body = json!({ "account_id": account, "keys": rows });
     assert!(server.post("/v1/keys/import", &body).send().await.wrong("keys").contains("at most 1000"));
 }
+
+#[tokio::test]
+async fn a_key_that_was_tried_before_its_import_works_after_it() {
+    let server = TestServer::start().await;
+    let account = server.account().await;
+    import(&server, &account, json!([{ "hash": hash("another-key-of-old") }])).await;
+    assert_eq!(server.code(OLD).await, "NOT_FOUND");
+    import(&server, &account, json!([{ "hash": hash(OLD) }])).await;
+    assert_eq!(server.code(OLD).await, "VALID");
+}
