@@ -37,7 +37,7 @@ const PAIR: usize = 2;
 const PART: usize = 32;
 /// Slots for each generation: so few that an eviction makes hardly any other key be loaded again.
 const PER_GENERATION: usize = 16;
-/// Generations there are at least, and generations of what is nobody's.
+/// Generations there are at least.
 const GENERATIONS: usize = if cfg!(feature = "shuttle") { 1 } else { 4_096 };
 /// Absent keys each shard remembers.
 const ABSENT: usize = 256;
@@ -137,17 +137,9 @@ struct Shard {
     uses: Vec<Use>,
 }
 
-/// That a key was nobody's, and in which generation of its digest.
-#[derive(Clone, Copy)]
-struct Absence {
-    tag: Tag,
-    bucket: u32,
-    generation: u32,
-}
-
-/// What is remembered of no key at all.
-const NO_ABSENCE: Absence =
-    Absence { tag: Tag { spot: Spot { shard: 0, home: 0 }, high: EMPTY, low: 0 }, bucket: 0, generation: 0 };
+/// That a key was nobody's: its tag, its digest's bucket, and that one's generation of absences. Whole numbers, so that a
+/// shard's costs no memory before there is one.
+type Absence = [u64; 3];
 
 /// Fresh pages of zeros: a slot costs memory only once it is used.
 #[cfg(not(feature = "shuttle"))]
@@ -171,7 +163,7 @@ impl Cache {
         let slots_each = (keys / shards * 3 / 2).max(WINDOW).next_multiple_of(PAIR);
         let slots = slots_each * shards;
         let shard = || {
-            let absent = vec![NO_ABSENCE; ABSENT].into();
+            let absent = vec![[EMPTY; 3]; ABSENT].into();
             Mutex::new(Shard { records: Vec::new(), absent, uses: Vec::new() })
         };
         let buckets = (slots / PER_GENERATION).max(GENERATIONS);
@@ -235,6 +227,11 @@ impl Cache {
         self.tagger.tag(spot, key)
     }
 
+    /// What a key is looked for by, where nothing is done meanwhile.
+    pub(crate) fn tag_of(&self, key: &[u8]) -> Tag {
+        self.tag(self.approach(key), key)
+    }
+
     /// Looks a key up.
     #[inline]
     pub(crate) fn find(&self, tag: Tag) -> Lookup {
@@ -275,7 +272,9 @@ impl Cache {
     #[cold]
     fn find_absent(&self, tag: Tag) -> Lookup {
         let kept = self.shard(tag).absent.get(absent_place(tag)).copied();
-        let is_absent = |kept: Absence| kept.tag == tag && is_at(&self.absences, kept.bucket, kept.generation);
+        let is_absent = |[high, low, when]: Absence| {
+            [high, low] == [tag.high, tag.low] && is_at(&self.absences, (when >> 32) as u32, when as u32)
+        };
         if kept.is_some_and(is_absent) { Lookup::Absent } else { Lookup::Unknown }
     }
 
@@ -330,7 +329,7 @@ impl Cache {
     /// Remembers that a key is nobody's, which counts unless its digest became somebody's since the ticket was given.
     pub(crate) fn insert_absent(&self, tag: Tag, ticket: Ticket) {
         if let Some(kept) = self.shard(tag).absent.get_mut(absent_place(tag)) {
-            *kept = Absence { tag, bucket: ticket.bucket, generation: ticket.absence };
+            *kept = [tag.high, tag.low, u64::from(ticket.bucket) << 32 | u64::from(ticket.absence)];
         }
     }
 

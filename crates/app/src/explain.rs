@@ -49,7 +49,7 @@ impl App {
             Checked { refuses_with: Outcome::RateLimited, passed: free },
             Checked { refuses_with: Outcome::Malformed, passed: well_formed },
         ];
-        let found = if well_formed { self.look_up(world, key).await? } else { None };
+        let found = if well_formed { self.look_up(key).await? } else { None };
         if well_formed {
             checks.push(Checked { refuses_with: Outcome::NotFound, passed: found.is_some() });
         }
@@ -104,12 +104,12 @@ impl App {
         checks.push(Checked { refuses_with: Outcome::CreditsExhausted, passed: covered });
     }
 
-    async fn look_up(&self, world: &World, key: &[u8]) -> Result<Option<Known>, Error> {
-        let tag = self.cache.tag(self.cache.approach(key), key);
+    async fn look_up(&self, key: &[u8]) -> Result<Option<Known>, Error> {
+        let tag = self.cache.tag_of(key);
         match self.cache.find(tag) {
             Lookup::Known(hit) => Ok(self.cache.record(&hit).map(|record| (hit.facts, record))),
             Lookup::Absent => Ok(None),
-            Lookup::Unknown => self.load(world, key, tag, &self.wanted(&self.digests(key))).await,
+            Lookup::Unknown => self.load(key, tag).await,
         }
     }
 }

@@ -47,7 +47,7 @@ impl App {
     /// Keeps what is needed to ask about a key again.
     #[must_use]
     pub fn hold_key(&self, key: &[u8], ip: Option<IpAddr>, permissions: &[String]) -> Held {
-        let credential = Credential::Key(self.cache.tag(self.cache.approach(key), key), self.digests(key));
+        let credential = Credential::Key(self.cache.tag_of(key), self.digests(key));
         Held { credential, ip, permissions: permissions.to_vec() }
     }
 
@@ -99,7 +99,6 @@ impl App {
             Lookup::Absent => return Ok(None),
             Lookup::Unknown => {}
         }
-        let wanted = self.wanted(digests);
-        Ok(self.load_wanted(self.world(), tag, &wanted).await?.map(|(known, _)| known))
+        Ok(self.load_stored(tag, digests).await?.map(|(known, _)| known))
     }
 }

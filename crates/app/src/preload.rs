@@ -15,7 +15,7 @@ impl App {
         let world = self.world();
         let (Some(pepper), Some(making)) = (self.keyring.current(), self.keyring.making()) else { return false };
         let digest = pepper.digest(plain);
-        let tag = self.cache.tag(self.cache.approach(plain), plain);
+        let tag = self.cache.tag_of(plain);
         let Lookup::Unknown = self.cache.find(tag) else { return false };
         let ticket = self.cache.ticket(&digest);
         let secret = Secret {

@@ -212,12 +212,7 @@ impl App {
                     None => continue,
                 },
                 Step::Load(tag) => {
-                    let wanted = self.wanted(&self.digests(key));
-                    // Beyond this check, a reload of the policy comes after the tickets and spoils them.
-                    if self.world().epoch != world.epoch {
-                        continue;
-                    }
-                    let loaded = self.load(world, key, tag, &wanted).await?;
+                    let loaded = self.load(key, tag).await?;
                     // Guesses looked up beside this one may have locked: nobody gets more tries by making them at once.
                     if self.lockouts.any(now)
                         && let Some(wait) = self.locked_for(world, key, ask.ip, now)
@@ -404,20 +399,9 @@ impl App {
         current.into_iter().chain(self.legacy.digests(&self.keyring, key)).collect()
     }
 
-    /// Digests to look for, with their tickets.
-    pub(crate) fn wanted(&self, digests: &[Digest]) -> Vec<(Digest, Ticket)> {
-        digests.iter().map(|digest| (*digest, self.cache.ticket(digest))).collect()
-    }
-
     /// Loads a key from the database and keeps it, or keeps that there is none.
-    pub(crate) async fn load(
-        &self,
-        world: &World,
-        key: &[u8],
-        tag: Tag,
-        wanted: &[(Digest, Ticket)],
-    ) -> Result<Option<Known>, Error> {
-        let Some((known, secret)) = self.load_wanted(world, tag, wanted).await? else { return Ok(None) };
+    pub(crate) async fn load(&self, key: &[u8], tag: Tag) -> Result<Option<Known>, Error> {
+        let Some((known, secret)) = self.load_stored(tag, &self.digests(key)).await? else { return Ok(None) };
         if let Some(making) = self.keyring.renewed(secret.making)
             && let Some(renewed) = self.keyring.digest_as(making, key)
         {
@@ -427,22 +411,19 @@ impl App {
     }
 
     /// The same of a key whose text is not at hand.
-    pub(crate) async fn load_wanted(
-        &self,
-        world: &World,
-        tag: Tag,
-        wanted: &[(Digest, Ticket)],
-    ) -> Result<Option<(Known, Secret)>, Error> {
-        let digests: Vec<Digest> = wanted.iter().map(|(digest, _)| *digest).collect();
-        let Some(found) = self.find_secret(&digests).await? else {
-            if let Some((_, ticket)) = wanted.first() {
+    pub(crate) async fn load_stored(&self, tag: Tag, digests: &[Digest]) -> Result<Option<(Known, Secret)>, Error> {
+        let tickets: Vec<Ticket> = digests.iter().map(|digest| self.cache.ticket(digest)).collect();
+        // A reload of the policy that comes after this comes after the tickets, too, and spoils them.
+        let world = self.world();
+        let Some(found) = self.find_secret(digests).await? else {
+            if let Some(ticket) = tickets.first() {
                 self.cache.insert_absent(tag, *ticket);
             }
             return Ok(None);
         };
         let Some((facts, record)) = self.facts_of(world, &found) else { return Ok(None) };
-        if let Some((_, ticket)) = wanted.iter().find(|(digest, _)| *digest == found.secret.digest) {
-            self.cache.insert(tag, *ticket, facts, Arc::clone(&record));
+        if let Some((_, ticket)) = digests.iter().zip(tickets).find(|(digest, _)| **digest == found.secret.digest) {
+            self.cache.insert(tag, ticket, facts, Arc::clone(&record));
         }
         Ok(Some(((facts, record), found.secret)))
     }

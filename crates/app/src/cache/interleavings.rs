@@ -19,7 +19,7 @@ const RUNS: usize = 20_000;
 
 /// What the app does: look, and on a miss load from the database and insert. `true` where the key is accepted.
 fn verify(cache: &Cache, digest: &Digest, revoked: &AtomicBool, record: &Arc<Record>) -> bool {
-    let tag = cache.tag(cache.approach(b"a key"), b"a key");
+    let tag = cache.tag_of(b"a key");
     match cache.find(tag) {
         Lookup::Known(hit) => hit.facts.flags & flag::REVOKED == 0,
         Lookup::Absent => false,
@@ -82,7 +82,7 @@ fn a_created_key_is_accepted_once_its_creation_has_returned() {
             let record = Record::for_test(1);
             let (early_cache, early_exists) = (Arc::clone(&cache), Arc::clone(&exists));
             let early = thread::spawn(move || {
-                let tag = early_cache.tag(early_cache.approach(b"a key"), b"a key");
+                let tag = early_cache.tag_of(b"a key");
                 let ticket = early_cache.ticket(&digest(7));
                 if !early_exists.load(Ordering::SeqCst) {
                     early_cache.insert_absent(tag, ticket);
@@ -108,7 +108,7 @@ fn a_reader_never_sees_half_of_one_key_and_half_of_another() {
                     let cache = Arc::clone(&cache);
                     thread::spawn(move || {
                         for _ in 0..2 {
-                            let tag = cache.tag(cache.approach(&[who]), &[who]);
+                            let tag = cache.tag_of(&[who]);
                             match cache.find(tag) {
                                 Lookup::Known(hit) => {
                                     assert_eq!(hit.facts.account, u32::from(who));
