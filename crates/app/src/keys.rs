@@ -96,7 +96,9 @@ impl App {
         let mut key = new_key(kind, account, draft, caller, now);
         world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;
         let (plain, secret) = self.issue(kind, &mut key, now)?;
-        let (author, world, kind) = (caller.clone(), Arc::clone(world), kind.clone());
+        let (author, world) = (caller.clone(), Arc::clone(world));
+        // As much as can be is done before the one writer is asked for its time.
+        let created = event("key.create", &key, settings(&key));
         let made = self
             .write(caller, move |tx| {
                 Box::pin(async move {
@@ -106,18 +108,18 @@ impl App {
                         let event = event("key.create_replayed", &key, json!({}));
                         return Ok(((key, false), event));
                     }
+                    let kind = find_kind(&world.policy, Some(&key.kind))?;
                     match bound {
                         Bound::Caller => must_not_widen(tx, &world.policy, &author, &key, None).await?,
                         Bound::Kind => must_stay_in_environment(tx, &world.policy, &author, &key).await?,
                     }
-                    make_own(tx, &world.policy, &kind, &author, &mut key).await?;
-                    must_have_room(tx, &kind, &key, now).await?;
-                    must_not_hurry(tx, &author, &kind, now).await?;
+                    make_own(tx, &world.policy, kind, &author, &mut key).await?;
+                    must_have_room(tx, kind, &key, now).await?;
+                    must_not_hurry(tx, &author, kind, now).await?;
                     keys::insert_key(tx, &key).await?;
                     secrets::insert_secret(tx, &secret).await?;
                     Replay::keep(tx, replay.as_ref(), &key.id.to_string(), now).await?;
-                    let event = event("key.create", &key, settings(&key));
-                    Ok(((key, true), event))
+                    Ok(((key, true), created))
                 })
             })
             .await?;

@@ -80,7 +80,7 @@ impl App {
         let writing = Arc::clone(&app);
         let (stopping, stop) = watch::channel(false);
         let tasks = Tasks {
-            writer: tokio::spawn(async move { writing.run_writer(queue).await }),
+            writer: tokio::spawn(writing.run_writer(queue)),
             flusher: tokio::spawn(flush(Arc::clone(&app), stop.clone())),
             postman: tokio::spawn(crate::mail::deliver(Arc::clone(&app), stop)),
             keeper: tokio::spawn(keep(Arc::clone(&app), claim)),

@@ -1,19 +1,22 @@
 //! The only place that commits.
 //!
 //! Every change is a closure over a transaction that must return its value *and* an audit event, so an unaudited change
-//! does not compile. One task runs them, many to a transaction: each in a savepoint of its own, all with one commit and
+//! does not compile. One task runs them, many to a transaction: each can be undone alone, all have one commit and
 //! one disk flush. After the commit, and before any caller hears of it, everything the transaction touched is evicted.
 //!
 //! A caller that goes away changes nothing: its closure runs whole or not at all.
+//! Where the database holds up its thread (SQLite), a batch runs on one that may wait.
 
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use keywright_core::audit::{ANCHOR, Actor, AuditEvent, AuditRow};
 use keywright_core::secret::ChainKey;
 use keywright_core::time::Time;
 use keywright_store::{Db, Tx};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::App;
@@ -25,6 +28,8 @@ use crate::sync::lock_std as lock;
 const BATCH: usize = 256;
 /// Changes that may wait; more are told to come back.
 const QUEUE: usize = 4_096;
+/// How long a caller waits for a change. A disk that does not answer holds up the writer for as long as it likes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a change does inside its transaction.
 pub(crate) type Doing<'t, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 't>>;
@@ -117,7 +122,11 @@ impl App {
         let full = |_| Error::Unavailable("too many changes are waiting: try again in a moment".into());
         let writer = lock(&self.writer.0).clone().ok_or_else(closed)?;
         writer.try_send(Box::new(change)).map_err(full)?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        let late = |_| {
+            let what = "the database did not answer in time: it is not known whether the change was made";
+            Error::Unavailable(what.into())
+        };
+        tokio::time::timeout(PATIENCE, answer).await.map_err(late)?.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Makes a change, with the one event the audit log keeps of it.
@@ -151,25 +160,31 @@ impl App {
     }
 
     /// Runs changes until every way to the writer is gone.
-    pub(crate) async fn run_writer(&self, mut queue: Queue) {
-        let mut changes = Vec::with_capacity(BATCH);
+    pub(crate) async fn run_writer(self: Arc<Self>, mut queue: Queue) {
+        let mut changes = Vec::new();
         while queue.0.recv_many(&mut changes, BATCH).await > 0 {
-            let outcomes = self.commit_batch(&mut changes).await;
-            for (change, outcome) in changes.drain(..).zip(outcomes) {
-                change.answer(outcome);
+            let (app, batch) = (Arc::clone(&self), std::mem::take(&mut changes));
+            if self.db.blocks() {
+                let runtime = Handle::current();
+                let run = move || runtime.block_on(app.run_batch(batch));
+                if tokio::task::spawn_blocking(run).await.is_err() {
+                    tracing::error!("a batch of changes ended before its time");
+                }
+            } else {
+                app.run_batch(batch).await;
             }
         }
     }
 
-    /// Runs a batch in one transaction. Each change fails alone; a failed commit fails them all.
-    async fn commit_batch(&self, changes: &mut [Box<dyn Change>]) -> Vec<Result<(), Error>> {
+    /// Runs a batch in one transaction, and tells every caller. Each change fails alone; a failed commit fails them all.
+    async fn run_batch(&self, mut changes: Vec<Box<dyn Change>>) {
         let mut outcomes = Vec::with_capacity(changes.len());
-        match self.try_batch(changes, &mut outcomes).await {
-            Ok(()) => outcomes,
-            Err(error) => {
-                tracing::warn!(%error, "a commit failed");
-                vec![Err(error); changes.len()]
-            }
+        if let Err(error) = self.try_batch(&mut changes, &mut outcomes).await {
+            tracing::warn!(%error, "a commit failed");
+            outcomes = vec![Err(error); changes.len()];
+        }
+        for (change, outcome) in changes.into_iter().zip(outcomes) {
+            change.answer(outcome);
         }
     }
 
@@ -181,15 +196,14 @@ impl App {
         let mut tx = self.db.begin().await?;
         let mut events = Vec::new();
         for change in changes {
-            tx.savepoint().await?;
+            tx.begin_job()?;
             match change.run(&mut tx).await {
                 Ok(mut made) => {
-                    tx.release_savepoint().await?;
                     events.append(&mut made);
                     outcomes.push(Ok(()));
                 }
                 Err(error) => {
-                    tx.rollback_to_savepoint().await?;
+                    tx.undo_job().await?;
                     outcomes.push(Err(error));
                 }
             }

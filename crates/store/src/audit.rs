@@ -93,7 +93,7 @@ pub async fn append_audit(tx: &mut Tx, rows: &[AuditRow], head: (i64, [u8; 32]))
             &row.link,
         ]
     };
-    tx.write_bulk(INSERT_AUDIT, rows.iter().map(row).collect(), Rows::Any).await.map(drop)
+    tx.write_each(INSERT_AUDIT, rows.iter().map(row).collect()).await
 }
 
 /// The last row's place and link; zeros before the first row.

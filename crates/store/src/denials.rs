@@ -55,7 +55,7 @@ pub async fn add_denials(tx: &mut Tx, denials: &[DenialRow]) -> Result<(), Store
         .into_values()
         .map(|one| values![one.key, one.at, &one.request_id, &one.outcome, one.ip.as_ref(), one.user_agent.as_ref()])
         .collect();
-    tx.write_bulk(ADD_DENIALS, rows, Rows::Any).await?;
+    tx.write_each(ADD_DENIALS, rows).await?;
     for key in keys {
         tx.write(FORGET_DENIALS, values![key, KEPT], Rows::Any).await?;
     }

@@ -285,7 +285,7 @@ pub async fn insert_key(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
 /// Adds many keys.
 pub(crate) async fn insert_keys(tx: &mut Tx, keys: &[&Key]) -> Result<(), StoreError> {
     let rows = keys.iter().map(|key| insert_values(key)).collect::<Result<_, _>>()?;
-    tx.write_bulk(INSERT_KEY, rows, Rows::Any).await?;
+    tx.write_each(INSERT_KEY, rows).await?;
     tx.touched.keys.extend(keys.iter().map(|key| key.id));
     Ok(())
 }

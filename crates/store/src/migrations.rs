@@ -1,6 +1,8 @@
-//! The schema's history. What has been released is never edited: sqlx keeps a checksum of each and refuses a change.
+//! The schema's history. What has been released is never edited: a database keeps a checksum of each, and one that differs is refused.
 //!
 //! A migration has a text per engine, for column types differ; both folders hold the same versions.
+
+use crate::error::StoreError;
 
 /// One step of the schema.
 pub(crate) struct Migration {
@@ -37,6 +39,20 @@ migrations! {
     13 "0013_permission_uses",
     14 "0014_ending_keys",
     15 "0015_usage_batches",
+}
+
+/// The error for a database that has seen a step nobody here knows.
+pub(crate) fn is_newer(found: i64) -> StoreError {
+    let newest = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    StoreError::unavailable(format!(
+        "the database is at schema {found} and this Keywright knows {newest}: run the newer Keywright that upgraded it, or \
+         restore the backup made before"
+    ))
+}
+
+/// The error for a database that has seen a step in another form, or half of it.
+pub(crate) fn is_changed(found: i64) -> StoreError {
+    StoreError::corrupt(format!("migration {found} was applied in another form than this Keywright knows"))
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub async fn set_permission_uses(tx: &mut Tx, uses: &[PermissionUseRow]) -> Resu
         *day = used.day.max(*day);
     }
     let rows = latest.into_iter().map(|((key, permission), day)| values![key, permission, day]).collect();
-    tx.write_bulk(SET_PERMISSION_USES, rows, Rows::Any).await.map(drop)
+    tx.write_each(SET_PERMISSION_USES, rows).await
 }
 
 /// Which of its permissions a key was lately used with, in their order.

@@ -15,7 +15,7 @@ pub trait Read: Sync {
 
 impl Read for Db {
     async fn rows(&self, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        let rows = self.reader().await?.rows(sql.text().into(), values).await?;
+        let rows = self.reader().await?.rows(sql, values).await?;
         Ok(rows.into_iter().map(Row::new).collect())
     }
 }

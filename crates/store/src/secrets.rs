@@ -135,7 +135,7 @@ pub async fn insert_imported(tx: &mut Tx, imported: &[(Key, Secret)]) -> Result<
     let keys: Vec<&Key> = imported.iter().map(|(key, _)| key).collect();
     keys::insert_keys(tx, &keys).await?;
     let rows = imported.iter().map(|(_, secret)| insert_values(secret)).collect();
-    tx.write_bulk(INSERT_SECRET, rows, Rows::Any).await?;
+    tx.write_each(INSERT_SECRET, rows).await?;
     tx.touched.added.extend(imported.iter().map(|(_, secret)| secret.digest));
     tx.touched.imported = true;
     Ok(())

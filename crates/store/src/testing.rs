@@ -90,6 +90,7 @@ pub fn statements() -> Vec<(&'static str, Sql)> {
         crate::accounts::STATEMENTS,
         crate::audit::STATEMENTS,
         crate::credits::STATEMENTS,
+        crate::db::STATEMENTS,
         crate::denials::STATEMENTS,
         crate::ending::STATEMENTS,
         crate::factors::STATEMENTS,

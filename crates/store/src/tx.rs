@@ -1,25 +1,19 @@
 //! A transaction, and what it has touched.
 //!
-//! After an error a transaction does nothing more until it is rolled back to a savepoint, and cannot be committed. On
+//! After an error a transaction does nothing more until the job it came in is undone, and cannot be committed. On
 //! both engines, and for a reason on each: PostgreSQL answers the `commit` of a failed transaction with success and
 //! rolls back, and SQLite may have rolled back a transaction on its own when the disk is full, so that the next write
 //! would commit by itself.
-
-use std::borrow::Cow;
 
 use keywright_core::id::{AccountId, KeyId};
 use keywright_core::secret::Digest;
 use tokio::sync::Mutex;
 
-use crate::db::{Connection, Db};
+use crate::db::{Connection, Db, RawRow};
 use crate::error::StoreError;
 use crate::row::Row;
-use crate::sql::{Marks, Sql};
+use crate::sql::Sql;
 use crate::value::Value;
-
-/// Parameters of a bulk statement: where they have no names, more cost less. Each that has one, SQLite's driver looks up by
-/// walking all names before it.
-const BULK_PARAMETERS: usize = 960;
 
 /// What a transaction has written to, for caches to forget. It may name more than was changed, never less.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,10 +44,10 @@ pub(crate) enum Rows {
 }
 
 impl Rows {
-    fn check(self, changed: u64) -> Result<u64, StoreError> {
+    fn check(self, changed: u64) -> Result<(), StoreError> {
         match (self, changed) {
             (Self::One, 0) => Err(StoreError::Conflict),
-            (Self::One, 1) | (Self::AtMostOne, 0 | 1) | (Self::Any, _) => Ok(changed),
+            (Self::One, 1) | (Self::AtMostOne, 0 | 1) | (Self::Any, _) => Ok(()),
             (Self::One | Self::AtMostOne, _) => {
                 Err(StoreError::corrupt("a write for one row would have changed several"))
             }
@@ -69,6 +63,28 @@ enum State {
     Failed,
     /// It is committed or rolled back.
     Over,
+}
+
+/// A write, with all there is to know to do it again.
+enum Write {
+    Plain(Sql, Vec<Value>),
+    Returning(Sql, Vec<Value>),
+    Each(Sql, Vec<Vec<Value>>),
+}
+
+/// What came of a write.
+enum Outcome {
+    Changed(u64),
+    Rows(Vec<RawRow>),
+}
+
+impl Outcome {
+    const fn count(&self) -> u64 {
+        match self {
+            Self::Changed(changed) => *changed,
+            Self::Rows(rows) => rows.len() as u64,
+        }
+    }
 }
 
 /// The connection of a transaction. Closed when dropped before the transaction is over, which rolls it back.
@@ -97,14 +113,19 @@ impl Open {
     }
 
     async fn rows(&mut self, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        let rows = self.start()?.rows(sql.text().into(), values).await?;
+        let rows = self.start()?.rows(sql, values).await?;
         Ok(self.end(rows.into_iter().map(Row::new).collect(), State::Sound))
     }
 
-    async fn execute(&mut self, sql: Cow<'static, str>, values: Vec<Value>, expect: Rows) -> Result<u64, StoreError> {
-        let changed = self.start()?.execute(sql, values).await?;
-        let changed = expect.check(changed)?;
-        Ok(self.end(changed, State::Sound))
+    async fn write(&mut self, write: &Write, expect: Rows) -> Result<Outcome, StoreError> {
+        let connection = self.start()?;
+        let outcome = match write {
+            Write::Plain(sql, values) => Outcome::Changed(connection.write(*sql, values).await?),
+            Write::Returning(sql, values) => Outcome::Rows(connection.write_returning(*sql, values).await?),
+            Write::Each(sql, rows) => Outcome::Changed(connection.write_each(*sql, rows).await?),
+        };
+        expect.check(outcome.count())?;
+        Ok(self.end(outcome, State::Sound))
     }
 
     async fn control(&mut self, sql: &'static str, then: State) -> Result<(), StoreError> {
@@ -126,7 +147,11 @@ impl Drop for Open {
 pub struct Tx {
     // Reading takes `&self`, as it does on a `Db`; writing takes `&mut self`. The lock is never waited for.
     open: Mutex<Open>,
-    /// What it has written to so far. A rollback to a savepoint keeps it: forgetting too much is safe.
+    /// The writes since the savepoint: of the jobs before this one, then this one's, each with how many rows it changed.
+    done: Vec<(Write, u64)>,
+    /// How many of them are of the jobs before.
+    kept: usize,
+    /// What it has written to so far, undone jobs included: forgetting too much is safe.
     pub touched: Touched,
 }
 
@@ -139,39 +164,55 @@ impl Db {
         let mut open = Open { connection: self.writer().await?, state: State::Sound };
         let begin = open.connection.begin();
         open.control(begin, State::Sound).await?;
-        Ok(Tx { open: Mutex::new(open), touched: Touched::default() })
+        open.control("savepoint jobs", State::Sound).await?;
+        Ok(Tx { open: Mutex::new(open), done: Vec::new(), kept: 0, touched: Touched::default() })
     }
 }
 
 impl Tx {
-    /// Marks the place a job begins at. There is one at a time: release it or roll back to it before the next.
+    /// Begins a job: what is written from here on can be undone alone, until the next one begins.
     ///
     /// # Errors
-    /// Unavailable.
-    pub async fn savepoint(&mut self) -> Result<(), StoreError> {
-        self.open.get_mut().control("savepoint job", State::Sound).await
+    /// Unavailable: the transaction has failed.
+    pub fn begin_job(&mut self) -> Result<(), StoreError> {
+        self.kept = self.done.len();
+        self.open.get_mut().start()?;
+        self.open.get_mut().end((), State::Sound);
+        Ok(())
     }
 
-    /// Keeps what was done since the savepoint, and ends it.
+    /// Undoes what was written since the job began. A transaction that had failed since then is sound again.
     ///
-    /// # Errors
-    /// Unavailable.
-    pub async fn release_savepoint(&mut self) -> Result<(), StoreError> {
-        self.open.get_mut().control("release savepoint job", State::Sound).await
-    }
-
-    /// Undoes everything since the savepoint, and ends it. A transaction that had failed since then is sound again.
+    /// Jobs seldom fail once they have written something, so none pays for a savepoint of its own: everything is undone, and
+    /// the jobs before this one are written again.
     ///
     /// # Errors
     /// Unavailable: the whole transaction is lost.
-    pub async fn rollback_to_savepoint(&mut self) -> Result<(), StoreError> {
+    pub async fn undo_job(&mut self) -> Result<(), StoreError> {
         let open = self.open.get_mut();
+        if open.state == State::Sound && self.done.len() == self.kept {
+            return Ok(());
+        }
         if open.state == State::Failed {
             open.state = State::Sound;
         }
         let lost = |error| StoreError::unavailable(format!("the transaction is lost: {error}"));
-        open.control("rollback to savepoint job", State::Sound).await.map_err(lost)?;
-        open.control("release savepoint job", State::Sound).await
+        open.control("rollback to savepoint jobs", State::Sound).await.map_err(lost)?;
+        self.done.truncate(self.kept);
+        for (write, changed) in &self.done {
+            if open.write(write, Rows::Any).await.map_err(lost)?.count() != *changed {
+                open.state = State::Failed;
+                return Err(lost(StoreError::unavailable("a write did not change the same rows again")));
+            }
+        }
+        // From here on, so that nothing is written a third time however many jobs fail.
+        if !self.done.is_empty() {
+            open.control("release savepoint jobs", State::Sound).await.map_err(lost)?;
+            open.control("savepoint jobs", State::Sound).await.map_err(lost)?;
+            self.done.clear();
+            self.kept = 0;
+        }
+        Ok(())
     }
 
     /// Makes everything durable and visible.
@@ -200,39 +241,28 @@ impl Tx {
 
     /// Runs a statement that writes and checks how many rows it changed.
     pub(crate) async fn write(&mut self, sql: Sql, values: Vec<Value>, expect: Rows) -> Result<u64, StoreError> {
-        self.open.get_mut().execute(sql.text().into(), values, expect).await
+        self.run(Write::Plain(sql, values), expect).await.map(|outcome| outcome.count())
     }
 
     /// Runs a statement that writes any number of rows and returns them.
     pub(crate) async fn write_returning(&mut self, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        self.open.get_mut().rows(sql, values).await
+        match self.run(Write::Returning(sql, values), Rows::Any).await? {
+            Outcome::Rows(rows) => Ok(rows.into_iter().map(Row::new).collect()),
+            Outcome::Changed(_) => Ok(Vec::new()),
+        }
     }
 
-    /// Runs a statement once for several rows at a time, and says how many rows it changed in all.
-    pub(crate) async fn write_bulk(
-        &mut self,
-        sql: Sql,
-        rows: Vec<Vec<Value>>,
-        expect: Rows,
-    ) -> Result<u64, StoreError> {
-        let marks = Marks::of(&self.open.get_mut().connection);
-        let mut rows = rows.into_iter();
-        let mut whole: Option<(usize, Cow<'static, str>)> = None;
-        let mut changed = 0;
-        while let Some(first) = rows.next() {
-            let mut values = first;
-            let most = (BULK_PARAMETERS / values.len().max(1)).max(1);
-            let mut held = 1;
-            for row in rows.by_ref().take(most - 1) {
-                values.extend(row);
-                held += 1;
-            }
-            let text = match &whole {
-                Some((rows, text)) if *rows == held => text.clone(),
-                _ => whole.insert((held, sql.repeated(held, marks)?)).1.clone(),
-            };
-            changed += self.open.get_mut().execute(text, values, expect).await?;
+    /// Runs a statement that writes for each of many rows.
+    pub(crate) async fn write_each(&mut self, sql: Sql, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
         }
-        Ok(changed)
+        self.run(Write::Each(sql, rows), Rows::Any).await.map(drop)
+    }
+
+    async fn run(&mut self, write: Write, expect: Rows) -> Result<Outcome, StoreError> {
+        let outcome = self.open.get_mut().write(&write, expect).await?;
+        self.done.push((write, outcome.count()));
+        Ok(outcome)
     }
 }

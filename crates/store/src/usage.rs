@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 use crate::read::{Read, list};
 use crate::sql::statements;
-use crate::tx::{Rows, Tx};
+use crate::tx::Tx;
 use crate::value::{Value, values};
 
 statements! {
@@ -90,7 +90,7 @@ pub async fn add_usage(tx: &mut Tx, rows: &[UsageRow]) -> Result<(), StoreError>
         *sum = sum.saturating_add(row.count);
     }
     let rows = sums.into_iter().map(|((key, hour, outcome, tag), sum)| values![key, hour, outcome, tag, sum]).collect();
-    tx.write_bulk(ADD_USAGE, rows, Rows::Any).await.map(drop)
+    tx.write_each(ADD_USAGE, rows).await
 }
 
 /// Notes when keys were last used. A later use that is already noted stays; a key that is not there is passed over.
@@ -110,7 +110,7 @@ pub async fn set_last_use(tx: &mut Tx, uses: &[(KeyId, LastUse)]) -> Result<(), 
         .into_iter()
         .map(|(key, last)| values![key, last.at, last.ip.as_ref(), last.user_agent.as_ref()])
         .collect();
-    tx.write_bulk(SET_LAST_USE, rows, Rows::Any).await.map(drop)
+    tx.write_each(SET_LAST_USE, rows).await
 }
 
 /// Lists a key's counts from one hour up to, and without, another.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 use crate::read::{Read, list};
 use crate::sql::statements;
-use crate::tx::{Rows, Tx};
+use crate::tx::Tx;
 use crate::value::values;
 
 /// Addresses kept of each secret. One that falls on another's place takes it.
@@ -63,7 +63,7 @@ pub async fn set_uses(tx: &mut Tx, uses: &[UseRow]) -> Result<(), StoreError> {
         .into_iter()
         .map(|((key, secret, place), used)| values![key, secret, place, &used.ip, used.user_agent.as_ref(), used.at])
         .collect();
-    tx.write_bulk(SET_USES, rows, Rows::Any).await.map(drop)
+    tx.write_each(SET_USES, rows).await
 }
 
 /// From where a key was lately used, the latest first.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::error::StoreError;
 
 /// A parameter of a statement.
+#[derive(Clone)]
 pub enum Value {
     /// `bigint`, `integer`.
     Int(Option<i64>),

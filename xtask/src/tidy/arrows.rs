@@ -20,6 +20,7 @@ const FRAMEWORKS: &[(&str, &[&str])] = &[
     ("axum", &["server"]),
     ("hyper", &["app", "server", "cli"]),
     ("hyper-util", &["app", "server", "cli"]),
+    ("rusqlite", &["store"]),
     ("sqlx", &["store"]),
     ("tokio", &["store", "app", "server", "cli"]),
     ("tower", &["server", "cli"]),

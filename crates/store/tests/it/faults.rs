@@ -84,19 +84,16 @@ async fn a_full_disk_is_unavailable_and_service_continues() {
     let mut tx = fresh.db.begin().await.unwrap();
     let mut kept = 0;
     let refused = loop {
-        tx.savepoint().await.unwrap();
+        tx.begin_job().unwrap();
         match insert_key(&mut tx, &large(kept + 1)).await {
-            Ok(()) => {
-                tx.release_savepoint().await.unwrap();
-                kept += 1;
-            }
+            Ok(()) => kept += 1,
             Err(error) => break error,
         }
     };
     assert!(matches!(&refused, StoreError::Unavailable(reason) if reason.contains("full")), "{refused:?}");
     assert!(kept > 0);
     // Whether the engine gave up the job alone or the whole batch, what is reported as kept is kept, and no more.
-    let batch = match tx.rollback_to_savepoint().await {
+    let batch = match tx.undo_job().await {
         Ok(()) => tx.commit().await.is_ok(),
         Err(error) => {
             assert!(matches!(error, StoreError::Unavailable(_)));

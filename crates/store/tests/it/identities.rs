@@ -64,11 +64,10 @@ async fn an_identity_is_one_persons_and_a_person_has_several(fresh: &Fresh) {
     for (identity, expected) in
         [(theirs, Err(StoreError::Conflict)), (of_nobody, Err(StoreError::Conflict)), (elsewhere, Ok(()))]
     {
-        tx.savepoint().await.unwrap();
+        tx.begin_job().unwrap();
         assert_eq!(insert_identity(&mut tx, &identity).await, expected, "{identity:?}");
-        match expected {
-            Ok(()) => tx.release_savepoint().await.unwrap(),
-            Err(_) => tx.rollback_to_savepoint().await.unwrap(),
+        if expected.is_err() {
+            tx.undo_job().await.unwrap();
         }
     }
 }

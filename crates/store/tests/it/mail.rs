@@ -89,9 +89,9 @@ async fn a_letter_is_deleted_once(fresh: &Fresh) {
 
 async fn a_letter_of_a_change_that_did_not_commit_is_not_there(fresh: &Fresh) {
     let mut tx = fresh.db.begin().await.unwrap();
-    tx.savepoint().await.unwrap();
+    tx.begin_job().unwrap();
     insert_letter(&mut tx, &letter(1, 10)).await.unwrap();
-    tx.rollback_to_savepoint().await.unwrap();
+    tx.undo_job().await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(list_due_letters(&fresh.db, at(10), 10).await, Ok(vec![]));
 }

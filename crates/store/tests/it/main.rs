@@ -21,6 +21,7 @@ mod schema;
 mod secrets;
 mod sessions;
 mod setup;
+mod sqlite_only;
 mod ssh_keys;
 mod tx;
 mod usage;

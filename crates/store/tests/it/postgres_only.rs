@@ -43,12 +43,32 @@ async fn a_transaction_whose_connection_is_lost_is_unavailable_and_leaves_nothin
     fresh.db.run_raw(END_THE_OTHERS).await.unwrap();
     let lost = accounts::insert_account(&mut tx, &account(2)).await;
     assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
-    assert!(matches!(tx.rollback_to_savepoint().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(tx.undo_job().await, Err(StoreError::Unavailable(_))));
     assert!(matches!(tx.commit().await, Err(StoreError::Unavailable(_))));
     let mut tx = fresh.db.begin().await.unwrap();
     assert!(accounts::find_account(&tx, account_id(1)).await.unwrap().is_none());
     accounts::insert_account(&mut tx, &account(1)).await.unwrap();
     tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_dropped_half_way_cannot_be_committed() {
+    let Some(fresh) = testing::postgres().await else { return };
+    // One poll sends the statement; its answer is never fetched. It may come within that poll, so this may take turns.
+    for _ in 0..1_000 {
+        let mut tx = fresh.db.begin().await.unwrap();
+        let one = account(1);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        if std::pin::pin!(accounts::insert_account(&mut tx, &one)).poll(&mut context).is_ready() {
+            tx.rollback().await.unwrap();
+            continue;
+        }
+        assert!(matches!(tx.commit().await, Err(StoreError::Unavailable(_))));
+        let tx = fresh.db.begin().await.unwrap();
+        assert!(accounts::find_account(&tx, account_id(1)).await.unwrap().is_none());
+        return;
+    }
+    panic!("no write was ever half way");
 }
 
 #[tokio::test]

@@ -78,9 +78,9 @@ async fn a_change_names_its_version(fresh: &Fresh) {
     update_service(&mut tx, &changed).await.unwrap();
     let stored = find_service(&tx, changed.id, changed.account).await.unwrap();
     assert_eq!(stored, Some(Registered { version: 2, ..changed.clone() }));
-    tx.savepoint().await.unwrap();
+    tx.begin_job().unwrap();
     assert_eq!(update_service(&mut tx, &changed).await, Err(StoreError::Conflict), "an old version");
-    tx.rollback_to_savepoint().await.unwrap();
+    tx.undo_job().await.unwrap();
     delete_service(&mut tx, changed.id).await.unwrap();
     assert_eq!(delete_service(&mut tx, changed.id).await, Err(StoreError::Conflict));
 }

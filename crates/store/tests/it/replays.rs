@@ -35,9 +35,9 @@ async fn a_request_is_found_by_its_caller_and_key(fresh: &Fresh) {
 async fn of_two_requests_with_one_key_one_is_kept(fresh: &Fresh) {
     let mut tx = fresh.db.begin().await.unwrap();
     insert_replay(&mut tx, &replay("a", "k", 1)).await.unwrap();
-    tx.savepoint().await.unwrap();
+    tx.begin_job().unwrap();
     assert_eq!(insert_replay(&mut tx, &replay("a", "k", 2)).await, Err(StoreError::Conflict));
-    tx.rollback_to_savepoint().await.unwrap();
+    tx.undo_job().await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(find_replay(&fresh.db, "a", "k").await.unwrap(), Some(replay("a", "k", 1)));
 }

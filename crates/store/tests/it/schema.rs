@@ -34,7 +34,9 @@ fn every_file_with_statements_is_prepared() {
     let entries =
         |folder: &str| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     let mut sources = entries(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
-    sources.extend(entries(concat!(env!("CARGO_MANIFEST_DIR"), "/src/db")));
+    for folder in ["/src/db", "/src/db/sqlite", "/src/db/postgres"] {
+        sources.extend(entries(&format!("{}{folder}", env!("CARGO_MANIFEST_DIR"))));
+    }
     for path in sources.into_iter().filter(|path| path.is_file()) {
         let source = std::fs::read_to_string(&path).unwrap();
         // A name, ` = `, and a text or what makes one: a line of `statements!`.

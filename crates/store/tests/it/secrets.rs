@@ -161,10 +161,10 @@ async fn an_import_reads_back_as_written(fresh: &Fresh) {
 async fn an_import_with_a_taken_digest_adds_nothing(fresh: &Fresh) {
     with_key(&fresh.db).await;
     let mut tx = fresh.db.begin().await.unwrap();
-    tx.savepoint().await.unwrap();
+    tx.begin_job().unwrap();
     let imported = [(key(2, 1), secret(2, 2)), (key(3, 1), secret(1, 3))];
     assert_eq!(insert_imported(&mut tx, &imported).await, Err(StoreError::Conflict));
-    tx.rollback_to_savepoint().await.unwrap();
+    tx.undo_job().await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(find_secret(&fresh.db, &[digest(2)]).await.unwrap(), None);
     assert_eq!(keywright_store::keys::find_key(&fresh.db, key_id(2)).await.unwrap(), None);

@@ -13,8 +13,7 @@ on_both_engines! {
     a_rolled_back_transaction_leaves_nothing,
     a_failed_job_leaves_the_rest_of_the_batch,
     a_failed_transaction_does_nothing_more,
-    a_savepoint_makes_a_failed_transaction_sound,
-    a_write_dropped_half_way_cannot_be_committed,
+    a_failed_transaction_is_sound_without_the_job,
     a_transaction_can_be_lent_to_a_boxed_job,
     a_hundred_dropped_transactions_leave_the_writer_free,
 }
@@ -53,20 +52,28 @@ async fn a_rolled_back_transaction_leaves_nothing(fresh: &Fresh) {
 async fn a_failed_job_leaves_the_rest_of_the_batch(fresh: &Fresh) {
     with_accounts(&fresh.db, 1).await;
     let mut tx = fresh.db.begin().await.unwrap();
-    for (number, kept) in [(2, true), (3, false), (1, false), (4, true)] {
-        tx.savepoint().await.unwrap();
+    let mut version = 1;
+    for (number, kept) in [(2, true), (3, false), (1, false), (1, false), (4, true), (5, true), (6, false), (7, true)] {
+        tx.begin_job().unwrap();
+        // What is written again must not be written twice.
+        let renamed = keywright_core::account::Account { version, name: format!("for {number}"), ..account(1) };
+        update_account(&mut tx, &renamed).await.unwrap();
         let done = insert_account(&mut tx, &account(number)).await;
         assert_eq!(done.is_err(), number == 1);
         if kept {
-            tx.release_savepoint().await.unwrap();
+            version += 1;
         } else {
-            tx.rollback_to_savepoint().await.unwrap();
+            tx.undo_job().await.unwrap();
+            assert_eq!(find_account(&tx, account_id(1)).await.unwrap().unwrap().version, version, "after {number}");
         }
     }
     assert!(tx.touched.accounts.contains(&account_id(3)), "what was undone may stay touched");
     tx.commit().await.unwrap();
-    let there = [seen(&fresh.db, 2).await, seen(&fresh.db, 3).await, seen(&fresh.db, 4).await];
-    assert_eq!(there, [true, false, true]);
+    for (number, there) in [(2, true), (3, false), (4, true), (5, true), (6, false), (7, true)] {
+        assert_eq!(seen(&fresh.db, number).await, there, "{number}");
+    }
+    let renamed = find_account(&fresh.db, account_id(1)).await.unwrap().unwrap();
+    assert_eq!((renamed.version, renamed.name.as_str()), (5, "for 7"));
 }
 
 async fn a_failed_transaction_does_nothing_more(fresh: &Fresh) {
@@ -83,39 +90,22 @@ async fn a_failed_transaction_does_nothing_more(fresh: &Fresh) {
         assert_eq!(failed, Err(StoreError::Conflict));
         assert!(matches!(find_account(&tx, account_id(1)).await, Err(StoreError::Unavailable(_))));
         assert!(matches!(insert_account(&mut tx, &account(3)).await, Err(StoreError::Unavailable(_))));
-        assert!(matches!(tx.savepoint().await, Err(StoreError::Unavailable(_))));
+        assert!(matches!(tx.begin_job(), Err(StoreError::Unavailable(_))));
         assert!(matches!(tx.commit().await, Err(StoreError::Unavailable(_))));
         assert!(!seen(&fresh.db.begin().await.unwrap(), 2).await);
     }
 }
 
-async fn a_savepoint_makes_a_failed_transaction_sound(fresh: &Fresh) {
+async fn a_failed_transaction_is_sound_without_the_job(fresh: &Fresh) {
     with_accounts(&fresh.db, 1).await;
     let mut tx = fresh.db.begin().await.unwrap();
-    tx.savepoint().await.unwrap();
+    tx.begin_job().unwrap();
     assert_eq!(insert_account(&mut tx, &account(1)).await, Err(StoreError::Conflict));
     assert!(insert_account(&mut tx, &account(2)).await.is_err());
-    tx.rollback_to_savepoint().await.unwrap();
+    tx.undo_job().await.unwrap();
     insert_account(&mut tx, &account(2)).await.unwrap();
     tx.commit().await.unwrap();
     assert!(seen(&fresh.db, 2).await);
-}
-
-async fn a_write_dropped_half_way_cannot_be_committed(fresh: &Fresh) {
-    // One poll sends the statement; its answer is never fetched. It may come within that poll, so this may take turns.
-    for _ in 0..1_000 {
-        let mut tx = fresh.db.begin().await.unwrap();
-        let one = account(1);
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        if std::pin::pin!(insert_account(&mut tx, &one)).poll(&mut context).is_ready() {
-            tx.rollback().await.unwrap();
-            continue;
-        }
-        assert!(matches!(tx.commit().await, Err(StoreError::Unavailable(_))));
-        assert!(!seen(&fresh.db.begin().await.unwrap(), 1).await);
-        return;
-    }
-    panic!("no write was ever half way");
 }
 
 type Job = Box<
@@ -138,9 +128,8 @@ async fn a_transaction_can_be_lent_to_a_boxed_job(fresh: &Fresh) {
     let writer = tokio::spawn(async move {
         let mut tx = db.begin().await?;
         for job in jobs {
-            tx.savepoint().await?;
+            tx.begin_job()?;
             job(&mut tx).await?;
-            tx.release_savepoint().await?;
         }
         tx.commit().await
     });

@@ -86,10 +86,10 @@ async fn a_membership_needs_both_ends_and_is_made_once(fresh: &Fresh) {
     insert_user(&mut tx, &user(1), "a").await.unwrap();
     insert_member(&mut tx, account_id(1), user(1).id, MemberRole::Owner, at(1)).await.unwrap();
     for (account, person) in [(1, 1), (2, 1), (1, 2)] {
-        tx.savepoint().await.unwrap();
+        tx.begin_job().unwrap();
         let refused = insert_member(&mut tx, account_id(account), user(person).id, MemberRole::Viewer, at(2)).await;
         assert_eq!(refused, Err(StoreError::Conflict), "{account} {person}");
-        tx.rollback_to_savepoint().await.unwrap();
+        tx.undo_job().await.unwrap();
     }
     tx.commit().await.unwrap();
 }
