@@ -18,9 +18,9 @@ use crate::report::{Figures, Scale, nanoseconds, ratio};
 
 const WRITERS: usize = 64;
 /// Keys each of them makes in a slice.
-const EACH: usize = 16;
+const EACH: usize = 64;
 /// Flushes a slice makes.
-const FLUSHES: usize = 48;
+const FLUSHES: usize = 192;
 
 /// The rows of making keys.
 pub(crate) fn run(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
