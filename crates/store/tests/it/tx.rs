@@ -100,12 +100,18 @@ async fn a_failed_transaction_is_sound_without_the_job(fresh: &Fresh) {
     with_accounts(&fresh.db, 1).await;
     let mut tx = fresh.db.begin().await.unwrap();
     tx.begin_job().unwrap();
+    insert_account(&mut tx, &account(3)).await.unwrap();
+    tx.begin_job().unwrap();
     assert_eq!(insert_account(&mut tx, &account(1)).await, Err(StoreError::Conflict));
     assert!(insert_account(&mut tx, &account(2)).await.is_err());
     tx.undo_job().await.unwrap();
     insert_account(&mut tx, &account(2)).await.unwrap();
+    tx.undo_job().await.unwrap();
+    assert!(!seen(&tx, 2).await, "what follows is still of the job");
+    insert_account(&mut tx, &account(4)).await.unwrap();
     tx.commit().await.unwrap();
-    assert!(seen(&fresh.db, 2).await);
+    let there = [seen(&fresh.db, 2).await, seen(&fresh.db, 3).await, seen(&fresh.db, 4).await];
+    assert_eq!(there, [false, true, true]);
 }
 
 type Job = Box<
