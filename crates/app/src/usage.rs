@@ -16,7 +16,7 @@ use keywright_core::time::Time;
 use keywright_core::verify::Outcome;
 use keywright_store::denials::DenialRow;
 use keywright_store::usage::{HourSum, UsageRow};
-use keywright_store::usage_batches::{Batch, add_batch, put_batch_aside, take_batches};
+use keywright_store::usage_batches::{Batch, Taken, add_batch, put_batch_aside, take_batches};
 use keywright_store::uses::UseRow;
 use keywright_store::{denials, secrets, uses};
 
@@ -239,7 +239,13 @@ impl App {
                     if !is_added {
                         return Ok(put_batch_aside(tx, &batch).await?);
                     }
-                    let mut all = take_batches(tx).await?;
+                    let Taken { batch: mut all, unreadable } = take_batches(tx).await?;
+                    if unreadable > 0 {
+                        tracing::error!(
+                            unreadable,
+                            "counts that were put aside cannot be read: they stay in usage_batches, marked as unreadable"
+                        );
+                    }
                     all.append(batch);
                     Ok(add_batch(tx, &all).await?)
                 })

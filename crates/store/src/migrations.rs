@@ -39,6 +39,7 @@ migrations! {
     13 "0013_permission_uses",
     14 "0014_ending_keys",
     15 "0015_usage_batches",
+    16 "0016_unreadable_batches",
 }
 
 /// The error for a database that has seen a step nobody here knows.

@@ -17,7 +17,8 @@ use crate::value::{json, values};
 
 statements! {
     PUT_BATCH_ASIDE = "insert into usage_batches (batch) values ($1)";
-    TAKE_BATCHES = "delete from usage_batches returning batch";
+    TAKE_BATCHES = "delete from usage_batches where unreadable = 0 returning batch";
+    KEEP_UNREADABLE = "insert into usage_batches (batch, unreadable) values ($1, 1)";
 }
 
 /// What keys were used for.
@@ -74,14 +75,29 @@ pub async fn put_batch_aside(tx: &mut Tx, batch: &Batch) -> Result<(), StoreErro
     tx.write(PUT_BATCH_ASIDE, values![json(batch)?], Rows::One).await.map(drop)
 }
 
+/// What was taken out of what had been put aside.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// All of it that can be read.
+    pub batch: Batch,
+    /// Batches that cannot, by this Keywright at least. They stay, marked, and are not tried again.
+    pub unreadable: usize,
+}
+
 /// Takes out all that was put aside, to be added.
 ///
 /// # Errors
 /// Unavailable or corrupt.
-pub async fn take_batches(tx: &mut Tx) -> Result<Batch, StoreError> {
-    let mut all = Batch::default();
+pub async fn take_batches(tx: &mut Tx) -> Result<Taken, StoreError> {
+    let (mut batch, mut unreadable) = (Batch::default(), Vec::new());
     for mut row in tx.write_returning(TAKE_BATCHES, values![]).await? {
-        all.append(row.json()?);
+        let text = row.text()?;
+        match serde_json::from_str(&text) {
+            Ok(one) => batch.append(one),
+            Err(_) => unreadable.push(values![text]),
+        }
     }
-    Ok(all)
+    let taken = Taken { batch, unreadable: unreadable.len() };
+    tx.write_each(KEEP_UNREADABLE, unreadable).await?;
+    Ok(taken)
 }

@@ -8,7 +8,7 @@ use keywright_store::permission_uses::{
 };
 use keywright_store::testing::Fresh;
 use keywright_store::usage::{HourSum, UsageRow, UsageSum, add_usage, list_usage, set_last_use, sum_hours, sum_usage};
-use keywright_store::usage_batches::{Batch, add_batch, put_batch_aside, take_batches};
+use keywright_store::usage_batches::{Batch, Taken, add_batch, put_batch_aside, take_batches};
 use keywright_store::uses::{UseRow, list_uses, set_uses};
 
 use crate::on_both_engines;
@@ -24,6 +24,7 @@ on_both_engines! {
     the_latest_refusals_of_each_key_are_kept,
     a_permissions_use_moves_only_forward_and_it_is_known_since_when,
     batches_that_were_put_aside_are_added_once,
+    a_batch_that_cannot_be_read_stays_and_holds_up_no_other,
 }
 
 fn row(key: u128, hour: i64, outcome: &str, tag: &str, count: i64) -> UsageRow {
@@ -218,15 +219,15 @@ async fn batches_that_were_put_aside_are_added_once(fresh: &Fresh) {
     assert_eq!(list_usage(&fresh.db, key_id(1), 5, 6).await.unwrap(), []);
 
     let mut tx = fresh.db.begin().await.unwrap();
-    assert_eq!(take_batches(&mut tx).await.unwrap().rows(), 7);
+    assert_eq!(take_batches(&mut tx).await.unwrap().batch.rows(), 7);
     tx.rollback().await.unwrap();
     let mut tx = fresh.db.begin().await.unwrap();
-    let all = take_batches(&mut tx).await.unwrap();
+    let all = take_batches(&mut tx).await.unwrap().batch;
     let mut both = first.clone();
     both.append(second);
     assert_eq!(all, both, "nothing of it was lost, though it was taken once and given back");
     add_batch(&mut tx, &all).await.unwrap();
-    assert_eq!(take_batches(&mut tx).await.unwrap(), Batch::default());
+    assert_eq!(take_batches(&mut tx).await.unwrap(), Taken::default());
     tx.commit().await.unwrap();
     let counted = list_usage(&fresh.db, key_id(1), 5, 6).await.unwrap();
     assert_eq!(counted, [row(1, 5, "VALID", "", 7), row(1, 5, "VALID", "a\"b", 1)]);
@@ -235,4 +236,28 @@ async fn batches_that_were_put_aside_are_added_once(fresh: &Fresh) {
     assert_eq!(list_uses(&fresh.db, key_id(1)).await.unwrap().len(), 2);
     assert_eq!(list_denials(&fresh.db, key_id(1)).await.unwrap(), [refused]);
     assert_eq!(list_permission_uses(&fresh.db, key_id(1)).await.unwrap().len(), 1);
+}
+
+async fn a_batch_that_cannot_be_read_stays_and_holds_up_no_other(fresh: &Fresh) {
+    let one = |count| Batch { counts: vec![row(1, 5, "VALID", "", count)], ..Batch::default() };
+    let mut tx = fresh.db.begin().await.unwrap();
+    put_batch_aside(&mut tx, &one(3)).await.unwrap();
+    tx.commit().await.unwrap();
+    fresh.db.run_raw("insert into usage_batches (batch) values ('{\"counts\":7}')").await.unwrap();
+    let mut tx = fresh.db.begin().await.unwrap();
+    put_batch_aside(&mut tx, &one(4)).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut both = one(3);
+    both.append(one(4));
+    for expected in [Taken { batch: both, unreadable: 1 }, Taken::default()] {
+        let mut tx = fresh.db.begin().await.unwrap();
+        assert_eq!(take_batches(&mut tx).await.unwrap(), expected, "it is told of once");
+        tx.commit().await.unwrap();
+    }
+    // It is still there, to be copied.
+    let still = "insert into usage_batches (batch) select batch from usage_batches where unreadable = 1";
+    fresh.db.run_raw(still).await.unwrap();
+    let mut tx = fresh.db.begin().await.unwrap();
+    assert_eq!(take_batches(&mut tx).await.unwrap().unreadable, 1);
 }
