@@ -27,7 +27,7 @@ statements! {
 
 /// How long a caller waits for a connection, and a connection for a lock.
 const QUEUE: Duration = Duration::from_secs(5);
-/// How long PostgreSQL may take for a statement before its connection is given up.
+/// How long one statement is waited for, but for SQLite's writes: whoever asks for those has a limit of their own.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Connections that read.
 const READERS: u32 = 4;

@@ -209,7 +209,9 @@ impl SqliteConnection {
             let done = lent.run(work);
             (lent, done)
         });
-        let (lent, done) = aside.await.map_err(|_| Self::gone())?;
+        // A disk that does not answer holds up that thread, and nobody who asks.
+        let late = |_| StoreError::unavailable("the database did not answer in time");
+        let (lent, done) = tokio::time::timeout(PATIENCE, aside).await.map_err(late)?.map_err(|_| Self::gone())?;
         self.0 = Some(lent);
         done
     }
