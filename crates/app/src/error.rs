@@ -41,6 +41,9 @@ pub enum Error {
     /// What is needed for an answer is out of reach; nothing was changed.
     #[error("a part of the service is out of reach: {0}")]
     Unavailable(String),
+    /// The database did not answer a change in time, and may still make it.
+    #[error("the database did not answer in time, and nobody knows whether the change was made")]
+    Unanswered,
     /// A fault of ours.
     #[error("internal error: {0}")]
     Internal(String),

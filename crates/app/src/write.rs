@@ -122,11 +122,8 @@ impl App {
         let full = |_| Error::Unavailable("too many changes are waiting: try again in a moment".into());
         let writer = lock(&self.writer.0).clone().ok_or_else(closed)?;
         writer.try_send(Box::new(change)).map_err(full)?;
-        let late = |_| {
-            let what = "the database did not answer in time: it is not known whether the change was made";
-            Error::Unavailable(what.into())
-        };
-        tokio::time::timeout(PATIENCE, answer).await.map_err(late)?.unwrap_or_else(|_| Err(closed()))
+        let answered = tokio::time::timeout(PATIENCE, answer).await;
+        answered.map_err(|_| Error::Unanswered)?.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Makes a change, with the one event the audit log keeps of it.

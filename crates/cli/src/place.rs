@@ -259,6 +259,7 @@ impl Place {
             | Error::LoginFailed
             | Error::CodeWrong
             | Error::SessionOver
+            | Error::Unanswered
             | Error::NotFound(_)
             | Error::LacksPermission(_)
             | Error::Forbidden(_)

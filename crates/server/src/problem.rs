@@ -202,6 +202,13 @@ impl From<Error> for Problem {
                 tracing::warn!(reason, "out of reach");
                 Self::new("UNAVAILABLE", "nothing was changed: try again in a moment")
             }
+            Error::Unanswered => {
+                tracing::warn!("{detail}");
+                Self::new(
+                    "UNAVAILABLE",
+                    "the change was not answered in time and may have been made, or may still be: look before trying again",
+                )
+            }
             Error::Internal(reason) => {
                 tracing::error!(reason, "internal error");
                 Self::new("INTERNAL", "the request_id finds it in the server's log")

@@ -64,6 +64,7 @@ async fn send(place: &Place, post: &Post, to: &str, held: Option<Lock>) -> Resul
         | Error::LoginFailed
         | Error::CodeWrong
         | Error::SessionOver
+        | Error::Unanswered
         | Error::NotFound(_)
         | Error::LacksPermission(_)
         | Error::Forbidden(_)

@@ -105,6 +105,7 @@ async fn again_with(
         | Error::LacksPermission(_)
         | Error::Forbidden(_)
         | Error::Unavailable(_)
+        | Error::Unanswered
         | Error::Internal(_)) => return Err(other.into()),
     };
     let mistakes = match beside {

@@ -68,6 +68,7 @@ pub(crate) async fn confirm(
         | Error::LacksPermission(_)
         | Error::Forbidden(_)
         | Error::Unavailable(_)
+        | Error::Unanswered
         | Error::Internal(_) => return Err(error.into()),
     };
     let status = Problem::from(error).status();
