@@ -12,6 +12,7 @@ use keywright_store::Tx;
 use crate::App;
 use crate::error::Error;
 use crate::sync::lock_std as lock;
+use crate::write::in_time;
 
 /// Units of one key this node may spend.
 #[derive(Debug)]
@@ -151,7 +152,8 @@ impl App {
             }
             let short = (i64::from(cost) - pool.leased.load(Ordering::Acquire)).max(1);
             let leased_in = Arc::clone(pool);
-            let leased = self.meter(move |tx| Box::pin(lease(tx, key, leased_in, short, now))).await?;
+            // Units of a lease that is given up on are never spent.
+            let leased = in_time(self.meter(move |tx| Box::pin(lease(tx, key, leased_in, short, now)))).await?;
             pool.note(leased.stored, leased.refill_at);
             match leased.units {
                 Some(units) => pool.add(units, leased.balance),

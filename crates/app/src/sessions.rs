@@ -24,6 +24,7 @@ use crate::caller::{Caller, Reach};
 use crate::error::Error;
 use crate::logins::{Place, Tokens, event};
 use crate::usage::clean_agent;
+use crate::write::in_time;
 
 /// How long a session that is over for good is still known.
 const KEPT: Span = Span::days(30);
@@ -263,8 +264,10 @@ impl App {
                 user_agent: place.user_agent.as_deref().map(clean_agent).or_else(|| access.session.user_agent.clone()),
                 ..access.session.clone()
             };
-            self.meter(move |tx| Box::pin(async move { Ok(sessions::touch_session(tx, &used, now).await.map(drop)?) }))
-                .await?;
+            in_time(self.meter(move |tx| {
+                Box::pin(async move { Ok(sessions::touch_session(tx, &used, now).await.map(drop)?) })
+            }))
+            .await?;
         }
         let caller = self.member(&access, access.role, place.request_id.clone());
         let operator = access.operator.as_ref().map(|permissions| Caller {

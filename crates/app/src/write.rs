@@ -116,14 +116,22 @@ impl App {
         F: for<'t> FnOnce(&'t mut Tx) -> Doing<'t, (T, Vec<AuditEvent>)> + Send + 'static,
         T: Send + 'static,
     {
+        in_time(self.submit(author.into(), work)).await
+    }
+
+    /// Has the writer make a change, and waits for it.
+    async fn submit<F, T>(&self, author: Author, work: F) -> Result<T, Error>
+    where
+        F: for<'t> FnOnce(&'t mut Tx) -> Doing<'t, (T, Vec<AuditEvent>)> + Send + 'static,
+        T: Send + 'static,
+    {
         let (caller, answer) = oneshot::channel();
-        let change = Audited { author: author.into(), work: Some(work), value: None, caller };
+        let change = Audited { author, work: Some(work), value: None, caller };
         let closed = || Error::Unavailable("the server is shutting down".into());
         let full = |_| Error::Unavailable("too many changes are waiting: try again in a moment".into());
         let writer = lock(&self.writer.0).clone().ok_or_else(closed)?;
         writer.try_send(Box::new(change)).map_err(full)?;
-        let answered = tokio::time::timeout(PATIENCE, answer).await;
-        answered.map_err(|_| Error::Unanswered)?.unwrap_or_else(|_| Err(closed()))
+        answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Makes a change, with the one event the audit log keeps of it.
@@ -142,13 +150,14 @@ impl App {
     }
 
     /// Writes down what was measured: counts of uses, leases of credits and how far a letter has come, which are not
-    /// changes anybody made.
+    /// changes anybody made. It is waited for as long as it takes: what is given up on may still be made, and would then be
+    /// counted twice.
     pub(crate) async fn meter<F, T>(&self, work: F) -> Result<T, Error>
     where
         F: for<'t> FnOnce(&'t mut Tx) -> Doing<'t, T> + Send + 'static,
         T: Send + 'static,
     {
-        self.write_all(Author::system(), move |tx| Box::pin(async move { Ok((work(tx).await?, Vec::new())) })).await
+        self.submit(Author::system(), move |tx| Box::pin(async move { Ok((work(tx).await?, Vec::new())) })).await
     }
 
     /// Takes no more changes; those on their way are still made.
@@ -233,6 +242,11 @@ impl App {
     async fn append_audit(&self, tx: &mut Tx, events: Vec<(Author, AuditEvent)>) -> Result<(), Error> {
         append(tx, &self.keyring.chain, events, self.clock.now()).await
     }
+}
+
+/// What somebody waits for, but not for ever.
+pub(crate) async fn in_time<T>(change: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(PATIENCE, change).await.unwrap_or(Err(Error::Unanswered))
 }
 
 /// Links events to the audit log.
