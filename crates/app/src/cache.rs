@@ -7,20 +7,23 @@
 //! What must stay true:
 //! - A reader sees a slot as one writer left it (a sequence lock: odd while it is being written).
 //! - Every write to a shard's slots happens under that shard's lock.
-//! - Digests have generations, a few digests one together, and [`Cache::evict`] moves a digest's on. A load takes the
-//!   generation before it reads the database, and what it found counts only while that has not moved: what has been
-//!   revoked is never accepted again, whenever it is put in (security.md 37, 40).
+//! - [`Cache::evict`] finds a digest's slot by its [`Places`], and ends what it says. A load takes a [`Ticket`] before it reads
+//!   the database, which an eviction of its digest spoils: what has been revoked is never accepted again, whenever it is
+//!   put in (security.md 37, 40).
 //! - The table never grows: what does not fit makes room among its neighbours (security.md 40, 60).
 
+mod evict;
+mod places;
 mod room;
 mod tag;
 mod uses;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use keywright_core::secret::Digest;
 
+use self::places::{Mark, Places};
 pub(crate) use self::tag::{Spot, Tag};
 use self::tag::{Tagger, scale};
 pub(crate) use self::uses::{Use, mark};
@@ -35,7 +38,7 @@ const PAIR: usize = 2;
 /// Slots that share a byte which says that one of them was used: few enough to look through, and so many that the bytes
 /// of ten million keys stay near.
 const PART: usize = 32;
-/// Slots for each generation: so few that an eviction makes hardly any other key be loaded again.
+/// Slots for each generation of absences: so few that a new key makes hardly any other's absence be forgotten.
 const PER_GENERATION: usize = 16;
 /// Generations there are at least.
 const GENERATIONS: usize = if cfg!(feature = "shuttle") { 1 } else { 4_096 };
@@ -47,12 +50,13 @@ type Slot = [AtomicU64; 8];
 const MOST_DEADLINE: i64 = (1 << 48) - 1;
 
 // A slot's words.
-/// How often it was written, and above that the generation of what it holds.
+/// How often it was written, and above that the epoch of what it holds.
 const SEQUENCE: usize = 0;
 const TAG_HIGH: usize = 1;
 const TAG_LOW: usize = 2;
 const DEADLINE: usize = 3;
 const INDEXES: usize = 4;
+/// The mark of its digest, and above that which account it belongs to.
 const ACCOUNT: usize = 5;
 /// When it was last used, and above that the short mark of what was last asked of it and noted.
 const LAST_USED: usize = 6;
@@ -60,6 +64,8 @@ const USES: usize = 7;
 
 /// A slot that was never used: nothing lies beyond it.
 const EMPTY: u64 = 0;
+/// The epoch of what does not count any more.
+const OVER: u32 = 0;
 
 /// What a slot says of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,7 +99,6 @@ pub(crate) struct Hit {
     slot: usize,
     sequence: u64,
     record: u32,
-    bucket: u32,
 }
 
 /// What the cache says of a key.
@@ -106,11 +111,13 @@ pub(crate) enum Lookup {
     Unknown,
 }
 
-/// The generations of a digest that is about to be looked for. What is found counts unless they move on meanwhile.
+/// How things are with a digest that is about to be looked for. What is found counts unless that changes meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
+    mark: Mark,
+    evictions: u32,
+    epoch: u32,
     bucket: u32,
-    generation: u32,
     absence: u32,
 }
 
@@ -121,9 +128,10 @@ pub(crate) struct Cache {
     shards: Box<[Mutex<Shard>]>,
     slots_each: usize,
     tagger: Tagger,
-    /// By bucket: digests share one.
-    generations: Box<[AtomicU32]>,
-    /// By bucket: the generations of what is known to be nobody's.
+    /// What is kept counts while it is of this epoch.
+    epoch: AtomicU32,
+    places: Places,
+    /// The generations of what is known to be nobody's, by bucket: digests share one.
     absences: Box<[AtomicU32]>,
     /// One for so many slots as [`PART`] says: whether one of them was used since the last [`Cache::drain_uses`].
     used: Box<[AtomicU8]>,
@@ -135,6 +143,22 @@ struct Shard {
     absent: Box<[Absence]>,
     /// Uses of keys that have had to make room.
     uses: Vec<Use>,
+}
+
+impl Shard {
+    /// Keeps a record for a slot that is about to be written, in the place of the one before; where it is.
+    fn keep(&mut self, slot: &Slot, is_new: bool, record: Arc<Record>) -> u32 {
+        if is_new {
+            self.records.push(record);
+            return self.records.len() as u32 - 1;
+        }
+        uses::keep_uses(self, slot, slot[USES].swap(uses::NOBODYS, Relaxed) as u32);
+        let index = slot[INDEXES].load(Relaxed) as u32;
+        if let Some(kept) = self.records.get_mut(index as usize) {
+            *kept = record;
+        }
+        index
+    }
 }
 
 /// That a key was nobody's: its tag, its digest's bucket, and that one's generation of absences. Whole numbers, so that a
@@ -175,7 +199,8 @@ impl Cache {
             shards: (0..shards).map(|_| shard()).collect(),
             slots_each,
             tagger: Tagger::new(),
-            generations: zeros(buckets),
+            epoch: AtomicU32::new(OVER + 1),
+            places: Places::new(keys),
             absences: zeros(buckets),
             used: zeros(slots.div_ceil(PART)),
         }
@@ -194,17 +219,13 @@ impl Cache {
         spot
     }
 
-    /// Has what else a key needs brought, once the memory near its spot has come: for several at once.
+    /// Has what else a key needs brought, once the memory of its spot has come: for several at once.
     #[inline]
     pub(crate) fn approach_further(&self, tag: Tag) {
         for step in 0..PAIR {
             let Some(slot) = self.slot(self.number(tag.spot, step)) else { return };
             let seen = slot[TAG_HIGH].load(Relaxed);
-            if seen == tag.high {
-                let generation = self.generations.get(slot[ACCOUNT].load(Relaxed) as u32 as usize);
-                return generation.into_iter().for_each(|generation| branches::prefetch_read_data::<_, 0>(generation));
-            }
-            if seen == EMPTY {
+            if seen == tag.high || seen == EMPTY {
                 return;
             }
         }
@@ -253,7 +274,6 @@ impl Cache {
                         slot: number,
                         sequence,
                         record: indexes as u32,
-                        bucket: account as u32,
                     });
                 }
                 Seen::Other => {}
@@ -266,23 +286,24 @@ impl Cache {
     /// Whether what was found has not been evicted since it was loaded.
     #[inline]
     fn is_current(&self, hit: &Hit) -> bool {
-        is_at(&self.generations, hit.bucket, (hit.sequence >> 32) as u32)
+        (hit.sequence >> 32) as u32 == self.epoch.load(Acquire)
     }
 
     #[cold]
     fn find_absent(&self, tag: Tag) -> Lookup {
         let kept = self.shard(tag).absent.get(absent_place(tag)).copied();
         let is_absent = |[high, low, when]: Absence| {
-            [high, low] == [tag.high, tag.low] && is_at(&self.absences, (when >> 32) as u32, when as u32)
+            [high, low] == [tag.high, tag.low] && self.absence((when >> 32) as usize) == when as u32
         };
         if kept.is_some_and(is_absent) { Lookup::Absent } else { Lookup::Unknown }
     }
 
     /// To be taken before a digest is looked for in the database.
     pub(crate) fn ticket(&self, digest: &Digest) -> Ticket {
-        let bucket = self.bucket(digest);
-        let of = |generations: &[AtomicU32]| generations.get(bucket).map_or(0, |generation| generation.load(Acquire));
-        Ticket { bucket: bucket as u32, generation: of(&self.generations), absence: of(&self.absences) }
+        let (mark, bucket) = (Mark::of(digest), self.bucket(digest));
+        let evictions = self.places.part(mark).evictions;
+        let [epoch, absence] = [self.epoch.load(Acquire), self.absence(bucket)];
+        Ticket { mark, evictions, epoch, bucket: bucket as u32, absence }
     }
 
     /// What more there is to know of a key just found; `None` where it has since been evicted or made room for another.
@@ -295,27 +316,23 @@ impl Cache {
     /// Keeps what was loaded, unless it was evicted since the ticket was given.
     pub(crate) fn insert(&self, tag: Tag, ticket: Ticket, facts: Facts, record: Arc<Record>) {
         let mut shard = self.shard(tag);
-        if !is_at(&self.generations, ticket.bucket, ticket.generation) {
-            return;
-        }
         let number = match self.find_slot(tag) {
             Some(hit) if self.is_current(&hit) => return,
             Some(evicted) => evicted.slot,
             None => self.make_room(tag),
         };
         let Some(slot) = self.slot(number) else { return };
-        let mut index = slot[INDEXES].load(Relaxed) as u32;
-        if slot[TAG_HIGH].load(Relaxed) == EMPTY {
-            index = shard.records.len() as u32;
-            shard.records.push(record);
-        } else {
-            uses::keep_uses(&mut shard, slot, slot[USES].swap(uses::NOBODYS, Relaxed) as u32);
-            if let Some(kept) = shard.records.get_mut(index as usize) {
-                *kept = record;
-            }
+        let is_new = slot[TAG_HIGH].load(Relaxed) == EMPTY;
+        if !is_new {
+            self.vacate(slot, number);
         }
-        let [deadline, indexes, account] = pack(facts, index, ticket.bucket);
-        write(slot, ticket.generation, |sequence| {
+        let mut part = self.places.part(ticket.mark);
+        if part.evictions != ticket.evictions {
+            return;
+        }
+        let index = shard.keep(slot, is_new, record);
+        let [deadline, indexes, account] = pack(facts, index, ticket.mark);
+        write(slot, ticket.epoch, |sequence| {
             slot[TAG_LOW].store(tag.low, Relaxed);
             slot[DEADLINE].store(deadline, Relaxed);
             slot[INDEXES].store(indexes, Relaxed);
@@ -324,42 +341,25 @@ impl Cache {
             slot[USES].store(u64::from(sequence) << 32, Relaxed);
             slot[TAG_HIGH].store(tag.high, Relaxed);
         });
+        part.list(number, ticket.mark, |slot| self.mark(slot));
+    }
+
+    /// Ends what a slot says, and that it says it of a digest. The caller holds its shard's lock.
+    fn vacate(&self, slot: &Slot, number: usize) {
+        write(slot, OVER, |_| {});
+        let mark = self.mark(number);
+        self.places.part(mark).unlist(number, mark);
+    }
+
+    /// The mark of the digest that a slot holds, or held.
+    fn mark(&self, number: usize) -> Mark {
+        Mark(self.slot(number).map_or(0, |slot| slot[ACCOUNT].load(Relaxed) as u32))
     }
 
     /// Remembers that a key is nobody's, which counts unless its digest became somebody's since the ticket was given.
     pub(crate) fn insert_absent(&self, tag: Tag, ticket: Ticket) {
         if let Some(kept) = self.shard(tag).absent.get_mut(absent_place(tag)) {
             *kept = [tag.high, tag.low, u64::from(ticket.bucket) << 32 | u64::from(ticket.absence)];
-        }
-    }
-
-    /// Forgets a digest, and lets no load that has begun bring it back.
-    pub(crate) fn evict(&self, digest: &Digest) {
-        self.move_on(&self.generations, digest);
-    }
-
-    /// Forgets that a digest is nobody's, and lets no load that has begun bring that back.
-    pub(crate) fn forget_absence(&self, digest: &Digest) {
-        self.move_on(&self.absences, digest);
-    }
-
-    fn move_on(&self, generations: &[AtomicU32], digest: &Digest) {
-        if let Some(generation) = generations.get(self.bucket(digest)) {
-            generation.fetch_add(1, AcqRel);
-        }
-    }
-
-    /// Forgets who is nobody: they may be somebody now by another digest than the one they were kept with.
-    pub(crate) fn forget_absences(&self) {
-        for generation in &self.absences {
-            generation.fetch_add(1, AcqRel);
-        }
-    }
-
-    /// Forgets everything, and lets no load that has begun bring anything back.
-    pub(crate) fn evict_all(&self) {
-        for generation in self.generations.iter().chain(&self.absences) {
-            generation.fetch_add(1, AcqRel);
         }
     }
 
@@ -384,7 +384,11 @@ impl Cache {
     }
 
     fn bucket(&self, digest: &Digest) -> usize {
-        scale(digest.words()[0], self.generations.len()).0
+        scale(digest.words()[0], self.absences.len()).0
+    }
+
+    fn absence(&self, bucket: usize) -> u32 {
+        self.absences.get(bucket).map_or(0, |generation| generation.load(Acquire))
     }
 
     fn shard(&self, tag: Tag) -> MutexGuard<'_, Shard> {
@@ -392,12 +396,6 @@ impl Cache {
         #[expect(clippy::indexing_slicing, reason = "the number was scaled to the shards there are")]
         lock(&self.shards[tag.spot.shard])
     }
-}
-
-/// Whether a bucket's generation is still this one.
-#[inline]
-fn is_at(generations: &[AtomicU32], bucket: u32, generation: u32) -> bool {
-    generations.get(bucket as usize).is_some_and(|current| current.load(Acquire) == generation)
 }
 
 fn absent_place(tag: Tag) -> usize {
@@ -433,13 +431,13 @@ fn read(slot: &Slot, tag: Tag) -> Seen {
 }
 
 /// Writes a slot; the caller holds its shard's lock. `change` is told the sequence the slot will have.
-fn write(slot: &Slot, generation: u32, change: impl FnOnce(u32)) {
+fn write(slot: &Slot, epoch: u32, change: impl FnOnce(u32)) {
     let before = slot[SEQUENCE].load(Relaxed);
     slot[SEQUENCE].store(before | 1, Relaxed);
     fence(Release);
     let sequence = (before as u32).wrapping_add(2);
     change(sequence);
-    slot[SEQUENCE].store(u64::from(generation) << 32 | u64::from(sequence), Release);
+    slot[SEQUENCE].store(u64::from(epoch) << 32 | u64::from(sequence), Release);
 }
 
 fn wait() {
@@ -449,12 +447,12 @@ fn wait() {
     std::hint::spin_loop();
 }
 
-fn pack(facts: Facts, record: u32, bucket: u32) -> [u64; 3] {
+fn pack(facts: Facts, record: u32, mark: Mark) -> [u64; 3] {
     let deadline = facts.deadline_ms.clamp(0, MOST_DEADLINE) as u64;
     [
         deadline << 16 | u64::from(facts.environment) << 8 | u64::from(facts.flags),
         u64::from(facts.access) << 32 | u64::from(record),
-        u64::from(facts.account) << 32 | u64::from(bucket),
+        u64::from(facts.account) << 32 | u64::from(mark.0),
     ]
 }
 

@@ -15,7 +15,7 @@ use keywright_core::time::{Span, Time};
 use keywright_core::verify::{self, Outcome, Query};
 
 use crate::App;
-use crate::cache::{Facts, Hit, Lookup, Tag, Ticket, flag, mark};
+use crate::cache::{Facts, Hit, Lookup, Spot, Tag, Ticket, flag, mark};
 use crate::error::Error;
 use crate::record::Record;
 use crate::spend::spend_at_once;
@@ -127,7 +127,8 @@ impl App {
             return None;
         }
         let world = self.world();
-        self.verify_in_slot(world, key, self.recognise(world, key, ask.kind), ask, self.clock.now())
+        let tag = self.recognise(world, key, ask.kind, self.cache.approach(key));
+        self.verify_in_slot(world, key, tag, ask, self.clock.now())
     }
 
     /// Verifies several keys as [`App::verify_cached`] does; their memory is fetched side by side.
@@ -140,8 +141,10 @@ impl App {
         let now = self.clock.now();
         let mut outcomes = Vec::with_capacity(keys.len());
         for some in keys.chunks(AT_ONCE) {
-            let tags: ArrayVec<Option<Tag>, AT_ONCE> =
-                some.iter().map(|key| self.recognise(world, key, ask.kind)).collect();
+            // All at once: each that is on its way hides how long the others take.
+            let spots: ArrayVec<Spot, AT_ONCE> = some.iter().map(|key| self.cache.approach(key)).collect();
+            let recognise = |(key, spot): (&&[u8], Spot)| self.recognise(world, key, ask.kind, spot);
+            let tags: ArrayVec<Option<Tag>, AT_ONCE> = some.iter().zip(spots).map(recognise).collect();
             tags.iter().flatten().for_each(|tag| self.cache.approach_further(*tag));
             let verify = |(key, tag): (&&[u8], Option<Tag>)| self.verify_in_slot(world, key, tag, ask, now);
             outcomes.extend(some.iter().zip(tags).map(verify));
@@ -251,13 +254,12 @@ impl App {
     /// Everything up to the database: form, lockouts, cache.
     #[inline]
     fn begin(&self, world: &World, key: &[u8], ask: &Ask<'_>, now: Time) -> Step {
-        self.step(world, key, self.recognise(world, key, ask.kind), ask, now)
+        self.step(world, key, self.recognise(world, key, ask.kind, self.cache.approach(key)), ask, now)
     }
 
-    /// What a well-formed key is looked for by in memory; what kind it is of may be known.
+    /// What a well-formed key is looked for by in memory, from its spot on; what kind it is of may be known.
     #[inline]
-    fn recognise(&self, world: &World, key: &[u8], kind: Option<u8>) -> Option<Tag> {
-        let spot = self.cache.approach(key);
+    fn recognise(&self, world: &World, key: &[u8], kind: Option<u8>, spot: Spot) -> Option<Tag> {
         let imported = self.legacy.any_imported();
         match kind {
             Some(kind) => world.policy.takes(kind, imported).then_some(())?,

@@ -74,6 +74,38 @@ fn a_revoked_key_is_refused_once_the_revocation_has_returned() {
 }
 
 #[test]
+fn a_revoked_key_is_refused_also_where_others_take_its_slot_meanwhile() {
+    shuttle::check_random(
+        || {
+            // One slot's worth of room.
+            let cache = Arc::new(Cache::new(1, 1));
+            let revoked = Arc::new(AtomicBool::new(false));
+            let record = Record::for_test(1);
+            verify(&cache, &digest(7), &revoked, &record);
+            let (other_cache, other) = (Arc::clone(&cache), Record::for_test(2));
+            let others = thread::spawn(move || {
+                let tag = other_cache.tag_of(b"another");
+                other_cache.insert(tag, other_cache.ticket(&digest(8)), Facts::default(), other);
+            });
+            let (loading, reading) = (Arc::clone(&cache), Arc::clone(&revoked));
+            let loader = thread::spawn(move || _ = verify(&loading, &digest(7), &reading, &record));
+            revoked.store(true, Ordering::SeqCst);
+            cache.evict(&digest(7));
+            let found = cache.find(cache.tag_of(b"a key"));
+            assert!(!matches!(found, Lookup::Known(hit) if hit.facts.flags & flag::REVOKED == 0));
+            [others, loader]
+                .into_iter()
+                .for_each(|thread| thread.join().unwrap_or_else(|_| unreachable!("it said why")));
+            let found = cache.find(cache.tag_of(b"a key"));
+            assert!(!matches!(found, Lookup::Known(hit) if hit.facts.flags & flag::REVOKED == 0));
+            cache.evict(&digest(8));
+            assert!(!matches!(cache.find(cache.tag_of(b"another")), Lookup::Known(_)), "whoever is kept is found");
+        },
+        RUNS,
+    );
+}
+
+#[test]
 fn a_created_key_is_accepted_once_its_creation_has_returned() {
     shuttle::check_random(
         || {
