@@ -386,10 +386,15 @@ async fn must_not_hurry(tx: &mut Tx, caller: &Caller, kind: &Kind, now: Time) ->
 
 /// Requires that the account of a key that is to live is what the kind asks for, and may have one more.
 pub(crate) async fn must_have_room(tx: &mut Tx, kind: &Kind, key: &Key, now: Time) -> Result<(), Error> {
-    let account = accounts::find_account(tx, key.account).await?.ok_or(Error::NotFound("account"))?;
-    let lacking: Vec<String> = account.lacks(&kind.requires).map(|requirement| requirement.to_string()).collect();
-    if !lacking.is_empty() {
-        return Err(Error::Conflict(lacking.join("; ")));
+    if kind.requires.is_empty() {
+        // Most kinds ask for no more of an account than that there is one.
+        accounts::has_account(tx, key.account).await?.then_some(()).ok_or(Error::NotFound("account"))?;
+    } else {
+        let account = accounts::find_account(tx, key.account).await?.ok_or(Error::NotFound("account"))?;
+        let lacking: Vec<String> = account.lacks(&kind.requires).map(|requirement| requirement.to_string()).collect();
+        if !lacking.is_empty() {
+            return Err(Error::Conflict(lacking.join("; ")));
+        }
     }
     let Some(most) = kind.live_keys_per_account.map(i64::from) else { return Ok(()) };
     let mut live = 0;

@@ -5,7 +5,8 @@
 //! one disk flush. After the commit, and before any caller hears of it, everything the transaction touched is evicted.
 //!
 //! A caller that goes away changes nothing: its closure runs whole or not at all.
-//! Where the database holds up its thread (SQLite), a batch runs on one that may wait.
+//! Where the database holds up its thread (SQLite), batches run on one that may wait, one after the other for as long as there
+//! are any.
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -28,6 +29,10 @@ use crate::sync::lock_std as lock;
 const BATCH: usize = 256;
 /// Changes that may wait; more are told to come back.
 const QUEUE: usize = 4_096;
+/// How long the thread that runs batches waits for another before it goes.
+const LINGER: Duration = Duration::from_millis(2);
+/// How often, and how long each time, it waits for half as many as came the last time.
+const GATHERING: (usize, Duration) = (4, Duration::from_micros(50));
 /// How long a caller waits for a change. A disk that does not answer holds up the writer for as long as it likes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -102,7 +107,9 @@ where
 pub(crate) struct Writer(Mutex<Option<mpsc::Sender<Box<dyn Change>>>>);
 
 /// The writer's end: to be run as one task.
-pub(crate) struct Queue(mpsc::Receiver<Box<dyn Change>>);
+pub(crate) struct Queue(Waiting);
+
+type Waiting = mpsc::Receiver<Box<dyn Change>>;
 
 pub(crate) fn channel() -> (Writer, Queue) {
     let (sender, receiver) = mpsc::channel(QUEUE);
@@ -116,6 +123,8 @@ impl App {
         F: for<'t> FnOnce(&'t mut Tx) -> Doing<'t, (T, Vec<AuditEvent>)> + Send + 'static,
         T: Send + 'static,
     {
+        // What a change takes along may be large, and is handed on a few times.
+        let work = Box::new(work);
         in_time(self.submit(author.into(), work)).await
     }
 
@@ -140,6 +149,7 @@ impl App {
         F: for<'t> FnOnce(&'t mut Tx) -> Doing<'t, (T, AuditEvent)> + Send + 'static,
         T: Send + 'static,
     {
+        let work = Box::new(work);
         self.write_all(author, move |tx| {
             Box::pin(async move {
                 let (value, event) = work(tx).await?;
@@ -166,19 +176,33 @@ impl App {
     }
 
     /// Runs changes until every way to the writer is gone.
-    pub(crate) async fn run_writer(self: Arc<Self>, mut queue: Queue) {
-        let mut changes = Vec::new();
-        while queue.0.recv_many(&mut changes, BATCH).await > 0 {
-            let (app, batch) = (Arc::clone(&self), std::mem::take(&mut changes));
+    pub(crate) async fn run_writer(self: Arc<Self>, queue: Queue) {
+        let queue = Arc::new(tokio::sync::Mutex::new(queue.0));
+        loop {
+            // Let go of before the batch runs, for whoever runs it takes the next one, too.
+            let next = next_batch(&mut *queue.lock().await).await;
+            let Some(batch) = next else { return };
             if self.db.blocks() {
-                let runtime = Handle::current();
-                let run = move || runtime.block_on(app.run_batch(batch));
+                let (app, queue, runtime) = (Arc::clone(&self), Arc::clone(&queue), Handle::current());
+                let run = move || runtime.block_on(app.run_batches(batch, &queue));
                 if tokio::task::spawn_blocking(run).await.is_err() {
                     tracing::error!("a batch of changes ended before its time");
                 }
             } else {
-                app.run_batch(batch).await;
+                self.run_batch(batch).await;
             }
+        }
+    }
+
+    /// Runs a batch, and those that come soon after it: to wake this thread takes longer than many a change.
+    async fn run_batches(&self, first: Vec<Box<dyn Change>>, queue: &tokio::sync::Mutex<Waiting>) {
+        let mut queue = queue.lock().await;
+        let (mut next, mut last) = (Some(first), 0);
+        while let Some(mut batch) = next {
+            gather(&mut queue, &mut batch, last / 2);
+            last = batch.len();
+            self.run_batch(batch).await;
+            next = tokio::time::timeout(LINGER, next_batch(&mut queue)).await.unwrap_or(None);
         }
     }
 
@@ -241,6 +265,29 @@ impl App {
 
     async fn append_audit(&self, tx: &mut Tx, events: Vec<(Author, AuditEvent)>) -> Result<(), Error> {
         append(tx, &self.keyring.chain, events, self.clock.now()).await
+    }
+}
+
+/// The changes that wait, once there are any; `None` where there will be no more.
+async fn next_batch(queue: &mut Waiting) -> Option<Vec<Box<dyn Change>>> {
+    let mut changes = Vec::new();
+    (queue.recv_many(&mut changes, BATCH).await > 0).then_some(changes)
+}
+
+/// Waits a little for a batch to be worth its flush of the disk: whoever was answered by the last one may be about to ask
+/// again.
+fn gather(queue: &mut Waiting, batch: &mut Vec<Box<dyn Change>>, enough: usize) {
+    let (times, pause) = GATHERING;
+    for _ in 0..times {
+        if batch.len() >= enough {
+            return;
+        }
+        std::thread::sleep(pause);
+        while batch.len() < BATCH
+            && let Ok(change) = queue.try_recv()
+        {
+            batch.push(change);
+        }
     }
 }
 

@@ -27,6 +27,7 @@ statements! {
         last_name = $8, company = $9, customer_type = $10, subscription = $11, credits = $12, metadata = $13, \
         updated_ms = $14, version = version + 1 where id = $1 and version = $2";
     FIND_ACCOUNT = concat!("select ", account_columns!(), " from accounts where id = $1");
+    HAS_ACCOUNT = "select id from accounts where id = $1";
     LIST_ACCOUNTS = concat!("select ", account_columns!(), " from accounts where id > $1 \
         and (cast($3 as text) is null or standing = $3) \
         and (cast($4 as text) is null or lower(name) like $4 escape '!' or lower(email) like $4 escape '!' \
@@ -102,6 +103,14 @@ pub async fn update_account(tx: &mut Tx, account: &Account) -> Result<(), StoreE
 /// Unavailable or corrupt.
 pub async fn find_account(on: &impl Read, id: AccountId) -> Result<Option<Account>, StoreError> {
     find(on, FIND_ACCOUNT, values![id], account).await
+}
+
+/// Whether there is an account.
+///
+/// # Errors
+/// The database.
+pub async fn has_account(on: &impl Read, id: AccountId) -> Result<bool, StoreError> {
+    Ok(!on.rows(HAS_ACCOUNT, values![id]).await?.is_empty())
 }
 
 /// Which accounts to list: those that fit everything given.

@@ -147,10 +147,12 @@ impl Drop for Open {
 pub struct Tx {
     // Reading takes `&self`, as it does on a `Db`; writing takes `&mut self`. The lock is never waited for.
     open: Mutex<Open>,
-    /// The writes since the savepoint: of the jobs before this one, then this one's, each with how many rows it changed.
+    /// The writes since the savepoint, or since the transaction began: of the jobs before this one, then this one's, each
+    /// with how many rows it changed.
     done: Vec<(Write, u64)>,
     /// How many of them are of the jobs before.
     kept: usize,
+    has_savepoint: bool,
     /// What it has written to so far, undone jobs included: forgetting too much is safe.
     pub touched: Touched,
 }
@@ -164,8 +166,11 @@ impl Db {
         let mut open = Open { connection: self.writer().await?, state: State::Sound };
         let begin = open.connection.begin();
         open.control(begin, State::Sound).await?;
-        open.control("savepoint jobs", State::Sound).await?;
-        Ok(Tx { open: Mutex::new(open), done: Vec::new(), kept: 0, touched: Touched::default() })
+        let has_savepoint = !self.blocks();
+        if has_savepoint {
+            open.control("savepoint jobs", State::Sound).await?;
+        }
+        Ok(Tx { open: Mutex::new(open), done: Vec::new(), kept: 0, has_savepoint, touched: Touched::default() })
     }
 }
 
@@ -184,7 +189,8 @@ impl Tx {
     /// Undoes what was written since the job began. A transaction that had failed since then is sound again.
     ///
     /// Jobs seldom fail once they have written something, so none pays for a savepoint of its own: everything is undone, and
-    /// the jobs before this one are written again.
+    /// the jobs before this one are written again. On SQLite, which copies every page that is changed after a savepoint, there
+    /// is none before the first job has failed: the transaction begins anew, and nobody else writes meanwhile.
     ///
     /// # Errors
     /// Unavailable: the whole transaction is lost.
@@ -197,7 +203,13 @@ impl Tx {
             open.state = State::Sound;
         }
         let lost = |error| StoreError::unavailable(format!("the transaction is lost: {error}"));
-        open.control("rollback to savepoint jobs", State::Sound).await.map_err(lost)?;
+        if self.has_savepoint {
+            open.control("rollback to savepoint jobs", State::Sound).await.map_err(lost)?;
+        } else {
+            let begin = open.connection.begin();
+            open.control("rollback", State::Sound).await.map_err(lost)?;
+            open.control(begin, State::Sound).await.map_err(lost)?;
+        }
         self.done.truncate(self.kept);
         for (write, changed) in &self.done {
             if open.write(write, Rows::Any).await.map_err(lost)?.count() != *changed {
@@ -205,13 +217,17 @@ impl Tx {
                 return Err(lost(StoreError::unavailable("a write did not change the same rows again")));
             }
         }
-        // From here on, so that nothing is written a third time however many jobs fail.
-        if !self.done.is_empty() {
-            open.control("release savepoint jobs", State::Sound).await.map_err(lost)?;
-            open.control("savepoint jobs", State::Sound).await.map_err(lost)?;
-            self.done.clear();
-            self.kept = 0;
+        if self.has_savepoint && self.done.is_empty() {
+            return Ok(());
         }
+        // From here on, so that nothing is written a third time however many jobs fail.
+        if self.has_savepoint {
+            open.control("release savepoint jobs", State::Sound).await.map_err(lost)?;
+        }
+        open.control("savepoint jobs", State::Sound).await.map_err(lost)?;
+        self.has_savepoint = true;
+        self.done.clear();
+        self.kept = 0;
         Ok(())
     }
 

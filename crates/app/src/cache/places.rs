@@ -48,7 +48,7 @@ impl Places {
     }
 
     pub(super) fn part(&self, mark: Mark) -> MutexGuard<'_, Part> {
-        let number = u64::from(mark.0) * self.0.len() as u64 >> 32;
+        let number = (u64::from(mark.0) * self.0.len() as u64) >> 32;
         // That is less than the parts there are, and there is at least one.
         #[expect(clippy::indexing_slicing, reason = "the number was scaled to the parts there are")]
         lock(&self.0[number as usize])
