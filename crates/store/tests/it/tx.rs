@@ -12,6 +12,7 @@ on_both_engines! {
     a_dropped_transaction_leaves_nothing,
     a_rolled_back_transaction_leaves_nothing,
     a_failed_job_leaves_the_rest_of_the_batch,
+    what_is_written_again_waits_for_the_commit,
     a_failed_transaction_does_nothing_more,
     a_failed_transaction_is_sound_without_the_job,
     a_transaction_can_be_lent_to_a_boxed_job,
@@ -74,6 +75,23 @@ async fn a_failed_job_leaves_the_rest_of_the_batch(fresh: &Fresh) {
     }
     let renamed = find_account(&fresh.db, account_id(1)).await.unwrap().unwrap();
     assert_eq!((renamed.version, renamed.name.as_str()), (5, "for 7"));
+}
+
+async fn what_is_written_again_waits_for_the_commit(fresh: &Fresh) {
+    with_accounts(&fresh.db, 1).await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    for number in 2..5 {
+        tx.begin_job().unwrap();
+        insert_account(&mut tx, &account(number)).await.unwrap();
+        tx.begin_job().unwrap();
+        assert_eq!(insert_account(&mut tx, &account(1)).await, Err(StoreError::Conflict));
+        tx.undo_job().await.unwrap();
+        assert!(seen(&tx, number).await && !seen(&fresh.db, number).await, "{number}");
+    }
+    tx.rollback().await.unwrap();
+    for number in 2..5 {
+        assert!(!seen(&fresh.db, number).await, "{number}");
+    }
 }
 
 async fn a_failed_transaction_does_nothing_more(fresh: &Fresh) {
