@@ -313,7 +313,7 @@ async fn append(tx: &mut Tx, chain: &ChainKey, events: Vec<(Author, AuditEvent)>
             target: event.target,
             account: event.account,
             request_id: author.request_id,
-            detail: event.detail.to_string(),
+            detail: serde_json::to_string(&event.detail).map_err(|_| Error::Internal("an event is no JSON".into()))?,
             link: ANCHOR,
         };
         row.link = row.link_after(&previous, chain);
