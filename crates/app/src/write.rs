@@ -29,10 +29,12 @@ use crate::sync::lock_std as lock;
 const BATCH: usize = 256;
 /// Changes that may wait; more are told to come back.
 const QUEUE: usize = 4_096;
-/// How long the thread that runs batches waits for another before it goes.
-const LINGER: Duration = Duration::from_millis(2);
-/// How often, and how long each time, it waits for half as many as came the last time.
-const GATHERING: (usize, Duration) = (4, Duration::from_micros(50));
+/// How long the thread that runs batches waits at a time for more changes.
+const PAUSE: Duration = Duration::from_micros(50);
+/// How often it waits for half as many as the last time.
+const PAUSES_FOR_MORE: usize = 4;
+/// How often it waits for any at all before it goes.
+const PAUSES: usize = 10;
 /// How long a caller waits for a change. A disk that does not answer holds up the writer for as long as it likes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -195,14 +197,12 @@ impl App {
     }
 
     /// Runs a batch, and those that come soon after it: to wake this thread takes longer than many a change.
-    async fn run_batches(&self, first: Vec<Box<dyn Change>>, queue: &tokio::sync::Mutex<Waiting>) {
+    async fn run_batches(&self, mut batch: Vec<Box<dyn Change>>, queue: &tokio::sync::Mutex<Waiting>) {
         let mut queue = queue.lock().await;
-        let (mut next, mut last) = (Some(first), 0);
-        while let Some(mut batch) = next {
-            gather(&mut queue, &mut batch, last / 2);
-            last = batch.len();
+        while !batch.is_empty() {
+            let enough = batch.len().div_ceil(2);
             self.run_batch(batch).await;
-            next = tokio::time::timeout(LINGER, next_batch(&mut queue)).await.unwrap_or(None);
+            batch = gather(&mut queue, enough);
         }
     }
 
@@ -274,21 +274,22 @@ async fn next_batch(queue: &mut Waiting) -> Option<Vec<Box<dyn Change>>> {
     (queue.recv_many(&mut changes, BATCH).await > 0).then_some(changes)
 }
 
-/// Waits a little for a batch to be worth its flush of the disk: whoever was answered by the last one may be about to ask
-/// again.
-fn gather(queue: &mut Waiting, batch: &mut Vec<Box<dyn Change>>, enough: usize) {
-    let (times, pause) = GATHERING;
-    for _ in 0..times {
-        if batch.len() >= enough {
-            return;
-        }
-        std::thread::sleep(pause);
+/// Waits a little for a batch to be worth its flush of the disk, for whoever was answered by the last one may be about to ask
+/// again. It may hold up its thread, and asks no runtime for the time: that one may be ending.
+fn gather(queue: &mut Waiting, enough: usize) -> Vec<Box<dyn Change>> {
+    let mut batch = Vec::new();
+    for pauses in 0..=PAUSES {
         while batch.len() < BATCH
             && let Ok(change) = queue.try_recv()
         {
             batch.push(change);
         }
+        if batch.len() >= enough || (pauses >= PAUSES_FOR_MORE && !batch.is_empty()) {
+            break;
+        }
+        std::thread::sleep(PAUSE);
     }
+    batch
 }
 
 /// What somebody waits for, but not for ever.
