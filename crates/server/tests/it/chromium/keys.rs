@@ -69,6 +69,8 @@ async fn life(server: &TestServer, tab: &Tab, runs_scripts: bool) {
     // A key one has is found by pasting it.
     tab.fill("#find", &first).await;
     tab.press("Enter").await;
+    // The page before has the same words.
+    tab.wait_or_show("location.search.startsWith('?find=')", "what was looked for").await;
     tab.sees("Nightly backup").await;
     assert!(!tab.text().await.contains(&first), "a pasted key is in the address");
     tab.click("Nightly backup").await;
