@@ -74,7 +74,7 @@ impl App {
         self.write(caller, move |tx| {
             Box::pin(async move {
                 if let Some((account, _)) = member
-                    && accounts::find_account(tx, account).await?.is_none()
+                    && !accounts::has_account(tx, account).await?
                 {
                     return Err(Error::invalid("account_id", "is no account there is"));
                 }

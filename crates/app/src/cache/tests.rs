@@ -19,11 +19,6 @@ fn tag(cache: &Cache, number: u64) -> Tag {
     cache.tag_of(&number.to_be_bytes())
 }
 
-/// How many slots are found by digests.
-fn listed(cache: &Cache) -> usize {
-    cache.places.listed()
-}
-
 fn put(cache: &Cache, number: u64) {
     if let Lookup::Unknown = look(cache, number) {
         let facts = Facts { deadline_ms: number as i64, account: number as u32, environment: 3, flags: 2, access: 7 };
@@ -89,7 +84,8 @@ fn every_key_that_is_kept_can_be_evicted_however_often_others_took_its_place() {
             assert!(hit(&cache, number).is_none(), "{number} in round {round}");
         }
     }
-    assert!(listed(&cache) <= cache.room(), "what made room is listed no more: {}", listed(&cache));
+    let listed = cache.places.listed();
+    assert!(listed <= cache.room(), "what made room is listed no more: {listed}");
 }
 
 #[test]
