@@ -12,15 +12,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::ffi;
 use rusqlite::{Connection, OpenFlags, Statement};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::{PATIENCE, QUEUE, READERS};
 use crate::error::StoreError;
 use crate::value::Value;
 
+mod fold;
 pub(super) mod schema;
 mod values;
 
+use fold::Folder;
 use values::{Names, bind};
 pub(super) use values::{SqliteRow, Taken};
 
@@ -38,21 +40,24 @@ pub(super) enum Role {
     Writer,
     /// Reading, and nothing else.
     Reader,
+    /// Copying the log into the file.
+    Folder,
     /// Looking at a file of somebody else's: nothing of it is created or changed.
     Guest,
 }
 
 impl Role {
-    /// What is set where the connection is opened. A bulk import grows the log; the size limit gives the space back. The
-    /// log is folded into the file every 4,000 pages (16 MiB), for a page that changed often until then is written there
-    /// once.
+    /// What is set where the connection is opened. A bulk import grows the log; the size limit gives the space back. A
+    /// commit folds the log into the file itself only where the folder has not come to it for 32,000 pages (128 MiB). More
+    /// than 4 MiB of pages kept in memory would make commits slower: SQLite goes through all of them after most.
     const fn pragmas(self) -> &'static str {
         match self {
             Self::Writer => {
                 "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
-                 pragma temp_store = memory; pragma journal_size_limit = 67108864; pragma cache_size = -16384; \
-                 pragma wal_autocheckpoint = 4000"
+                 pragma temp_store = memory; pragma journal_size_limit = 67108864; pragma cache_size = -4096; \
+                 pragma wal_autocheckpoint = 32000"
             }
+            Self::Folder => "pragma synchronous = full",
             Self::Reader => "pragma foreign_keys = on; pragma temp_store = memory; pragma query_only = on",
             Self::Guest => "pragma temp_store = memory",
         }
@@ -126,12 +131,15 @@ pub(super) struct Lane {
     room: u32,
     turns: Arc<Semaphore>,
     idle: Mutex<Vec<Open>>,
+    /// Told whenever a connection comes back, and of the end.
+    returned: Arc<Notify>,
 }
 
 impl Lane {
     fn new(path: &Path, role: Role, room: u32) -> Arc<Self> {
         let turns = Arc::new(Semaphore::new(room as usize));
-        Arc::new(Self { path: path.to_owned(), role, room, turns, idle: Mutex::default() })
+        let returned = Arc::default();
+        Arc::new(Self { path: path.to_owned(), role, room, turns, idle: Mutex::default(), returned })
     }
 
     /// Waits for a connection that nobody uses.
@@ -149,9 +157,16 @@ impl Lane {
         let all = tokio::time::timeout(PATIENCE, self.turns.acquire_many(self.room)).await;
         self.turns.close();
         drop(all);
+        self.returned.notify_one();
         let idle = std::mem::take(&mut *lock(&self.idle));
         // Closing the last one folds the log into the file.
         drop(tokio::task::spawn_blocking(move || drop(idle)).await);
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.returned.notify_one();
     }
 }
 
@@ -181,6 +196,7 @@ impl Drop for Lent {
             && !self.lane.turns.is_closed()
         {
             lock(&self.lane.idle).push(open);
+            self.lane.returned.notify_one();
         }
     }
 }
@@ -264,6 +280,7 @@ impl SqliteConnection {
 pub(super) struct Sqlite {
     writer: Arc<Lane>,
     readers: Arc<Lane>,
+    folder: Arc<Folder>,
 }
 
 impl Sqlite {
@@ -277,7 +294,8 @@ impl Sqlite {
         };
         aside(first).await?;
         let (writer, readers) = (Lane::new(path, Role::Writer, 1), Lane::new(path, Role::Reader, READERS));
-        Ok(Self { writer, readers })
+        let folder = Arc::new(Folder::of(&writer));
+        Ok(Self { writer, readers, folder })
     }
 
     pub(super) async fn reader(&self) -> Result<SqliteConnection, StoreError> {
@@ -291,6 +309,7 @@ impl Sqlite {
     pub(super) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+        self.folder.end().await;
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -1,8 +1,12 @@
 //! What only SQLite has: statements that run where they are asked for, and a file that older Keywrights open too.
 
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use keywright_core::time::Time;
 use keywright_store::keys::{KeyFilter, list_keys};
-use keywright_store::testing;
+use keywright_store::testing::{self, Fresh};
 use sha2::{Digest as _, Sha384};
 
 #[tokio::test]
@@ -29,6 +33,60 @@ async fn a_write_does_not_leave_its_thread() {
     let begun = std::pin::pin!(fresh.db.begin()).poll(&mut context);
     let std::task::Poll::Ready(Ok(tx)) = begun else { panic!("it waited for another thread") };
     assert!(std::pin::pin!(tx.commit()).poll(&mut context).is_ready());
+}
+
+/// Writes about 256 pages.
+async fn write_a_mebibyte(fresh: &Fresh) {
+    fresh.db.run_raw("insert into filling (bytes) values (randomblob(1048576))").await.unwrap();
+}
+
+async fn to_be_filled() -> (Fresh, PathBuf) {
+    let fresh = testing::sqlite().await;
+    fresh.db.run_raw("create table filling (bytes blob)").await.unwrap();
+    let path = PathBuf::from(fresh.url.trim_start_matches("sqlite:"));
+    (fresh, path)
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}-wal", path.display()))
+}
+
+#[tokio::test]
+async fn the_log_is_folded_beside_its_writer() {
+    let (fresh, path) = to_be_filled().await;
+    for _ in 0..20 {
+        write_a_mebibyte(&fresh).await;
+    }
+    // By a commit it would be after 128 MiB.
+    for _ in 0..1_000 {
+        if std::fs::metadata(&path).unwrap().len() > 16 << 20 {
+            fresh.db.close().await;
+            assert!(!log_of(&path).exists(), "the folder's connection is closed, too, and the last one folds the rest");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody folds the log");
+}
+
+#[tokio::test]
+async fn a_log_that_never_rests_begins_anew() {
+    let (fresh, path) = to_be_filled().await;
+    // How often it has begun, by its header (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
+    let begun = || {
+        let mut header = [0; 16];
+        std::fs::File::open(log_of(&path)).unwrap().read_exact(&mut header).unwrap();
+        header[12..].to_vec()
+    };
+    let first = begun();
+    for _ in 0..120 {
+        write_a_mebibyte(&fresh).await;
+        if begun() != first {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the log only grows");
 }
 
 #[tokio::test]
