@@ -1,12 +1,15 @@
 //! The only place that commits.
 //!
 //! Every change is a closure over a transaction that must return its value *and* an audit event, so an unaudited change
-//! does not compile. One task runs them, many to a transaction: each can be undone alone, all have one commit and
-//! one disk flush. After the commit, and before any caller hears of it, everything the transaction touched is evicted.
+//! does not compile. One task runs them, as many to a transaction as there are when it comes to the end of those before:
+//! each can be undone alone, all have one commit and one disk flush. After the commit, and before any caller hears of it, everything the transaction touched is evicted.
 //!
 //! A caller that goes away changes nothing: its closure runs whole or not at all.
 //! Where the database holds up its thread (SQLite), batches run on one that may wait, one after the other for as long as there
 //! are any.
+
+#[cfg(test)]
+mod tests;
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -18,7 +21,7 @@ use keywright_core::secret::ChainKey;
 use keywright_core::time::Time;
 use keywright_store::{Db, Tx};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 
 use crate::App;
 use crate::caller::Caller;
@@ -29,11 +32,13 @@ use crate::sync::lock_std as lock;
 const BATCH: usize = 256;
 /// Changes that may wait; more are told to come back.
 const QUEUE: usize = 4_096;
-/// How long the thread that runs batches waits at a time for more changes.
+/// What part of as many as the last time a batch waits for: the others come while those are made.
+const PART: usize = 4;
+/// How often the thread that runs batches lets others run while it waits for so many.
+const YIELDS: usize = 300;
+/// How long it sleeps at a time while there are none.
 const PAUSE: Duration = Duration::from_micros(50);
-/// How often it waits for half as many as the last time.
-const PAUSES_FOR_MORE: usize = 4;
-/// How often it waits for any at all before it goes.
+/// How often it does before it goes.
 const PAUSES: usize = 10;
 /// How long a caller waits for a change. A disk that does not answer holds up the writer for as long as it likes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -112,6 +117,7 @@ pub(crate) struct Writer(Mutex<Option<mpsc::Sender<Box<dyn Change>>>>);
 pub(crate) struct Queue(Waiting);
 
 type Waiting = mpsc::Receiver<Box<dyn Change>>;
+type Batch = Vec<Box<dyn Change>>;
 
 pub(crate) fn channel() -> (Writer, Queue) {
     let (sender, receiver) = mpsc::channel(QUEUE);
@@ -181,51 +187,56 @@ impl App {
     pub(crate) async fn run_writer(self: Arc<Self>, queue: Queue) {
         let queue = Arc::new(tokio::sync::Mutex::new(queue.0));
         loop {
-            // Let go of before the batch runs, for whoever runs it takes the next one, too.
-            let next = next_batch(&mut *queue.lock().await).await;
-            let Some(batch) = next else { return };
+            let mut waiting = Arc::clone(&queue).lock_owned().await;
+            let Some(batch) = next_batch(&mut waiting).await else { return };
             if self.db.blocks() {
-                let (app, queue, runtime) = (Arc::clone(&self), Arc::clone(&queue), Handle::current());
-                let run = move || runtime.block_on(app.run_batches(batch, &queue));
+                let (app, runtime) = (Arc::clone(&self), Handle::current());
+                let run = move || runtime.block_on(app.run_batches(batch, waiting));
                 if tokio::task::spawn_blocking(run).await.is_err() {
                     tracing::error!("a batch of changes ended before its time");
                 }
             } else {
-                self.run_batch(batch).await;
+                self.run_batch(batch, &mut waiting).await;
             }
         }
     }
 
     /// Runs a batch, and those that come soon after it: to wake this thread takes longer than many a change.
-    async fn run_batches(&self, mut batch: Vec<Box<dyn Change>>, queue: &tokio::sync::Mutex<Waiting>) {
-        let mut queue = queue.lock().await;
+    async fn run_batches(&self, mut batch: Batch, mut waiting: OwnedMutexGuard<Waiting>) {
         while !batch.is_empty() {
-            let enough = batch.len().div_ceil(2);
-            self.run_batch(batch).await;
-            batch = gather(&mut queue, enough);
+            let made = self.run_batch(batch, &mut waiting).await;
+            batch = gather(&mut waiting, made.div_ceil(PART));
         }
     }
 
-    /// Runs a batch in one transaction, and tells every caller. Each change fails alone; a failed commit fails them all.
-    async fn run_batch(&self, mut changes: Vec<Box<dyn Change>>) {
+    /// Runs a batch in one transaction, with what comes meanwhile, tells every caller, and says how many they were. Each
+    /// change fails alone; a failed commit fails them all.
+    async fn run_batch(&self, mut changes: Batch, waiting: &mut Waiting) -> usize {
         let mut outcomes = Vec::with_capacity(changes.len());
-        if let Err(error) = self.try_batch(&mut changes, &mut outcomes).await {
+        if let Err(error) = self.try_batch(&mut changes, waiting, &mut outcomes).await {
             tracing::warn!(%error, "a commit failed");
             outcomes = vec![Err(error); changes.len()];
         }
+        let made = changes.len();
         for (change, outcome) in changes.into_iter().zip(outcomes) {
             change.answer(outcome);
         }
+        made
     }
 
     async fn try_batch(
         &self,
-        changes: &mut [Box<dyn Change>],
+        changes: &mut Batch,
+        waiting: &mut Waiting,
         outcomes: &mut Vec<Result<(), Error>>,
     ) -> Result<(), Error> {
         let mut tx = self.db.begin().await?;
         let mut events = Vec::new();
-        for change in changes {
+        for at in 0..BATCH {
+            if at == changes.len() {
+                changes.extend(waiting.try_recv());
+            }
+            let Some(change) = changes.get_mut(at) else { break };
             tx.begin_job()?;
             match change.run(&mut tx).await {
                 Ok(mut made) => {
@@ -240,7 +251,7 @@ impl App {
         }
         let changes = u64::from(!events.is_empty());
         self.append_audit(&mut tx, events).await?;
-        let touched = tx.touched.clone();
+        let touched = std::mem::take(&mut tx.touched);
         let mut standings = Vec::new();
         for account in &touched.accounts {
             standings.extend(keywright_store::accounts::find_account(&tx, *account).await?);
@@ -269,25 +280,26 @@ impl App {
 }
 
 /// The changes that wait, once there are any; `None` where there will be no more.
-async fn next_batch(queue: &mut Waiting) -> Option<Vec<Box<dyn Change>>> {
+async fn next_batch(waiting: &mut Waiting) -> Option<Batch> {
     let mut changes = Vec::new();
-    (queue.recv_many(&mut changes, BATCH).await > 0).then_some(changes)
+    (waiting.recv_many(&mut changes, BATCH).await > 0).then_some(changes)
 }
 
 /// Waits a little for a batch to be worth its flush of the disk, for whoever was answered by the last one may be about to ask
 /// again. It may hold up its thread, and asks no runtime for the time: that one may be ending.
-fn gather(queue: &mut Waiting, enough: usize) -> Vec<Box<dyn Change>> {
+fn gather(waiting: &mut Waiting, enough: usize) -> Batch {
     let mut batch = Vec::new();
-    for pauses in 0..=PAUSES {
+    for round in 0..YIELDS + PAUSES {
         while batch.len() < BATCH
-            && let Ok(change) = queue.try_recv()
+            && let Ok(change) = waiting.try_recv()
         {
             batch.push(change);
         }
-        if batch.len() >= enough || (pauses >= PAUSES_FOR_MORE && !batch.is_empty()) {
-            break;
+        match (batch.len() >= enough, round < YIELDS) {
+            (false, true) => std::thread::yield_now(),
+            (false, false) if batch.is_empty() => std::thread::sleep(PAUSE),
+            _ => break,
         }
-        std::thread::sleep(PAUSE);
     }
     batch
 }
