@@ -12,6 +12,7 @@ use keywright_core::policy::{DEFAULT_KIND, Kind, OPERATOR_KIND, Policy};
 use keywright_core::secret::PlainKey;
 use keywright_core::time::{Span, Time};
 use keywright_store::keys::KeyFilter;
+use keywright_store::secrets::Ready;
 use keywright_store::{Tx, accounts, keys, secrets};
 use serde_json::{Value, json};
 
@@ -97,8 +98,9 @@ impl App {
         world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;
         let (plain, secret) = self.issue(kind, &mut key, now)?;
         let (author, world) = (caller.clone(), Arc::clone(world));
-        // As much as can be is done before the one writer is asked for its time.
-        let created = event("key.create", &key, settings(&key));
+        // As much as can be is done before the one writer is asked for its time. An account is never deleted.
+        let is_suited = kind.requires.is_empty() && self.accounts.knows(account);
+        let (ready, created) = (Ready::of(&key, &secret)?, event("key.create", &key, settings(&key)));
         let made = self
             .write(caller, move |tx| {
                 Box::pin(async move {
@@ -114,10 +116,14 @@ impl App {
                         Bound::Kind => must_stay_in_environment(tx, &world.policy, &author, &key).await?,
                     }
                     make_own(tx, &world.policy, kind, &author, &mut key).await?;
-                    must_have_room(tx, kind, &key, now).await?;
+                    if is_suited {
+                        must_not_be_full(tx, kind, account, now).await?;
+                    } else {
+                        must_have_room(tx, kind, account, now).await?;
+                    }
                     must_not_hurry(tx, &author, kind, now).await?;
-                    keys::insert_key(tx, &key).await?;
-                    secrets::insert_secret(tx, &secret).await?;
+                    let ready = if kind.personal { Ready::of(&key, &secret)? } else { ready };
+                    secrets::insert_ready(tx, ready).await?;
                     Replay::keep(tx, replay.as_ref(), &key.id.to_string(), now).await?;
                     Ok(((key, true), created))
                 })
@@ -191,7 +197,7 @@ impl App {
                 must_not_widen(tx, &world.policy, &author, &key, Some(&before)).await?;
                 // A key that lives again counts again.
                 if before.status(now) == Status::Expired && key.status(now) != Status::Expired {
-                    must_have_room(tx, kind, &key, now).await?;
+                    must_have_room(tx, kind, key.account, now).await?;
                 }
                 keys::update_key(tx, &key).await?;
                 key.version += 1;
@@ -384,22 +390,27 @@ async fn must_not_hurry(tx: &mut Tx, caller: &Caller, kind: &Kind, now: Time) ->
     Err(Error::Limited(Span::from_millis(wait)))
 }
 
-/// Requires that the account of a key that is to live is what the kind asks for, and may have one more.
-pub(crate) async fn must_have_room(tx: &mut Tx, kind: &Kind, key: &Key, now: Time) -> Result<(), Error> {
+/// Requires that there is the account, that it is what the kind asks for, and may have one more key that lives.
+pub(crate) async fn must_have_room(tx: &Tx, kind: &Kind, account: AccountId, now: Time) -> Result<(), Error> {
     if kind.requires.is_empty() {
         // Most kinds ask for no more of an account than that there is one.
-        accounts::has_account(tx, key.account).await?.then_some(()).ok_or(Error::NotFound("account"))?;
+        accounts::has_account(tx, account).await?.then_some(()).ok_or(Error::NotFound("account"))?;
     } else {
-        let account = accounts::find_account(tx, key.account).await?.ok_or(Error::NotFound("account"))?;
+        let account = accounts::find_account(tx, account).await?.ok_or(Error::NotFound("account"))?;
         let lacking: Vec<String> = account.lacks(&kind.requires).map(|requirement| requirement.to_string()).collect();
         if !lacking.is_empty() {
             return Err(Error::Conflict(lacking.join("; ")));
         }
     }
+    must_not_be_full(tx, kind, account, now).await
+}
+
+/// Requires that the account may have one more key that lives.
+async fn must_not_be_full(tx: &Tx, kind: &Kind, account: AccountId, now: Time) -> Result<(), Error> {
     let Some(most) = kind.live_keys_per_account.map(i64::from) else { return Ok(()) };
     let mut live = 0;
     for counted in &kind.counted_kinds {
-        live += keys::count_live_keys(tx, key.account, counted, now, most - live).await?;
+        live += keys::count_live_keys(tx, account, counted, now, most - live).await?;
         if live >= most {
             let of = if kind.counted_kinds.len() > 1 { kind.counted_kinds.join(", ") } else { "this kind".into() };
             return Err(Error::Conflict(format!(

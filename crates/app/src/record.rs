@@ -174,6 +174,11 @@ impl AccountStates {
             .or_insert_with(|| self.list.push(AccountState { id, suspended: AtomicBool::new(suspended) }) as u32)
     }
 
+    /// Whether an account is known to be there; one that is not known may be, too.
+    pub(crate) fn knows(&self, id: AccountId) -> bool {
+        lock(&self.numbers).contains_key(&id)
+    }
+
     /// Puts a committed change in force.
     pub(crate) fn set_suspended(&self, id: AccountId, suspended: bool) {
         let number = self.number(id, suspended);

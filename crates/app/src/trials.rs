@@ -185,7 +185,7 @@ async fn open_account(tx: &mut Tx, kind: &Kind, key: &Key, now: Time) -> Result<
     } else {
         None
     };
-    match must_have_room(tx, kind, key, now).await {
+    match must_have_room(tx, kind, key.account, now).await {
         // A stranger can revoke nothing, and need not know how many there are.
         Err(Error::Conflict(_)) => Err(Error::Limited(FULL)),
         room => room.map(|()| made),

@@ -237,7 +237,7 @@ fn last_use(row: &mut Row) -> Result<Option<LastUse>, StoreError> {
     Ok(at.map(|at| LastUse { at, ip, user_agent }))
 }
 
-fn insert_values(key: &Key) -> Result<Vec<Value>, StoreError> {
+pub(crate) fn insert_values(key: &Key) -> Result<Vec<Value>, StoreError> {
     let last_use = key.last_use.as_ref();
     Ok(values![
         key.id,
@@ -277,8 +277,13 @@ fn insert_values(key: &Key) -> Result<Vec<Value>, StoreError> {
 /// # Errors
 /// Conflict: its id is taken, or there is no such account.
 pub async fn insert_key(tx: &mut Tx, key: &Key) -> Result<(), StoreError> {
-    tx.write(INSERT_KEY, insert_values(key)?, Rows::One).await?;
-    tx.touched.keys.push(key.id);
+    insert_written_key(tx, key.id, insert_values(key)?).await
+}
+
+/// [`insert_key`] of what [`insert_values`] made of it.
+pub(crate) async fn insert_written_key(tx: &mut Tx, id: KeyId, values: Vec<Value>) -> Result<(), StoreError> {
+    tx.write(INSERT_KEY, values, Rows::One).await?;
+    tx.touched.keys.push(id);
     Ok(())
 }
 

@@ -122,9 +122,40 @@ pub(crate) async fn touch_key(tx: &mut Tx, key: KeyId) -> Result<(), StoreError>
 /// # Errors
 /// Conflict: its digest is taken, or there is no such key.
 pub async fn insert_secret(tx: &mut Tx, secret: &Secret) -> Result<(), StoreError> {
-    tx.write(INSERT_SECRET, insert_values(secret), Rows::One).await?;
-    tx.touched.added.push(secret.digest);
+    insert_written_secret(tx, secret.digest, insert_values(secret)).await
+}
+
+async fn insert_written_secret(tx: &mut Tx, digest: Digest, values: Vec<Value>) -> Result<(), StoreError> {
+    tx.write(INSERT_SECRET, values, Rows::One).await?;
+    tx.touched.added.push(digest);
     Ok(())
+}
+
+/// A new key and its secret, written out for the statements that add them.
+pub struct Ready {
+    id: KeyId,
+    digest: Digest,
+    key: Vec<Value>,
+    secret: Vec<Value>,
+}
+
+impl Ready {
+    /// Writes them out, for whoever is to add them has other things to do.
+    ///
+    /// # Errors
+    /// Corrupt: one of the key's lists cannot be written as JSON.
+    pub fn of(key: &Key, secret: &Secret) -> Result<Self, StoreError> {
+        Ok(Self { id: key.id, digest: secret.digest, key: keys::insert_values(key)?, secret: insert_values(secret) })
+    }
+}
+
+/// Adds a key with its secret.
+///
+/// # Errors
+/// Conflict: its id or digest is taken, or there is no such account.
+pub async fn insert_ready(tx: &mut Tx, ready: Ready) -> Result<(), StoreError> {
+    keys::insert_written_key(tx, ready.id, ready.key).await?;
+    insert_written_secret(tx, ready.digest, ready.secret).await
 }
 
 /// Adds keys with a secret each, many at once.

@@ -48,13 +48,12 @@ pub(super) enum Role {
 
 impl Role {
     /// What is set where the connection is opened. A bulk import grows the log; the size limit gives the space back. A
-    /// commit folds the log into the file itself only where the folder has not come to it for 32,000 pages (128 MiB). More
-    /// than 4 MiB of pages kept in memory would make commits slower: SQLite goes through all of them after most.
+    /// commit folds the log into the file itself only where the folder has not come to it for 32,000 pages (128 MiB).
     const fn pragmas(self) -> &'static str {
         match self {
             Self::Writer => {
                 "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
-                 pragma temp_store = memory; pragma journal_size_limit = 67108864; pragma cache_size = -4096; \
+                 pragma temp_store = memory; pragma journal_size_limit = 67108864; pragma cache_size = -16384; \
                  pragma wal_autocheckpoint = 32000"
             }
             Self::Folder => "pragma synchronous = full",
