@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use keywright_app::caller::Caller;
@@ -17,10 +17,12 @@ use crate::house::House;
 use crate::report::{Figures, Scale, nanoseconds, ratio};
 
 const WRITERS: usize = 64;
-/// Keys each of them makes in a slice.
-const EACH: usize = 64;
+/// Keys each of them makes in a slice: in all so many that the log is folded into the file while they are made.
+const EACH: usize = 128;
 /// Flushes a slice makes.
 const FLUSHES: usize = 192;
+/// How long the disk rests before them: what is still folded of the keys made before must not hold them up.
+const REST: Duration = Duration::from_millis(200);
 
 /// The rows of making keys.
 pub(crate) fn run(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
@@ -31,7 +33,10 @@ pub(crate) fn run(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Re
     let found = compare(scale.rounds.min(15), |side| {
         let before = device_flushes(house.folder());
         let slice = match side {
-            Side::A => flush(&mut file),
+            Side::A => {
+                std::thread::sleep(REST);
+                flush(&mut file)
+            }
             Side::B => create(&house),
         };
         let after = device_flushes(house.folder());
