@@ -111,9 +111,10 @@ pub(super) fn tool(root: &Path, tool: &Tool, stop: &Stop) -> Result<()> {
     if answers(root, tool.subcommand) {
         return Ok(());
     }
-    print::line(&format!("installing {} (about two minutes, once)", tool.crate_name));
+    print::line(&format!("installing {} (about a minute, once)", tool.crate_name));
     let mut install = crate::cargo(root);
-    install.args(["install", "--locked", "--quiet", tool.crate_name, "--version", tool.version]);
+    // Not optimised: it works for a second, and would take two minutes to build instead of one.
+    install.args(["install", "--locked", "--quiet", "--debug", tool.crate_name, "--version", tool.version]);
     if !child::run(&mut install, stop)? {
         bail!("`cargo install --locked {}` failed", tool.crate_name);
     }
