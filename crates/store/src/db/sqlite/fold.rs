@@ -62,11 +62,11 @@ async fn fold(lane: &Lane, kept: Option<Open>) -> Option<Open> {
     let path = lane.path.clone();
     let beside = move || {
         let open = kept.map_or_else(|| Open::new(&path, Role::Folder), Ok)?;
-        let is_short = open.limited(fold_beside)?;
-        Ok((open, is_short))
+        let rest_is_short = open.limited(fold_beside)?;
+        Ok((open, rest_is_short))
     };
-    let (open, is_short) = aside(beside).await.ok()?;
-    if !is_short {
+    let (open, rest_is_short) = aside(beside).await.ok()?;
+    if !rest_is_short {
         return Some(open);
     }
     let turn = lane.turns.acquire().await.ok()?;
