@@ -1,7 +1,8 @@
 //! Passwords: argon2id, 19 MiB and two passes (security.md 14), on a few threads of their own.
 //!
 //! What must stay true (security.md 18): however many log in at once, so many hashes are made at a time, each in memory that
-//! is kept for the next, and so many wait; more are told to come back. The threads stand behind everything else, so that verifying keys goes on beside them.
+//! is kept for the next, and so many wait; more are told to come back. The threads stand behind everything else, so that
+//! verifying keys goes on beside them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};

@@ -2,7 +2,8 @@
 //!
 //! Every change is a closure over a transaction that must return its value *and* an audit event, so an unaudited change
 //! does not compile. One task runs them, as many to a transaction as there are when it comes to the end of those before:
-//! each can be undone alone, all have one commit and one disk flush. After the commit, and before any caller hears of it, everything the transaction touched is evicted.
+//! each can be undone alone, all have one commit and one disk flush. After the commit, and before any caller hears of it,
+//! everything the transaction touched is evicted.
 //!
 //! A caller that goes away changes nothing: its closure runs whole or not at all.
 //! Where the database holds up its thread (SQLite), batches run on one that may wait, one after the other for as long as there

@@ -51,16 +51,10 @@ use clap::{Parser, Subcommand};
 
 use exit::Exit;
 use options::Global;
-use tokio::runtime;
 
 /// Every verification allocates its answer on the way out, and this gives it back sooner than the system's does.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Threads that may wait, for SQLite, files and names. SQLite has four that read, one that writes and one that folds its log
-/// at a time, but a thread that has just done its work is not counted as free at once: without a limit a busy server had more
-/// than a hundred, with a heap each.
-const WAITING_THREADS: usize = 16;
 
 /// The credential authority for an API: issue, scope, limit, verify, rotate, revoke and audit its keys.
 #[derive(Parser)]
@@ -155,8 +149,7 @@ fn main() -> ExitCode {
     // Whatever is made from here on is the owner's alone, SQLite's files included.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let cli = Cli::parse();
-    let runtime = runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(WAITING_THREADS).build();
-    let ended = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(cli)));
+    let ended = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(run(cli)));
     match ended {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) if exit::is_broken_pipe(&error) => ExitCode::from(Exit::Failed as u8),

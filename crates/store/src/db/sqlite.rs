@@ -20,9 +20,11 @@ use crate::value::Value;
 
 mod fold;
 pub(super) mod schema;
+mod threads;
 mod values;
 
 use fold::Folder;
+use threads::Threads;
 use values::{Names, bind};
 pub(super) use values::{SqliteRow, Taken};
 
@@ -132,13 +134,14 @@ pub(super) struct Lane {
     idle: Mutex<Vec<Open>>,
     /// Told whenever a connection comes back, and of the end.
     returned: Arc<Notify>,
+    threads: Threads,
 }
 
 impl Lane {
-    fn new(path: &Path, role: Role, room: u32) -> Arc<Self> {
-        let turns = Arc::new(Semaphore::new(room as usize));
-        let returned = Arc::default();
-        Arc::new(Self { path: path.to_owned(), role, room, turns, idle: Mutex::default(), returned })
+    fn new(path: &Path, role: Role, room: u32) -> Result<Arc<Self>, StoreError> {
+        let (path, turns, threads) = (path.to_owned(), Arc::new(Semaphore::new(room as usize)), Threads::new(room)?);
+        let (idle, returned) = (Mutex::default(), Arc::default());
+        Ok(Arc::new(Self { path, role, room, turns, idle, returned, threads }))
     }
 
     /// Waits for a connection that nobody uses.
@@ -220,10 +223,11 @@ impl SqliteConnection {
         }
         // Where the caller goes away meanwhile, the connection goes back once the statement has ended.
         let mut lent = self.0.take().ok_or_else(Self::gone)?;
-        let aside = tokio::task::spawn_blocking(move || {
+        let lane = Arc::clone(&lent.lane);
+        let aside = lane.threads.run(move || {
             let done = lent.run(work);
             (lent, done)
-        });
+        })?;
         // A disk that does not answer holds up that thread, and nobody who asks.
         let late = |_| StoreError::unavailable("the database did not answer in time");
         let (lent, done) = tokio::time::timeout(PATIENCE, aside).await.map_err(late)?.map_err(|_| Self::gone())?;
@@ -292,7 +296,7 @@ impl Sqlite {
             schema::migrate(&mut open)
         };
         aside(first).await?;
-        let (writer, readers) = (Lane::new(path, Role::Writer, 1), Lane::new(path, Role::Reader, READERS));
+        let (writer, readers) = (Lane::new(path, Role::Writer, 1)?, Lane::new(path, Role::Reader, READERS)?);
         let folder = Arc::new(Folder::of(&writer));
         Ok(Self { writer, readers, folder })
     }
