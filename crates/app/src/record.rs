@@ -174,7 +174,8 @@ impl AccountStates {
             .or_insert_with(|| self.list.push(AccountState { id, suspended: AtomicBool::new(suspended) }) as u32)
     }
 
-    /// Whether an account is known to be there; one that is not known may be, too.
+    /// Whether an account is known to be there; one that is not known may be, too. Where the commit that was to make it failed
+    /// it is not: the database's own reference has the last word.
     pub(crate) fn knows(&self, id: AccountId) -> bool {
         lock(&self.numbers).contains_key(&id)
     }

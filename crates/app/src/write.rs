@@ -186,6 +186,7 @@ impl App {
 
     /// Runs changes until every way to the writer is gone.
     pub(crate) async fn run_writer(self: Arc<Self>, queue: Queue) {
+        // Lent to the thread that runs batches, and given back even where that one panics.
         let queue = Arc::new(tokio::sync::Mutex::new(queue.0));
         loop {
             let mut waiting = Arc::clone(&queue).lock_owned().await;

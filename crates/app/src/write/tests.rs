@@ -1,8 +1,10 @@
 //! Which changes share a commit.
 
+use keywright_core::account::Account;
+use keywright_core::id::AccountId;
 use keywright_core::policy::Policy;
 use keywright_core::secret::MasterKey;
-use keywright_store::testing;
+use keywright_store::{accounts, testing};
 use serde_json::json;
 
 use super::*;
@@ -26,18 +28,34 @@ fn event() -> AuditEvent {
     AuditEvent { action: "test.change", target: "test".into(), account: None, detail: json!({}) }
 }
 
-/// Makes a change, and another one while it is being made, which fails where it is told to. Says how the second ended, and
-/// how many commits there were.
-async fn one_during_another(db: &Db, fails: bool) -> (Result<(), Error>, u64) {
-    let (app, tasks) = start(db).await;
+fn account(name: &str) -> Account {
+    let now = Time::from_millis(1_795_000_000_000);
+    Account::new(AccountId::new(now, &mut clock::rng()), name.into(), now)
+}
+
+/// What came of two changes, the second made while the first was being made.
+#[derive(Debug, PartialEq, Eq)]
+struct Made {
+    second: Result<(), Error>,
+    commits: u64,
+    /// Whether each has left its account.
+    left: [bool; 2],
+}
+
+async fn one_during_another(fails: bool) -> Made {
+    let fresh = testing::sqlite().await;
+    let (app, tasks) = start(&fresh.db).await;
     let before = app.changes();
     let (begins, begun) = oneshot::channel();
     let (goes_on, go_on) = oneshot::channel();
+    let (mine, other) = (account("first"), account("second"));
+    let ids = [mine.id, other.id];
     let first = {
         let app = Arc::clone(&app);
         tokio::spawn(async move {
-            app.write(Author::system(), |_| {
+            app.write(Author::system(), move |tx| {
                 Box::pin(async move {
+                    accounts::insert_account(tx, &mine).await?;
                     begins.send(()).unwrap();
                     go_on.await.unwrap();
                     Ok(((), event()))
@@ -47,28 +65,33 @@ async fn one_during_another(db: &Db, fails: bool) -> (Result<(), Error>, u64) {
         })
     };
     begun.await.unwrap();
-    let second = app.write(Author::system(), move |_| {
-        Box::pin(async move { if fails { Err(Error::Conflict("no".into())) } else { Ok(((), event())) } })
-    });
-    let mut second = Box::pin(second);
+    let mut second = Box::pin(app.write(Author::system(), move |tx| {
+        Box::pin(async move {
+            accounts::insert_account(tx, &other).await?;
+            if fails { Err(Error::Conflict("no".into())) } else { Ok(((), event())) }
+        })
+    }));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(second.as_mut().poll(&mut context).is_pending(), "it is on its way, and waits");
     goes_on.send(()).unwrap();
-    let ended = second.await;
+    let second = second.await;
     first.await.unwrap().unwrap();
     let commits = app.changes() - before;
+    let mut left = [false; 2];
+    for (left, id) in left.iter_mut().zip(ids) {
+        *left = accounts::has_account(&fresh.db, id).await.unwrap();
+    }
     tasks.stop().await.unwrap();
-    (ended, commits)
+    Made { second, commits, left }
 }
 
 #[tokio::test]
 async fn what_comes_while_a_batch_runs_joins_it() {
-    let fresh = testing::sqlite().await;
-    assert_eq!(one_during_another(&fresh.db, false).await, (Ok(()), 1));
+    assert_eq!(one_during_another(false).await, Made { second: Ok(()), commits: 1, left: [true, true] });
 }
 
 #[tokio::test]
 async fn what_joins_a_batch_fails_alone() {
-    let fresh = testing::sqlite().await;
-    assert_eq!(one_during_another(&fresh.db, true).await, (Err(Error::Conflict("no".into())), 1));
+    let second = Err(Error::Conflict("no".into()));
+    assert_eq!(one_during_another(true).await, Made { second, commits: 1, left: [true, false] });
 }
