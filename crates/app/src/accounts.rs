@@ -144,5 +144,5 @@ pub(crate) fn event(action: &'static str, account: &Account) -> AuditEvent {
         "company": profile.company, "customer_type": profile.customer_type, "subscription": account.subscription,
         "credits": account.credits, "metadata": account.metadata,
     });
-    AuditEvent { action, target: account.id.to_string(), account: Some(account.id), detail }
+    AuditEvent { action, target: account.id.to_string(), account: Some(account.id), detail: detail.into() }
 }

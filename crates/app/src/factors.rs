@@ -296,7 +296,7 @@ fn written(user: UserId, code: &str) -> Zeroizing<String> {
 }
 
 fn event(action: &'static str, user: UserId) -> AuditEvent {
-    AuditEvent { action, target: user.to_string(), account: None, detail: json!({}) }
+    AuditEvent { action, target: user.to_string(), account: None, detail: json!({}).into() }
 }
 
 fn is_on() -> Error {

@@ -116,7 +116,8 @@ impl App {
                 identities::insert_identity(tx, &linked).await?;
                 let detail = json!({ "email": user.email, "role": issuer.role, "issuer": issuer.url });
                 let target = user.id.to_string();
-                let created = AuditEvent { action: "user.create", target, account: Some(account), detail };
+                let created =
+                    AuditEvent { action: "user.create", target, account: Some(account), detail: detail.into() };
                 Ok(((), made.into_iter().chain([created, event("identity.link", &linked)]).collect()))
             })
         })
@@ -165,5 +166,5 @@ fn link(issuer: &Issuer, identity: Identity, user: UserId, now: Time) -> LinkedI
 
 fn event(action: &'static str, identity: &LinkedIdentity) -> AuditEvent {
     let detail = json!({ "user": identity.user, "issuer": identity.issuer, "subject": identity.subject });
-    AuditEvent { action, target: identity.id.to_string(), account: None, detail }
+    AuditEvent { action, target: identity.id.to_string(), account: None, detail: detail.into() }
 }

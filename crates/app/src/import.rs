@@ -140,8 +140,12 @@ impl App {
                 let absent: Vec<(Key, Secret)> = absent.into_iter().map(|row| (row.key, row.secret)).collect();
                 secrets::insert_imported(tx, &absent).await?;
                 let detail = json!({ "created": absent.len(), "present": present.len() });
-                let event =
-                    AuditEvent { action: "key.import", target: account.to_string(), account: Some(account), detail };
+                let event = AuditEvent {
+                    action: "key.import",
+                    target: account.to_string(),
+                    account: Some(account),
+                    detail: detail.into(),
+                };
                 Ok((present.into_iter().map(|row| row.key.id).collect(), event))
             })
         })

@@ -220,7 +220,12 @@ async fn accept(tx: &mut Tx, held: &Invitation, taker: Taker, now: Time) -> Resu
             factors::stop_totp(tx, user).await?;
             let ended = sessions::end_other_sessions(tx, user, None, now).await?;
             let detail = json!({ "email": held.email, "invitation": held.id, "sessions_ended": ended });
-            events.push(AuditEvent { action: "user.take_over", target: user.to_string(), account: None, detail });
+            events.push(AuditEvent {
+                action: "user.take_over",
+                target: user.to_string(),
+                account: None,
+                detail: detail.into(),
+            });
         }
         (Some(hash), None) => {
             if users::find_credentials_by_email(tx, &held.email).await?.is_some() {
@@ -229,7 +234,12 @@ async fn accept(tx: &mut Tx, held: &Invitation, taker: Taker, now: Time) -> Resu
             users::insert_user(tx, &taker.user, &hash).await?;
             let detail = json!({ "email": held.email, "role": held.role, "invitation": held.id });
             let target = user.to_string();
-            events.push(AuditEvent { action: "user.create", target, account: Some(held.account), detail });
+            events.push(AuditEvent {
+                action: "user.create",
+                target,
+                account: Some(held.account),
+                detail: detail.into(),
+            });
         }
         (None, _) => {}
     }
@@ -253,5 +263,5 @@ fn event(action: &'static str, invitation: &Invitation, more: Value) -> AuditEve
     if let (Some(detail), Value::Object(more)) = (detail.as_object_mut(), more) {
         detail.extend(more);
     }
-    AuditEvent { action, target: id.to_string(), account: Some(*account), detail }
+    AuditEvent { action, target: id.to_string(), account: Some(*account), detail: detail.into() }
 }

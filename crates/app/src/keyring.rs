@@ -106,7 +106,12 @@ impl Keyring {
                 }
                 let added: Vec<&str> = sealed.iter().map(|secret| secret.purpose.as_str()).collect();
                 let detail = json!({ "added": added });
-                Ok(AuditEvent { action: "keyring.complete", target: "keyring".into(), account: None, detail })
+                Ok(AuditEvent {
+                    action: "keyring.complete",
+                    target: "keyring".into(),
+                    account: None,
+                    detail: detail.into(),
+                })
             })
         })
         .await?;
@@ -257,7 +262,7 @@ fn random(purpose: &'static str, version: i64) -> Random {
 }
 
 fn event(action: &'static str, pepper: i64) -> AuditEvent {
-    AuditEvent { action, target: format!("pepper {pepper}"), account: None, detail: json!({ "pepper": pepper }) }
+    AuditEvent { action, target: format!("pepper {pepper}"), account: None, detail: json!({ "pepper": pepper }).into() }
 }
 
 fn open(master: &MasterKey, purpose: &str, version: i64, sealed: &[u8]) -> Option<Zeroizing<[u8; 32]>> {

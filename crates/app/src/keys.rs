@@ -481,7 +481,7 @@ pub(crate) fn new_key(kind: &Kind, account: AccountId, draft: Draft, caller: &Ca
 }
 
 pub(crate) fn event(action: &'static str, key: &Key, detail: Value) -> AuditEvent {
-    AuditEvent { action, target: key.id.to_string(), account: Some(key.account), detail }
+    AuditEvent { action, target: key.id.to_string(), account: Some(key.account), detail: detail.into() }
 }
 
 /// What of a key the audit log keeps: everything that was set, nothing that is secret.

@@ -106,7 +106,15 @@ impl App {
                 keywright_store::secrets::replace_digest(tx, &stored, &renewed, making).await?;
                 let detail = json!({ "from_pepper": found.secret.making.pepper, "to_pepper": making.pepper });
                 let account = Some(found.key.account);
-                Ok(((), AuditEvent { action: "key.upgrade_secret", target: found.key.id.to_string(), account, detail }))
+                Ok((
+                    (),
+                    AuditEvent {
+                        action: "key.upgrade_secret",
+                        target: found.key.id.to_string(),
+                        account,
+                        detail: detail.into(),
+                    },
+                ))
             })
         })
         .await

@@ -235,7 +235,7 @@ impl App {
         let detail = json!({ "kind": kind, "key_prefix": key_prefix, "email": email, "ip": ip, "until": until });
         // Written down first: a lock that is lifted is never missing from the log.
         self.write(caller, move |_| {
-            let event = AuditEvent { action: "lockout.lift", target: id.to_string(), account, detail };
+            let event = AuditEvent { action: "lockout.lift", target: id.to_string(), account, detail: detail.into() };
             Box::pin(async move { Ok(((), event)) })
         })
         .await?;

@@ -360,5 +360,5 @@ async fn take_turn(
 pub(crate) fn event(action: &'static str, session: &Session) -> AuditEvent {
     let Session { id, user, account, method, ip, expires_at, .. } = session;
     let detail = json!({ "user": user, "method": method, "ip": ip, "expires_at": expires_at });
-    AuditEvent { action, target: id.to_string(), account: Some(*account), detail }
+    AuditEvent { action, target: id.to_string(), account: Some(*account), detail: detail.into() }
 }

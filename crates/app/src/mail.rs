@@ -244,7 +244,7 @@ pub fn test_letter(to: &str) -> Result<Letter, Error> {
 
 fn event(action: &'static str, letter: &Queued) -> AuditEvent {
     let detail = json!({ "to": letter.recipient, "attempts": letter.attempts });
-    AuditEvent { action, target: letter.id.to_string(), account: None, detail }
+    AuditEvent { action, target: letter.id.to_string(), account: None, detail: detail.into() }
 }
 
 /// Delivers letters until told to stop: at once where a change has queued one, and else every few seconds what is due.

@@ -201,5 +201,5 @@ pub(crate) fn refused(unfit: Unfit) -> Error {
 }
 
 fn event(action: &'static str, member: &Member, detail: Value) -> AuditEvent {
-    AuditEvent { action, target: member.user.to_string(), account: Some(member.account), detail }
+    AuditEvent { action, target: member.user.to_string(), account: Some(member.account), detail: detail.into() }
 }

@@ -61,7 +61,7 @@ impl App {
                     let action = if to.is_some() { "user.promote" } else { "user.demote" };
                     let detail = json!({ "operator_permissions": to, "before": user.operator });
                     user.operator = to;
-                    Ok((user, AuditEvent { action, target: id.to_string(), account: None, detail }))
+                    Ok((user, AuditEvent { action, target: id.to_string(), account: None, detail: detail.into() }))
                 })
             })
             .await?;
@@ -111,7 +111,7 @@ impl App {
                     return Err(Error::Unauthenticated);
                 }
                 let (action, target) = ("session.prove", shown.to_string());
-                Ok(((), AuditEvent { action, target, account: None, detail: json!({ "user": user }) }))
+                Ok(((), AuditEvent { action, target, account: None, detail: json!({ "user": user }).into() }))
             })
         });
         self.counted(proved.await, &found, place)

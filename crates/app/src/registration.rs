@@ -102,7 +102,7 @@ impl App {
                 }
                 let detail = json!({ "email": email, "role": MemberRole::Owner });
                 let (target, id) = (user.id.to_string(), Some(account.id));
-                let registered = AuditEvent { action: "user.register", target, account: id, detail };
+                let registered = AuditEvent { action: "user.register", target, account: id, detail: detail.into() };
                 Ok(((), vec![crate::accounts::event("account.create", &account), registered]))
             })
         })
@@ -132,7 +132,7 @@ impl App {
                 verify_accounts(tx, &user, &proved, now).await?;
                 let detail = json!({ "email": proved, "before": user.email, "sessions_ended": ended });
                 let target = user.id.to_string();
-                Ok(((), AuditEvent { action: "user.verify_email", target, account: None, detail }))
+                Ok(((), AuditEvent { action: "user.verify_email", target, account: None, detail: detail.into() }))
             })
         })
         .await
@@ -154,7 +154,7 @@ impl App {
             Box::pin(async move {
                 outbox.put(tx, &letter).await?;
                 let (action, target) = ("user.resend_verification", user.id.to_string());
-                Ok(((), AuditEvent { action, target, account: None, detail: json!({}) }))
+                Ok(((), AuditEvent { action, target, account: None, detail: json!({}).into() }))
             })
         })
         .await
@@ -193,7 +193,7 @@ impl App {
                 outbox.put(tx, &notice).await?;
                 let detail = json!({ "to": email });
                 let target = user.id.to_string();
-                Ok(((), AuditEvent { action: "user.change_email", target, account: None, detail }))
+                Ok(((), AuditEvent { action: "user.change_email", target, account: None, detail: detail.into() }))
             })
         });
         self.counted(changed.await, &found, place)
@@ -238,7 +238,7 @@ impl App {
             Box::pin(async move {
                 outbox.put(tx, &letter).await?;
                 let (action, target) = ("user.forgot_password", user.to_string());
-                Ok(((), AuditEvent { action, target, account: None, detail: json!({}) }))
+                Ok(((), AuditEvent { action, target, account: None, detail: json!({}).into() }))
             })
         })
         .await
@@ -285,7 +285,7 @@ impl App {
                 let ended = sessions::end_other_sessions(tx, user.id, None, now).await?;
                 let detail = json!({ "sessions_ended": ended });
                 let target = user.id.to_string();
-                Ok(((), AuditEvent { action: "user.reset_password", target, account: None, detail }))
+                Ok(((), AuditEvent { action: "user.reset_password", target, account: None, detail: detail.into() }))
             })
         });
         self.counted(reset.await, &found, &place)

@@ -141,5 +141,5 @@ fn event(action: &'static str, service: &Registered) -> AuditEvent {
         "service_type": service.service_type, "name": service.name, "status": service.status,
         "region": service.region, "metadata": service.metadata,
     });
-    AuditEvent { action, target: service.id.to_string(), account: Some(service.account), detail }
+    AuditEvent { action, target: service.id.to_string(), account: Some(service.account), detail: detail.into() }
 }

@@ -52,7 +52,7 @@ impl App {
                         let detail = json!({ "kind": key.kind, "prefix": key.prefix, "issued_at": issued_at });
                         let target = key.id.to_string();
                         let account = Some(key.account);
-                        events.push(AuditEvent { action: "key.rotation_due", target, account, detail });
+                        events.push(AuditEvent { action: "key.rotation_due", target, account, detail: detail.into() });
                     }
                 }
                 Ok(((), events))

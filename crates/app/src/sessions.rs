@@ -158,7 +158,15 @@ impl App {
             Box::pin(async move {
                 let ended = sessions::end_other_sessions(tx, user, but, now).await?;
                 let detail = json!({ "ended": ended });
-                Ok(((), AuditEvent { action: "session.end_others", target: user.to_string(), account: None, detail }))
+                Ok((
+                    (),
+                    AuditEvent {
+                        action: "session.end_others",
+                        target: user.to_string(),
+                        account: None,
+                        detail: detail.into(),
+                    },
+                ))
             })
         })
         .await

@@ -85,7 +85,7 @@ impl App {
                 stored::put_setup_link(tx, &digest, &link).await?;
                 let detail = json!({ "expires_at": link.expires_at });
                 let (action, target) = ("setup.issue_link", "setup".into());
-                Ok(((), AuditEvent { action, target, account: None, detail }))
+                Ok(((), AuditEvent { action, target, account: None, detail: detail.into() }))
             })
         });
         made.await?;
@@ -162,7 +162,7 @@ impl App {
                 let detail = json!({ "email": user.email, "operator_permissions": user.operator });
                 let (action, target) = ("user.set_up", user.id.to_string());
                 let events = vec![
-                    AuditEvent { action, target, account: None, detail },
+                    AuditEvent { action, target, account: None, detail: detail.into() },
                     event("session.create", &session),
                 ];
                 Ok((SetUp::Done(Box::new(session)), events))

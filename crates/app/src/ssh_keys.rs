@@ -103,5 +103,5 @@ fn check(draft: &SshKeyDraft) -> Result<PublicKey, Error> {
 
 fn event(action: &'static str, key: &SshKey) -> AuditEvent {
     let detail = json!({ "name": key.name, "key_type": key.key_type, "fingerprint": key.fingerprint });
-    AuditEvent { action, target: key.id.to_string(), account: Some(key.account), detail }
+    AuditEvent { action, target: key.id.to_string(), account: Some(key.account), detail: detail.into() }
 }

@@ -120,7 +120,7 @@ impl App {
             Box::pin(async move {
                 keywright_store::keyring::insert_keyring(tx, &sealed).await?;
                 let detail = json!({ "algorithm": algorithm });
-                Ok(((), AuditEvent { action: "signing_key.rotate", target: kid, account: None, detail }))
+                Ok(((), AuditEvent { action: "signing_key.rotate", target: kid, account: None, detail: detail.into() }))
             })
         })
         .await?;

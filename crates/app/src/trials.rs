@@ -161,7 +161,12 @@ impl App {
                     let ids = keys::delete_ended_keys(tx, AccountId::TRIALS, before, FORGOTTEN_AT_ONCE).await?;
                     let detail = json!({ "keys": ids.len(), "expired_before": before });
                     let target = AccountId::TRIALS.to_string();
-                    let event = AuditEvent { action: "trial.forget", target, account: Some(AccountId::TRIALS), detail };
+                    let event = AuditEvent {
+                        action: "trial.forget",
+                        target,
+                        account: Some(AccountId::TRIALS),
+                        detail: detail.into(),
+                    };
                     let events = if ids.is_empty() { Vec::new() } else { vec![event] };
                     Ok((ids, events))
                 })

@@ -88,7 +88,7 @@ impl App {
                 let role = member.map(|(_, role)| role);
                 let detail = json!({ "email": user.email, "role": role, "operator_permissions": user.operator });
                 let (target, account) = (user.id.to_string(), member.map(|(account, _)| account));
-                let event = AuditEvent { action: "user.create", target, account, detail };
+                let event = AuditEvent { action: "user.create", target, account, detail: detail.into() };
                 Ok((Person { user, memberships: member.into_iter().collect() }, event))
             })
         })
@@ -154,7 +154,7 @@ impl App {
                         false => Vec::new(),
                     };
                     let action = if disabled { "user.disable" } else { "user.enable" };
-                    let event = AuditEvent { action, target: id.to_string(), account: None, detail: json!({}) };
+                    let event = AuditEvent { action, target: id.to_string(), account: None, detail: json!({}).into() };
                     Ok((User { disabled_at: since, ..user }, [event].into_iter().chain(ended).collect()))
                 })
             })
@@ -180,7 +180,8 @@ impl App {
                 }
                 let ended = sessions::end_other_sessions(tx, id, None, now).await?;
                 let detail = json!({ "sessions_ended": ended });
-                let event = AuditEvent { action: "factor.reset", target: id.to_string(), account: None, detail };
+                let event =
+                    AuditEvent { action: "factor.reset", target: id.to_string(), account: None, detail: detail.into() };
                 Ok(((), event))
             })
         })
@@ -225,7 +226,12 @@ impl App {
                 users::update_pending_email(tx, user, None).await?;
                 let ended = sessions::end_other_sessions(tx, user, but, now).await?;
                 let detail = json!({ "sessions_ended": ended });
-                let event = AuditEvent { action: "user.password", target: user.to_string(), account: None, detail };
+                let event = AuditEvent {
+                    action: "user.password",
+                    target: user.to_string(),
+                    account: None,
+                    detail: detail.into(),
+                };
                 Ok(((), event))
             })
         });

@@ -328,7 +328,7 @@ async fn append(tx: &mut Tx, chain: &ChainKey, events: Vec<(Author, AuditEvent)>
             target: event.target,
             account: event.account,
             request_id: author.request_id,
-            detail: serde_json::to_string(&event.detail).map_err(|_| Error::Internal("an event is no JSON".into()))?,
+            detail: event.detail.into(),
             link: ANCHOR,
         };
         row.link = row.link_after(&previous, chain);

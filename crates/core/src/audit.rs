@@ -36,7 +36,7 @@ impl Actor {
 }
 
 /// What happened. Its detail never holds a secret: names, ids, settings before and after.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEvent {
     /// What was done, `key.rotate`.
     pub action: &'static str,
@@ -45,7 +45,23 @@ pub struct AuditEvent {
     /// The account it concerns.
     pub account: Option<AccountId>,
     /// What changed.
-    pub detail: Value,
+    pub detail: Detail,
+}
+
+/// A JSON object, written out by whoever makes an event, so that the one writer need not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail(String);
+
+impl From<Value> for Detail {
+    fn from(value: Value) -> Self {
+        Self(value.to_string())
+    }
+}
+
+impl From<Detail> for String {
+    fn from(detail: Detail) -> Self {
+        detail.0
+    }
 }
 
 /// A row of the audit log.

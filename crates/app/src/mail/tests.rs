@@ -75,7 +75,8 @@ async fn change(app: &App, to: &str, fails: bool) -> Result<MailId, Error> {
             if fails {
                 return Err(Error::Conflict("changed its mind".into()));
             }
-            let event = AuditEvent { action: "test.change", target: id.to_string(), account: None, detail: json!({}) };
+            let event =
+                AuditEvent { action: "test.change", target: id.to_string(), account: None, detail: json!({}).into() };
             Ok((id, event))
         })
     })

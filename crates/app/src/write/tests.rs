@@ -25,7 +25,7 @@ async fn start(db: &Db) -> (Arc<App>, Tasks) {
 }
 
 fn event() -> AuditEvent {
-    AuditEvent { action: "test.change", target: "test".into(), account: None, detail: json!({}) }
+    AuditEvent { action: "test.change", target: "test".into(), account: None, detail: json!({}).into() }
 }
 
 fn account(name: &str) -> Account {
