@@ -35,9 +35,9 @@ const BATCH: usize = 256;
 const QUEUE: usize = 4_096;
 /// What part of as many as the last time a batch waits for: the others come while those are made.
 const PART: usize = 4;
-/// How often the thread that runs batches lets others run while it waits for so many.
+/// How often the thread that runs batches lets others run while it waits for a change.
 const YIELDS: usize = 300;
-/// How long it sleeps at a time while there are none.
+/// How long it then sleeps at a time where it has none at all.
 const PAUSE: Duration = Duration::from_micros(50);
 /// How often it does before it goes.
 const PAUSES: usize = 10;
@@ -198,24 +198,26 @@ impl App {
                     tracing::error!("a batch of changes ended before its time");
                 }
             } else {
-                self.run_batch(batch, &mut waiting).await;
+                self.run_batch(batch, &mut waiting, 0).await;
             }
         }
     }
 
     /// Runs a batch, and those that come soon after it: to wake this thread takes longer than many a change.
     async fn run_batches(&self, mut batch: Batch, mut waiting: OwnedMutexGuard<Waiting>) {
+        let mut enough = 0;
         while !batch.is_empty() {
-            let made = self.run_batch(batch, &mut waiting).await;
-            batch = gather(&mut waiting, made.div_ceil(PART));
+            let made = self.run_batch(batch, &mut waiting, enough).await;
+            enough = made.div_ceil(PART);
+            batch = next_soon(&mut waiting);
         }
     }
 
     /// Runs a batch in one transaction, with what comes meanwhile, tells every caller, and says how many they were. Each
-    /// change fails alone; a failed commit fails them all.
-    async fn run_batch(&self, mut changes: Batch, waiting: &mut Waiting) -> usize {
+    /// change fails alone; a failed commit fails them all. A batch of fewer than `enough` waits a little for more.
+    async fn run_batch(&self, mut changes: Batch, waiting: &mut Waiting, enough: usize) -> usize {
         let mut outcomes = Vec::with_capacity(changes.len());
-        if let Err(error) = self.try_batch(&mut changes, waiting, &mut outcomes).await {
+        if let Err(error) = self.try_batch(&mut changes, waiting, enough, &mut outcomes).await {
             tracing::warn!(%error, "a commit failed");
             outcomes = vec![Err(error); changes.len()];
         }
@@ -230,13 +232,14 @@ impl App {
         &self,
         changes: &mut Batch,
         waiting: &mut Waiting,
+        enough: usize,
         outcomes: &mut Vec<Result<(), Error>>,
     ) -> Result<(), Error> {
         let mut tx = self.db.begin().await?;
         let mut events = Vec::new();
         for at in 0..BATCH {
             if at == changes.len() {
-                changes.extend(waiting.try_recv());
+                changes.extend(next_at_once(waiting, if at < enough { YIELDS } else { 0 }));
             }
             let Some(change) = changes.get_mut(at) else { break };
             tx.begin_job()?;
@@ -287,23 +290,29 @@ async fn next_batch(waiting: &mut Waiting) -> Option<Batch> {
     (waiting.recv_many(&mut changes, BATCH).await > 0).then_some(changes)
 }
 
-/// Waits a little for a batch to be worth its flush of the disk, for whoever was answered by the last one may be about to ask
-/// again. It may hold up its thread, and asks no runtime for the time: that one may be ending.
-fn gather(waiting: &mut Waiting, enough: usize) -> Batch {
-    let mut batch = Vec::new();
-    for round in 0..YIELDS + PAUSES {
-        while batch.len() < BATCH
-            && let Ok(change) = waiting.try_recv()
-        {
-            batch.push(change);
+/// The next change where there is one, or comes while others run a few times. It holds up its thread.
+fn next_at_once(waiting: &mut Waiting, yields: usize) -> Option<Box<dyn Change>> {
+    for _ in 0..yields {
+        if let Ok(change) = waiting.try_recv() {
+            return Some(change);
         }
-        match (batch.len() >= enough, round < YIELDS) {
-            (false, true) => std::thread::yield_now(),
-            (false, false) if batch.is_empty() => std::thread::sleep(PAUSE),
-            _ => break,
-        }
+        std::thread::yield_now();
     }
-    batch
+    waiting.try_recv().ok()
+}
+
+/// The first change of the next batch, for whoever was answered by the last one may be about to ask again; nothing where
+/// nobody does. It holds up its thread, and asks no runtime for the time: that one may be ending.
+fn next_soon(waiting: &mut Waiting) -> Batch {
+    let mut change = next_at_once(waiting, YIELDS);
+    for _ in 0..PAUSES {
+        if change.is_some() {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        change = waiting.try_recv().ok();
+    }
+    change.into_iter().collect()
 }
 
 /// What somebody waits for, but not for ever.
