@@ -40,6 +40,7 @@ migrations! {
     14 "0014_ending_keys",
     15 "0015_usage_batches",
     16 "0016_unreadable_batches",
+    17 "0017_secrets_in_order",
 }
 
 /// The error for a database that has seen a step nobody here knows.

@@ -32,14 +32,24 @@ macro_rules! secret_columns {
     };
 }
 
+/// That a secret has one of these digests. SQLite's index is of their first halves, PostgreSQL's of the whole.
+macro_rules! digest_in {
+    ($first:literal $($other:literal)*) => {
+        concat!(
+            "s.digest in ($", $first, $(", $", $other,)*
+            ") and substr(s.digest, 1, 16) in (substr($", $first, ", 1, 16)", $(", substr($", $other, ", 1, 16)",)* ")"
+        )
+    };
+}
+
 statements! {
     INSERT_SECRET = "insert into secrets (key_id, digest, pepper, form, prefix, last_four, created_ms, expires_ms) \
         values ($1, $2, $3, $4, $5, $6, $7, $8)";
     /// Everything a verification needs, in one statement.
     FIND_SECRET = concat!(
         "select a.standing, a.name, ", secret_columns!(), ", ", key_columns!(),
-        " from secrets s join keys k on k.id = s.key_id join accounts a on a.id = k.account \
-         where s.digest in ($1, $2, $3, $4, $5, $6, $7, $8)"
+        " from secrets s join keys k on k.id = s.key_id join accounts a on a.id = k.account where ",
+        digest_in!(1 2 3 4 5 6 7 8)
     );
     LIST_SECRETS = concat!(
         "select ", secret_columns!(), " from secrets s where s.key_id = $1 order by s.created_ms desc, s.digest"
@@ -48,12 +58,13 @@ statements! {
     SET_PREDECESSORS_END = "update secrets set expires_ms = $3 where key_id = $1 and digest <> $2 \
         and (expires_ms is null or expires_ms > $3) returning digest";
     SET_GRACE_END = "update secrets set expires_ms = $2 where key_id = $1 and expires_ms > $3 returning digest";
-    REPLACE_DIGEST = "update secrets set digest = $2, pepper = $3, form = $4 where digest = $1";
+    REPLACE_DIGEST = "update secrets set digest = $2, pepper = $3, form = $4 \
+        where digest = $1 and substr(digest, 1, 16) = substr($1, 1, 16)";
     LIST_MAKINGS = "select distinct pepper, form from secrets order by pepper, form";
-    EXISTING_DIGESTS = "select digest from secrets where digest in ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
-        $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, \
-        $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, \
-        $56, $57, $58, $59, $60, $61, $62, $63, $64)";
+    EXISTING_DIGESTS = concat!("select s.digest from secrets s where ", digest_in!(
+        1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
+        33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64
+    ));
 }
 
 /// A secret with all that decides whether it works.

@@ -49,14 +49,15 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// What is set where the connection is opened. A bulk import grows the log; the size limit gives the space back. A
-    /// commit folds the log into the file itself only where the folder has not come to it for 32,000 pages (128 MiB).
+    /// What is set where the connection is opened. A file has the pages it was made with: they are small, for a change in
+    /// one place is logged as a whole page. A bulk import grows the log; the size limit gives the space back. A commit folds
+    /// the log into the file itself only where the folder has not come to it for 64,000 pages (128 MiB).
     const fn pragmas(self) -> &'static str {
         match self {
             Self::Writer => {
-                "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
+                "pragma page_size = 2048; pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
                  pragma temp_store = memory; pragma journal_size_limit = 67108864; pragma cache_size = -16384; \
-                 pragma wal_autocheckpoint = 32000"
+                 pragma wal_autocheckpoint = 64000"
             }
             Self::Folder => "pragma synchronous = full",
             Self::Reader => "pragma foreign_keys = on; pragma temp_store = memory; pragma query_only = on",

@@ -74,8 +74,10 @@ async fn errors_never_hold_a_value(fresh: &Fresh) {
 async fn a_full_disk_is_unavailable_and_service_continues() {
     let fresh = testing::sqlite().await;
     with_accounts(&fresh.db, 1).await;
-    // As many pages as there are, and a few more.
-    fresh.db.run_raw("pragma max_page_count = 60").await.unwrap();
+    // As many pages as there are, and a few more. How many there may be is said to the connection that writes.
+    let file = rusqlite::Connection::open(fresh.url.trim_start_matches("sqlite:")).unwrap();
+    let pages: i64 = file.query_row("pragma page_count", [], |row| row.get(0)).unwrap();
+    fresh.db.run_raw(&format!("pragma max_page_count = {}", pages + 8)).await.unwrap();
     let large = |number| {
         let mut key = key(number, 1);
         key.metadata = metadata(&format!(r#"{{"a":"{}"}}"#, "x".repeat(3_000)));

@@ -16,12 +16,12 @@ use crate::db::PATIENCE;
 
 /// How long after a transaction the log is looked at: once for many of them.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Pages worth folding (16 MiB): one that changed often until then is written to the file once.
-const ENOUGH: i64 = 4_000;
-/// Pages of a log that is to begin anew even if the writer has to pause (48 MiB).
-const MUCH: i64 = 12_000;
-/// Pages the writer may be kept waiting for.
-const FEW: i64 = 500;
+/// Bytes worth folding: a page that changed often until then is written to the file once.
+const ENOUGH: i64 = 16 << 20;
+/// Bytes of a log that is to begin anew even if the writer has to pause.
+const MUCH: i64 = 48 << 20;
+/// Bytes the writer may be kept waiting for.
+const FEW: i64 = 2 << 20;
 /// How often what was added meanwhile is folded before the rest is left for the next time.
 const ROUNDS: usize = 8;
 
@@ -82,7 +82,7 @@ fn fold_beside(open: &Open) -> rusqlite::Result<bool> {
         return Ok(false);
     }
     fold_once(open)?;
-    if log.pages < MUCH {
+    if log.all < MUCH {
         return Ok(false);
     }
     for _ in 0..ROUNDS {
@@ -100,19 +100,21 @@ fn fold_once(open: &Open) -> rusqlite::Result<()> {
     open.connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()))
 }
 
-/// How long the log is.
+/// How long the log is, in bytes of pages.
 struct Log {
-    pages: i64,
+    all: i64,
     folded: i64,
 }
 
 impl Log {
     fn of(open: &Open) -> rusqlite::Result<Self> {
-        let log = |row: &rusqlite::Row<'_>| Ok(Self { pages: row.get(1)?, folded: row.get(2)? });
+        let page: i64 = open.connection.query_row("pragma page_size", [], |row| row.get(0))?;
+        let pages = |row: &rusqlite::Row<'_>, at| row.get::<_, i64>(at).map(|pages| pages * page);
+        let log = |row: &rusqlite::Row<'_>| Ok(Self { all: pages(row, 1)?, folded: pages(row, 2)? });
         open.connection.query_row("pragma wal_checkpoint(noop)", [], log)
     }
 
     const fn left(&self) -> i64 {
-        self.pages - self.folded
+        self.all - self.folded
     }
 }
