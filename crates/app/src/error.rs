@@ -41,8 +41,8 @@ pub enum Error {
     /// What is needed for an answer is out of reach; nothing was changed.
     #[error("a part of the service is out of reach: {0}")]
     Unavailable(String),
-    /// The database did not answer a change in time, and may still make it.
-    #[error("the database did not answer in time, and nobody knows whether the change was made")]
+    /// The database did not answer a change, in time or at all, and may have made it or still make it.
+    #[error("the database did not answer, and nobody knows whether the change was made")]
     Unanswered,
     /// A fault of ours.
     #[error("internal error: {0}")]
@@ -68,6 +68,7 @@ impl From<StoreError> for Error {
                 Self::Conflict("it was changed by somebody else just now: read it again and retry".into())
             }
             StoreError::Unavailable(reason) => Self::Unavailable(reason),
+            StoreError::Unanswered => Self::Unanswered,
             StoreError::Corrupt(reason) => Self::Internal(reason),
         }
     }

@@ -156,7 +156,7 @@ pub(crate) async fn join(
 ) -> Result<Member, Error> {
     members::insert_member(tx, account, user, role, now).await.map_err(|error| match error {
         StoreError::Conflict => Error::Conflict("this person belongs to the account already".into()),
-        other @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => other.into(),
+        other @ (StoreError::Unavailable(_) | StoreError::Unanswered | StoreError::Corrupt(_)) => other.into(),
     })?;
     find(tx, account, user).await
 }

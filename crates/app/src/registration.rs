@@ -126,7 +126,9 @@ impl App {
             Box::pin(async move {
                 users::update_email(tx, user.id, &proved, now).await.map_err(|error| match error {
                     StoreError::Conflict => Error::Conflict("this address has become somebody else's".into()),
-                    other @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => other.into(),
+                    other @ (StoreError::Unavailable(_) | StoreError::Unanswered | StoreError::Corrupt(_)) => {
+                        other.into()
+                    }
                 })?;
                 let ended = if is_another { sessions::end_other_sessions(tx, user.id, None, now).await? } else { 0 };
                 verify_accounts(tx, &user, &proved, now).await?;

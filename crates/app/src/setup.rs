@@ -156,7 +156,7 @@ impl App {
                         "email",
                         "is somebody's already: take another, or make that person an operator with `keywright users promote`",
                     ),
-                    other @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => other.into(),
+                    other @ (StoreError::Unavailable(_) | StoreError::Unanswered | StoreError::Corrupt(_)) => other.into(),
                 })?;
                 sessions::insert_session(tx, &session).await?;
                 let detail = json!({ "email": user.email, "operator_permissions": user.operator });

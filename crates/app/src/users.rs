@@ -80,7 +80,9 @@ impl App {
                 }
                 users::insert_user(tx, &user, &hash).await.map_err(|error| match error {
                     StoreError::Conflict => Error::Conflict("there is a person with this email already".into()),
-                    other @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => other.into(),
+                    other @ (StoreError::Unavailable(_) | StoreError::Unanswered | StoreError::Corrupt(_)) => {
+                        other.into()
+                    }
                 })?;
                 if let Some((account, role)) = member {
                     members::insert_member(tx, account, user.id, role, now).await?;

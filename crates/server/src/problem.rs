@@ -206,7 +206,7 @@ impl From<Error> for Problem {
                 tracing::warn!("{detail}");
                 Self::new(
                     "UNAVAILABLE",
-                    "the change was not answered in time and may have been made, or may still be: look before trying again",
+                    "the database did not say whether the change was made, and may still make it: look before trying again",
                 )
             }
             Error::Internal(reason) => {

@@ -243,7 +243,7 @@ impl Connection {
         .inspect_err(|error| self.doubt(error))
     }
 
-    /// Runs `begin`, `commit` and the like, which have no parameters.
+    /// Runs `begin`, `rollback` and the like, which have no parameters.
     pub(crate) async fn control(&mut self, sql: &'static str) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(file) => file.execute(sql, &[]).map(drop),
@@ -252,9 +252,17 @@ impl Connection {
         .inspect_err(|error| self.doubt(error))
     }
 
+    pub(crate) async fn commit(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(file) => file.execute("commit", &[]).map(drop),
+            Self::Postgres(server) => server.commit().await,
+        }
+        .inspect_err(|error| self.doubt(error))
+    }
+
     /// A statement that did not end in time may still be running.
     fn doubt(&mut self, error: &StoreError) {
-        if matches!(error, StoreError::Unavailable(_)) {
+        if matches!(error, StoreError::Unavailable(_) | StoreError::Unanswered) {
             self.discard();
         }
     }

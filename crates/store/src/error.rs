@@ -1,4 +1,4 @@
-//! What can go wrong below the application: three kinds, because a caller can do three things about it.
+//! What can go wrong below the application: four kinds, because a caller can do four things about it.
 //!
 //! A reason never holds a value from the database or one meant for it; it may name tables, columns and files.
 
@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The database cannot be reached, is full, locked or not fit for the request. Nothing was decided.
     #[error("{0}")]
     Unavailable(String),
+    /// The database did not say whether it kept a transaction: the connection broke off in the middle of the commit.
+    #[error("the connection to the database broke off before a commit was answered")]
+    Unanswered,
     /// What is stored is not what Keywright writes: an operator has to look.
     #[error("{0}")]
     Corrupt(String),

@@ -133,6 +133,12 @@ impl Open {
         self.end((), then);
         Ok(())
     }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        self.start()?.commit().await?;
+        self.end((), State::Over);
+        Ok(())
+    }
 }
 
 impl Drop for Open {
@@ -234,10 +240,9 @@ impl Tx {
     /// Makes everything durable and visible.
     ///
     /// # Errors
-    /// Unavailable. Where the transaction had failed before, nothing was kept; where the connection broke off in the
-    /// middle of this call, the database may have kept everything, so caches forget what was touched either way.
+    /// Unavailable: nothing was kept. Unanswered: everything was, or nothing, so caches forget what was touched either way.
     pub async fn commit(self) -> Result<(), StoreError> {
-        self.open.into_inner().control("commit", State::Over).await
+        self.open.into_inner().commit().await
     }
 
     /// Undoes everything. Dropping does it too, but has to close the connection.

@@ -130,6 +130,15 @@ impl PostgresConnection {
         limited(sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(&mut *self.0)).await.map(drop)
     }
 
+    /// Commits. What the server says is so; where it says nothing, it may have kept everything or not.
+    pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
+        match tokio::time::timeout(PATIENCE, sqlx::raw_sql("commit").execute(&mut *self.0)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(refused @ sqlx::Error::Database(_))) => Err(translate(refused)),
+            Ok(Err(_)) | Err(_) => Err(StoreError::Unanswered),
+        }
+    }
+
     /// Has the connection closed instead of used again; whatever it had begun is rolled back.
     pub(super) fn discard(&mut self) {
         self.0.close_on_drop();

@@ -1,7 +1,9 @@
 //! What only PostgreSQL has: a claim on the database, connections that can be lost, a backup tool of its own.
 
-use keywright_store::testing;
+use keywright_store::testing::{self, Fresh};
 use keywright_store::{Db, StoreError, accounts};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::samples::{account, account_id};
 
@@ -49,6 +51,61 @@ async fn a_transaction_whose_connection_is_lost_is_unavailable_and_leaves_nothin
     assert!(accounts::find_account(&tx, account_id(1)).await.unwrap().is_none());
     accounts::insert_account(&mut tx, &account(1)).await.unwrap();
     tx.commit().await.unwrap();
+}
+
+/// When a connection breaks off.
+#[derive(Clone, Copy)]
+enum Cut {
+    BeforeTheCommit,
+    AfterIt,
+}
+
+/// The database behind a wire that breaks off about a commit; its other connections go on.
+async fn behind_a_wire(fresh: &Fresh, cut: Cut) -> Db {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (user, rest) = fresh.url.rsplit_once('@').unwrap();
+    let (server, database) = rest.split_once('/').unwrap();
+    let (server, near) = (server.to_owned(), listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            tokio::spawn(carry(near, TcpStream::connect(&server).await.unwrap(), cut));
+        }
+    });
+    Db::open(&format!("{user}@{near}/{database}")).await.unwrap()
+}
+
+async fn carry(mut near: TcpStream, mut far: TcpStream, cut: Cut) {
+    let (mut asked, mut answered) = ([0; 16_384], [0; 16_384]);
+    loop {
+        tokio::select! {
+            Ok(length @ 1..) = near.read(&mut asked) => {
+                let is_commit = asked[..length].windows(7).any(|bytes| bytes == b"commit\0");
+                if is_commit && matches!(cut, Cut::BeforeTheCommit) {
+                    return;
+                }
+                far.write_all(&asked[..length]).await.unwrap();
+                if is_commit {
+                    far.read(&mut answered).await.unwrap();
+                    return;
+                }
+            }
+            Ok(length @ 1..) = far.read(&mut answered) => near.write_all(&answered[..length]).await.unwrap(),
+            else => return,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_is_not_answered_may_have_been_made() {
+    let Some(fresh) = testing::postgres().await else { return };
+    for (number, cut, is_made) in [(1, Cut::BeforeTheCommit, false), (2, Cut::AfterIt, true)] {
+        let db = behind_a_wire(&fresh, cut).await;
+        let mut tx = db.begin().await.unwrap();
+        accounts::insert_account(&mut tx, &account(number)).await.unwrap();
+        assert_eq!(tx.commit().await, Err(StoreError::Unanswered));
+        assert_eq!(accounts::has_account(&fresh.db, account_id(number)).await.unwrap(), is_made);
+        db.ping().await.unwrap();
+    }
 }
 
 #[tokio::test]
