@@ -85,7 +85,7 @@ async fn carry(mut near: TcpStream, mut far: TcpStream, cut: Cut) {
                 }
                 far.write_all(&asked[..length]).await.unwrap();
                 if is_commit {
-                    far.read(&mut answered).await.unwrap();
+                    assert!(far.read(&mut answered).await.unwrap() > 0, "the server has answered");
                     return;
                 }
             }
