@@ -108,7 +108,11 @@ impl Place {
             return Ok(place);
         }
         let shown = place.folder.0.display();
-        Err(if named {
+        Err(if global.server.is_some() && !named {
+            let text = "this is done with the data itself, not through a server: run it where that is, and name its \
+                        configuration with --config";
+            fail(Exit::Usage, text)
+        } else if named {
             let text = format!(
                 "{shown} has neither a keywright.toml nor what `keywright dev` makes: name the configuration with --config"
             );

@@ -48,6 +48,9 @@ pub(crate) struct Presented {
     /// A label to count the use under; repeat it or separate several by commas
     #[arg(long = "tag", value_name = "TAG", value_delimiter = ',')]
     tags: Vec<String>,
+    /// The key, where it is not taken from
+    #[arg(hide = true)]
+    key: Option<String>,
 }
 
 impl Presented {
@@ -74,7 +77,7 @@ impl Presented {
 
 /// Verifies a key as a service would.
 pub(crate) async fn verify(global: &Global, presented: Presented) -> Result<Exit> {
-    let key = read_key()?;
+    let key = read_key(&presented)?;
     let answer = call(global, Call::post("/v1/keys/verify", presented.into_body(&key))).await?;
     output::object(global, &answer)?;
     let valid = answer.get("valid").and_then(Value::as_bool).unwrap_or(false);
@@ -83,7 +86,7 @@ pub(crate) async fn verify(global: &Global, presented: Presented) -> Result<Exit
 
 /// Shows every check of a verification.
 pub(crate) async fn explain(global: &Global, presented: Presented) -> Result<()> {
-    let key = read_key()?;
+    let key = read_key(&presented)?;
     let mut answer = call(global, Call::post("/v1/keys/explain", presented.into_body(&key))).await?;
     if global.format() == Format::Json {
         return output::json(&answer);
@@ -97,7 +100,14 @@ pub(crate) async fn explain(global: &Global, presented: Presented) -> Result<()>
     output::page(global, &json!({ "data": checks }), &CHECKS)
 }
 
-fn read_key() -> Result<Zeroizing<String>> {
+fn read_key(presented: &Presented) -> Result<Zeroizing<String>> {
+    if presented.key.is_some() {
+        return Err(fail(
+            Exit::Usage,
+            "a key among the arguments can be read by everybody on this machine: give it on standard input or in \
+             KEYWRIGHT_VERIFY_KEY",
+        ));
+    }
     let key = match std::env::var("KEYWRIGHT_VERIFY_KEY") {
         Ok(key) if !key.is_empty() => Zeroizing::new(key),
         _ if say::is_input_terminal() => Zeroizing::new(say::ask_secret("Key: ")?),

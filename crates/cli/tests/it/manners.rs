@@ -21,6 +21,7 @@ fn exit_codes_say_what_went_wrong() {
     let nowhere = Desk::new();
     nowhere.run(&["keys", "list"]).fails(2, "keywright dev");
     nowhere.run(&["--data-dir", "none", "keys", "list"]).fails(2, "--config");
+    nowhere.run(&["--server", "http://127.0.0.1:1", "rekey"]).fails(2, "not through a server");
 }
 
 #[test]
@@ -68,7 +69,11 @@ fn people_get_tables_and_programs_json() {
 fn a_secret_is_never_taken_from_the_command_line() {
     let (desk, ready) = Desk::with_dev_folder();
     let key = text(&ready["keys"], "default");
-    desk.run(&["keys", "verify", key]).fails(2, "unexpected argument");
+    for command in ["verify", "explain"] {
+        let refused = desk.run(&["keys", command, key]);
+        refused.fails(2, "standard input");
+        assert!(!refused.stderr.contains(key), "{refused:?}");
+    }
     assert_eq!(desk.run_with(&["keys", "verify"], &format!("{key}\n")).json()["valid"], true);
 }
 
