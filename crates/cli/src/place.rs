@@ -108,14 +108,14 @@ impl Place {
             return Ok(place);
         }
         let shown = place.folder.0.display();
-        Err(if global.server.is_some() && !named {
-            let text = "this is done with the data itself, not through a server: run it where that is, and name its \
-                        configuration with --config";
-            fail(Exit::Usage, text)
-        } else if named {
+        Err(if named {
             let text = format!(
                 "{shown} has neither a keywright.toml nor what `keywright dev` makes: name the configuration with --config"
             );
+            fail(Exit::Usage, text)
+        } else if global.server.is_some() {
+            let text = "this is done with the data itself, not through a server: run it where that is, and name its \
+                        configuration with --config";
             fail(Exit::Usage, text)
         } else {
             let text = "there is neither a ./keywright.toml nor a ./.keywright: name a server with --server or KEYWRIGHT_BASE_URL, \

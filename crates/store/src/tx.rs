@@ -240,7 +240,8 @@ impl Tx {
     /// Makes everything durable and visible.
     ///
     /// # Errors
-    /// Unavailable: nothing was kept. Unanswered: everything was, or nothing, so caches forget what was touched either way.
+    /// Unavailable: nothing was kept, unless SQLite's disk failed in its flush and the process ends before the next change.
+    /// Unanswered: everything was, or nothing. Caches forget what was touched either way.
     pub async fn commit(self) -> Result<(), StoreError> {
         self.open.into_inner().commit().await
     }

@@ -1,5 +1,5 @@
 -- Secrets in the order they come, found by an index. Sorted by their digests, which are random, each new one changed a page of
--- its own and broke one in two in every third; a page of the index holds four times as many.
+-- its own, and others where that one was full; a page of the index holds four times as many.
 create table secrets_in_order (
     digest blob not null,
     key_id text not null references keys (id),

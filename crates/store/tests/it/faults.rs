@@ -8,6 +8,7 @@ use keywright_store::{Db, StoreError, accounts, audit};
 
 use crate::on_both_engines;
 use crate::samples::{at, digest, key, key_id, metadata, with_accounts, with_key};
+use crate::sqlite_only::path_of;
 
 on_both_engines! {
     a_value_that_does_not_decode_is_corrupt_and_not_repeated,
@@ -75,7 +76,7 @@ async fn a_full_disk_is_unavailable_and_service_continues() {
     let fresh = testing::sqlite().await;
     with_accounts(&fresh.db, 1).await;
     // As many pages as there are, and a few more. How many there may be is said to the connection that writes.
-    let file = rusqlite::Connection::open(fresh.url.trim_start_matches("sqlite:")).unwrap();
+    let file = rusqlite::Connection::open(path_of(&fresh)).unwrap();
     let pages: i64 = file.query_row("pragma page_count", [], |row| row.get(0)).unwrap();
     fresh.db.run_raw(&format!("pragma max_page_count = {}", pages + 8)).await.unwrap();
     let large = |number| {

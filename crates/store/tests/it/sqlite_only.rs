@@ -51,7 +51,7 @@ async fn to_be_filled() -> (Fresh, PathBuf) {
     (fresh, path)
 }
 
-fn path_of(fresh: &Fresh) -> PathBuf {
+pub(crate) fn path_of(fresh: &Fresh) -> PathBuf {
     PathBuf::from(fresh.url.trim_start_matches("sqlite:"))
 }
 
