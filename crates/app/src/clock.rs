@@ -1,11 +1,14 @@
 //! The one place where the clock is read and randomness is made. Everything else takes both as arguments.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use keywright_core::id::KeyId;
 use keywright_core::time::{Span, Time};
 use rand::CryptoRng;
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::sync::lock_std as lock;
 
 /// A clock.
 #[derive(Clone, Debug, Default)]
@@ -55,4 +58,18 @@ pub fn monotonic_ms() -> i64 {
 /// A cryptographically secure generator, seeded by the operating system.
 pub fn rng() -> impl CryptoRng {
     rand::rng()
+}
+
+/// Makes keys' ids, each after the one before: keys are listed in the order they were made, however fast, and an index of their
+/// ids grows at its end.
+#[derive(Debug, Default)]
+pub(crate) struct KeyIds(Mutex<Option<KeyId>>);
+
+impl KeyIds {
+    pub(crate) fn next(&self, now: Time) -> KeyId {
+        let mut last = lock(&self.0);
+        let id = KeyId::after(*last, now, &mut rng());
+        *last = Some(id);
+        id
+    }
 }

@@ -14,10 +14,10 @@ use keywright_core::secret::{Digest, Form, Making};
 use keywright_store::secrets;
 use serde_json::json;
 
+use crate::App;
 use crate::caller::Caller;
 use crate::error::Error;
-use crate::keys::{account_for, new_key};
-use crate::{App, clock};
+use crate::keys::account_for;
 
 /// The most rows one call may bring.
 pub const MOST_ROWS: usize = 1_000;
@@ -108,9 +108,8 @@ impl App {
         let digest = digest.ok_or("there is no pepper")?;
         let world = self.world();
         let now = self.clock.now();
-        let mut key = new_key(kind, account, row.draft, caller, now);
+        let mut key = self.new_key(kind, account, row.draft, caller, now);
         world.policy.admit(kind, &mut key, now).map_err(|errors| Error::Invalid(errors).to_string())?;
-        key.id = KeyId::new(now, &mut clock::rng());
         key.prefix.clone_from(&row.prefix);
         let secret = Secret {
             key: key.id,

@@ -84,6 +84,40 @@ impl App {
         self.create(caller, New { account, kind, draft, bound: Bound::Caller, now: self.clock.now() }, replay).await
     }
 
+    /// A new key as asked for, before the policy has said what becomes of it.
+    pub(crate) fn new_key(&self, kind: &Kind, account: AccountId, draft: Draft, caller: &Caller, now: Time) -> Key {
+        let own_credits = draft.credits.is_some();
+        let refill = if own_credits { draft.refill } else { draft.refill.or(kind.refill) };
+        Key {
+            id: self.key_ids.next(now),
+            account,
+            kind: kind.name.clone(),
+            name: draft.name,
+            description: draft.description,
+            environment: draft.environment.or_else(|| kind.environments.first().cloned()),
+            role: draft.role.or_else(|| kind.roles.first().cloned()),
+            services: draft.services,
+            permissions: draft.permissions,
+            ip_allowlist: draft.ip_allowlist,
+            expires_at: draft.expires_in.or(kind.expires_in).map(|span| now.after(span)),
+            credits: draft.credits.or(kind.credits),
+            refill,
+            refill_at: refill.map(|refill| now.after(refill.every)),
+            ratelimits: draft.ratelimits.unwrap_or_else(|| kind.ratelimits.clone()),
+            metadata: draft.metadata,
+            enabled: true,
+            revoked_at: None,
+            prefix: String::new(),
+            last_four: String::new(),
+            created_by: caller.actor.name(),
+            created_at: now,
+            updated_at: now,
+            rotated_at: None,
+            last_use: None,
+            version: 1,
+        }
+    }
+
     /// [`App::create_key`] for every front door, once it is settled whose key it is to be.
     pub(crate) async fn create(&self, caller: &Caller, new: New<'_>, replay: Option<Replay>) -> Result<Created, Error> {
         let New { account, kind, draft, bound, now } = new;
@@ -94,7 +128,7 @@ impl App {
                 format!("keys of kind `{}` are imported, never issued: see POST /v1/keys/import", kind.name),
             ));
         }
-        let mut key = new_key(kind, account, draft, caller, now);
+        let mut key = self.new_key(kind, account, draft, caller, now);
         world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;
         let (plain, secret) = self.issue(kind, &mut key, now)?;
         let (author, world) = (caller.clone(), Arc::clone(world));
@@ -444,39 +478,6 @@ pub(crate) fn account_for(caller: &Caller, kind: &Kind, named: Option<AccountId>
         }
         AccountId::TRIALS => Err(Error::invalid("account_id", "holds trial keys alone: name a customer's account")),
         account => Ok(account),
-    }
-}
-
-pub(crate) fn new_key(kind: &Kind, account: AccountId, draft: Draft, caller: &Caller, now: Time) -> Key {
-    let own_credits = draft.credits.is_some();
-    let refill = if own_credits { draft.refill } else { draft.refill.or(kind.refill) };
-    Key {
-        id: KeyId::new(now, &mut clock::rng()),
-        account,
-        kind: kind.name.clone(),
-        name: draft.name,
-        description: draft.description,
-        environment: draft.environment.or_else(|| kind.environments.first().cloned()),
-        role: draft.role.or_else(|| kind.roles.first().cloned()),
-        services: draft.services,
-        permissions: draft.permissions,
-        ip_allowlist: draft.ip_allowlist,
-        expires_at: draft.expires_in.or(kind.expires_in).map(|span| now.after(span)),
-        credits: draft.credits.or(kind.credits),
-        refill,
-        refill_at: refill.map(|refill| now.after(refill.every)),
-        ratelimits: draft.ratelimits.unwrap_or_else(|| kind.ratelimits.clone()),
-        metadata: draft.metadata,
-        enabled: true,
-        revoked_at: None,
-        prefix: String::new(),
-        last_four: String::new(),
-        created_by: caller.actor.name(),
-        created_at: now,
-        updated_at: now,
-        rotated_at: None,
-        last_use: None,
-        version: 1,
     }
 }
 

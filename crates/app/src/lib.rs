@@ -96,6 +96,7 @@ pub struct App {
     granted: std::sync::Arc<granted::Granted>,
     legacy: legacy::Legacy,
     lease: lease::Lease,
+    key_ids: clock::KeyIds,
     writer: write::Writer,
     /// How many commits have changed something.
     changes: AtomicU64,

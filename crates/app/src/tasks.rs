@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cache::Cache;
+use crate::clock::KeyIds;
 use crate::error::Error;
 use crate::keyring::Keyring;
 use crate::lease::Lease;
@@ -67,6 +68,7 @@ impl App {
             issued: crate::trials::Issued::default(),
             sources: crate::issuers::Sources::default(),
             usage: crate::usage::Usage::default(),
+            key_ids: KeyIds::default(),
             granted: Arc::default(),
             legacy,
             lease,

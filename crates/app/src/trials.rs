@@ -24,7 +24,7 @@ use crate::App;
 use crate::accounts::event as account_event;
 use crate::caller::{Caller, Reach};
 use crate::error::Error;
-use crate::keys::{event, must_have_room, new_key, settings};
+use crate::keys::{event, must_have_room, settings};
 use crate::sync::lock_std as lock;
 use crate::write::Author;
 
@@ -130,7 +130,7 @@ impl App {
             request_id,
             noting: None,
         };
-        let mut key = new_key(kind, AccountId::TRIALS, Draft::default(), &nobody, now);
+        let mut key = self.new_key(kind, AccountId::TRIALS, Draft::default(), &nobody, now);
         world.policy.admit(kind, &mut key, now).map_err(Error::Invalid)?;
         let (plain, secret) = self.issue(kind, &mut key, now)?;
         let kind = kind.clone();

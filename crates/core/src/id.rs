@@ -25,6 +25,17 @@ macro_rules! id {
                 Self(Ulid::from_parts(u64::try_from(now.millis()).unwrap_or(0), random).0)
             }
 
+            /// A new id that sorts after `last`, too, where both are of one millisecond (ULID: "Monotonicity").
+            pub fn after(last: Option<Self>, now: Time, rng: &mut impl Rng) -> Self {
+                let id = Self::new(now, rng);
+                match last {
+                    Some(last) if last > id && last.0 >> 80 == id.0 >> 80 => {
+                        Self(last.0.saturating_add(1 + u128::from(rng.next_u32())))
+                    }
+                    _ => id,
+                }
+            }
+
             /// The least id of those made from `at` on.
             #[must_use]
             pub fn first_at(at: Time) -> Self {
@@ -167,6 +178,20 @@ mod tests {
         assert_eq!(early.to_string().parse(), Ok(early));
         let first = KeyId::first_at(Time::from_millis(2_000));
         assert!(early < first && first <= late);
+    }
+
+    #[test]
+    fn ids_of_one_millisecond_sort_in_the_order_they_were_made() {
+        let mut rng = StdRng::seed_from_u64(2);
+        let mut last = KeyId::new(Time::from_millis(1_000), &mut rng);
+        for _ in 0..10_000 {
+            let next = KeyId::after(Some(last), Time::from_millis(1_000), &mut rng);
+            assert!(next > last && next.to_string() > last.to_string());
+            last = next;
+        }
+        assert!(last < KeyId::first_at(Time::from_millis(1_001)));
+        let earlier = KeyId::after(Some(last), Time::from_millis(900), &mut rng);
+        assert!(earlier < KeyId::first_at(Time::from_millis(1_000)), "a clock that was set back is believed");
     }
 
     #[test]

@@ -211,7 +211,7 @@ const NATIVE: &[Operation] = &[
         id: "listKeys",
         group: "Keys",
         summary: "List keys",
-        about: "Filters are combined. Times are RFC 3339, or a length of time: `unused_since=30d` is thirty days ago, \
+        about: "Oldest first. Filters are combined. Times are RFC 3339, or a length of time: `unused_since=30d` is thirty days ago, \
                 `expiring_before=14d` is in fourteen days.",
         query: &[
             param("account_id", "Keys of this account."),
