@@ -12,6 +12,7 @@ use keywright_app::core::id::{AccountId, KeyId};
 use keywright_app::core::key::Key;
 use keywright_app::core::policy::{DEFAULT_KIND, Policy};
 use keywright_app::core::secret::MasterKey;
+use keywright_app::core::time::Time;
 use keywright_app::store::Db;
 use keywright_app::{App, Settings, Tasks, clock};
 use rand::rngs::StdRng;
@@ -21,6 +22,8 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Every key of the native kind has this many bytes.
 pub(crate) const KEY_BYTES: usize = 53;
+/// Milliseconds of which keys can say that they were issued then.
+const YEARS_MS: i64 = 3_500_000_000_000;
 
 /// A running app over a database of its own, without HTTP.
 ///
@@ -121,7 +124,9 @@ impl Plaintexts {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut bytes = Vec::with_capacity(count * KEY_BYTES);
         for _ in 0..count {
-            let Issued { key, .. } = kind.format.issue(Some("live"), None, &mut rng);
+            // Of any day: those one after the other are looked for in different places.
+            let day = Time::from_millis(rng.random_range(0..YEARS_MS));
+            let Issued { key, .. } = kind.format.issue(Some("live"), None, day, &mut rng);
             bytes.extend_from_slice(key.reveal().as_bytes());
         }
         anyhow::ensure!(bytes.len() == count * KEY_BYTES, "native keys are no longer of {KEY_BYTES} bytes");

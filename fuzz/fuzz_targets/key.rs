@@ -5,6 +5,7 @@
 use std::sync::LazyLock;
 
 use keywright_core::policy::Policy;
+use keywright_core::time::Time;
 use libfuzzer_sys::fuzz_target;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -19,9 +20,10 @@ fuzz_target!(|data: &[u8]| {
     }
     let (_, kind) = POLICY.kind("default").expect("it is there");
     let seed = data.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let issued = kind.format.issue(Some("test"), None, &mut StdRng::seed_from_u64(seed));
+    let issued = kind.format.issue(Some("test"), None, Time::from_millis(0), &mut StdRng::seed_from_u64(seed));
     let mut key = issued.key.reveal().as_bytes().to_vec();
     assert!(kind.format.read(&key).is_some());
+    assert!(issued.date.is_some() && kind.format.date(&key) == issued.date);
     if let Some((place, bit)) = data.get(8).zip(data.get(9)) {
         let place = usize::from(*place) % key.len();
         key[place] ^= 1 << (bit % 8);

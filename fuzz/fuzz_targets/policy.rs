@@ -2,6 +2,7 @@
 #![no_main]
 
 use keywright_core::policy::Policy;
+use keywright_core::time::Time;
 use libfuzzer_sys::fuzz_target;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -12,7 +13,7 @@ fuzz_target!(|text: &str| match Policy::parse(text) {
         for kind in policy.kinds().iter().filter(|kind| !kind.format.is_open()) {
             let environment = kind.environments.first().map(String::as_str);
             let service = kind.services.first().map(String::as_str);
-            let issued = kind.format.issue(environment, service, &mut rng);
+            let issued = kind.format.issue(environment, service, Time::from_millis(0), &mut rng);
             let (number, _) = policy.read(issued.key.reveal().as_bytes(), true).expect("a kind reads what it issues");
             assert_eq!(policy.kind_at(number).map(|found| &found.name), Some(&kind.name));
         }

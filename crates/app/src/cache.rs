@@ -384,7 +384,7 @@ impl Cache {
     }
 
     fn bucket(&self, digest: &Digest) -> usize {
-        scale(digest.words()[0], self.absences.len()).0
+        scale(digest.word(), self.absences.len()).0
     }
 
     fn absence(&self, bucket: usize) -> u32 {

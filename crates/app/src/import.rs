@@ -10,7 +10,7 @@ use keywright_core::id::{AccountId, KeyId};
 use keywright_core::import::ImportRow;
 use keywright_core::key::{Key, Secret};
 use keywright_core::policy::Kind;
-use keywright_core::secret::{Digest, Form, Making};
+use keywright_core::secret::{Digest, Making};
 use keywright_store::secrets;
 use serde_json::json;
 
@@ -65,8 +65,8 @@ impl App {
         if keywright_store::accounts::find_account(&self.db, account).await?.is_none() {
             return Err(Error::NotFound("account"));
         }
-        let making = self.keyring.making().ok_or_else(|| Error::Internal("there is no pepper".into()))?;
-        let making = Making { form: Form::Sha256, ..making };
+        let unusable = || Error::Internal("there is no pepper".into());
+        let making = self.keyring.making_of_hashes().ok_or_else(unusable)?;
         let mut outcomes = Vec::with_capacity(rows.len());
         let mut new = Vec::new();
         let mut seen = HashSet::new();

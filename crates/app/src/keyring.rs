@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use keywright_core::audit::AuditEvent;
 use keywright_core::proof::ProofKey;
-use keywright_core::secret::{ChainKey, Digest, Form, Making, MasterKey, Pepper, Vault};
+use keywright_core::secret::{ChainKey, Date, Digest, Form, Making, MasterKey, Pepper, Vault};
 use keywright_core::signing::{Algorithm, SigningKey};
 use keywright_core::time::Time;
 use keywright_store::{Db, keyring as stored};
@@ -206,9 +206,22 @@ impl Keyring {
         });
     }
 
-    /// How new keys are digested.
-    pub(crate) fn making(&self) -> Option<Making> {
-        self.current().map(|pepper| Making { pepper: pepper.version(), form: Form::Plain })
+    /// What a key is stored under from now on, and how that is made: by its date, where it says one.
+    pub(crate) fn digest(&self, key: &[u8], date: Option<Date>) -> Option<(Digest, Making)> {
+        let form = if date.is_some() { Form::Dated } else { Form::Plain };
+        let making = Making { pepper: self.current()?.version(), form };
+        Some((self.digest_as(making, key, date)?, making))
+    }
+
+    /// Whether keys are stored so from now on.
+    pub(crate) fn makes(&self, making: Making) -> bool {
+        let is_current = self.current().is_some_and(|pepper| pepper.version() == making.pepper);
+        is_current && making.form != Form::Sha256
+    }
+
+    /// How what is known by its SHA-256 alone is stored from now on.
+    pub(crate) fn making_of_hashes(&self) -> Option<Making> {
+        Some(Making { pepper: self.current()?.version(), form: Form::Sha256 })
     }
 
     /// How a secret made in this way is to be stored instead, where its pepper is not the current one. What is known by
@@ -228,12 +241,13 @@ impl Keyring {
         self.peppers.iter().map(|pepper| pepper.digest(text.as_bytes())).collect()
     }
 
-    /// Digests a presented key in another way than the current one.
-    pub(crate) fn digest_as(&self, making: Making, key: &[u8]) -> Option<Digest> {
+    /// Digests a presented key in this way.
+    pub(crate) fn digest_as(&self, making: Making, key: &[u8], date: Option<Date>) -> Option<Digest> {
         let pepper = self.peppers.iter().find(|pepper| pepper.version() == making.pepper)?;
         Some(match making.form {
             Form::Plain => pepper.digest(key),
             Form::Sha256 => pepper.digest_hash(&sha256(key)),
+            Form::Dated => pepper.digest_dated(date?, key),
         })
     }
 }

@@ -395,14 +395,12 @@ impl App {
     /// A new secret for `key`, whose shown parts become the key's.
     pub(crate) fn issue(&self, kind: &Kind, key: &mut Key, now: Time) -> Result<(PlainKey, Secret), Error> {
         let environment = key.environment.as_deref().or(kind.environments.first().map(String::as_str));
-        let Issued { key: plain, prefix, last_four } =
-            kind.format.issue(environment, kind.service_part(&key.services), &mut clock::rng());
+        let Issued { key: plain, prefix, last_four, date } =
+            kind.format.issue(environment, kind.service_part(&key.services), now, &mut clock::rng());
         let unusable = || Error::Internal("there is no pepper".into());
-        let pepper = self.keyring.current().ok_or_else(unusable)?;
-        let making = self.keyring.making().ok_or_else(unusable)?;
+        let (digest, making) = self.keyring.digest(plain.reveal().as_bytes(), date).ok_or_else(unusable)?;
         key.prefix.clone_from(&prefix);
         key.last_four.clone_from(&last_four);
-        let digest = pepper.digest(plain.reveal().as_bytes());
         Ok((plain, Secret { key: key.id, digest, making, prefix, last_four, created_at: now, expires_at: None }))
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use keywright_core::audit::AuditEvent;
-use keywright_core::secret::{Digest, Form, Making};
+use keywright_core::secret::{Date, Digest, Form, Making};
 use keywright_store::secrets::{Found, MAX_DIGESTS, find_secret};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -35,8 +35,7 @@ pub(crate) struct Upgrades(mpsc::Receiver<Upgrade>);
 impl Legacy {
     pub(crate) fn new(makings: Vec<Making>, keyring: &Keyring) -> (Self, Upgrades) {
         let (upgrades, queue) = mpsc::channel(QUEUE);
-        let current = keyring.making();
-        let older: Vec<Making> = makings.into_iter().filter(|making| Some(*making) != current).collect();
+        let older: Vec<Making> = makings.into_iter().filter(|making| !keyring.makes(*making)).collect();
         let legacy = Self { imported: AtomicBool::new(false), makings: ArcSwap::default(), upgrades };
         older.into_iter().for_each(|making| legacy.add(making));
         (legacy, Upgrades(queue))
@@ -63,8 +62,8 @@ impl Legacy {
     }
 
     /// Every other digest a presented key may be stored under. There is seldom any.
-    pub(crate) fn digests(&self, keyring: &Keyring, key: &[u8]) -> Vec<Digest> {
-        self.makings.load().iter().filter_map(|making| keyring.digest_as(*making, key)).collect()
+    pub(crate) fn digests(&self, keyring: &Keyring, key: &[u8], date: Option<Date>) -> Vec<Digest> {
+        self.makings.load().iter().filter_map(|making| keyring.digest_as(*making, key, date)).collect()
     }
 
     pub(crate) fn upgrade_later(&self, stored: Digest, renewed: Digest, making: Making) {
@@ -96,7 +95,7 @@ impl App {
     }
 
     async fn upgrade_secret(&self, (stored, renewed, making): Upgrade) -> Result<(), Error> {
-        if Some(making) != self.keyring.making() {
+        if !self.keyring.makes(making) {
             // Known before it is stored so, that it is never looked for in vain.
             self.legacy.add(making);
         }

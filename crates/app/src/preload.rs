@@ -13,8 +13,7 @@ impl App {
     #[must_use]
     pub fn preload(&self, plain: &[u8], key: &Key) -> bool {
         let world = self.world();
-        let (Some(pepper), Some(making)) = (self.keyring.current(), self.keyring.making()) else { return false };
-        let digest = pepper.digest(plain);
+        let Some((digest, making)) = self.keyring.digest(plain, world.policy.date(plain)) else { return false };
         let tag = self.cache.tag_of(plain);
         let Lookup::Unknown = self.cache.find(tag) else { return false };
         let ticket = self.cache.ticket(&digest);

@@ -395,17 +395,20 @@ impl App {
         }
     }
 
-    /// Every digest a key may be stored under, the current first.
+    /// Every digest a key may be stored under, first the one it would be from now on. One that says when it was issued may be
+    /// from before such keys were stored by that.
     pub(crate) fn digests(&self, key: &[u8]) -> Vec<Digest> {
-        let current = self.keyring.current().map(|pepper| pepper.digest(key));
-        current.into_iter().chain(self.legacy.digests(&self.keyring, key)).collect()
+        let date = self.world().policy.date(key);
+        let dates = date.map(Some).into_iter().chain([None]);
+        let current = dates.filter_map(|date| Some(self.keyring.digest(key, date)?.0));
+        current.chain(self.legacy.digests(&self.keyring, key, date)).collect()
     }
 
     /// Loads a key from the database and keeps it, or keeps that there is none.
     pub(crate) async fn load(&self, key: &[u8], tag: Tag) -> Result<Option<Known>, Error> {
         let Some((known, secret)) = self.load_stored(tag, &self.digests(key)).await? else { return Ok(None) };
         if let Some(making) = self.keyring.renewed(secret.making)
-            && let Some(renewed) = self.keyring.digest_as(making, key)
+            && let Some(renewed) = self.keyring.digest_as(making, key, self.world().policy.date(key))
         {
             self.legacy.upgrade_later(secret.digest, renewed, making);
         }

@@ -6,27 +6,29 @@
 //! | part | stands for |
 //! | --- | --- |
 //! | `{environment}` `{service}` | one of the kind's environments or services; a key of several services has `multi` |
-//! | `{id:N}` | N letters and digits that may be shown |
+//! | `{id:N}` | N letters and digits that may be shown; of twelve or more, the first seven say when the key was issued |
 //! | `{secret:N}` | N letters and digits that may not |
 //! | `{hex:N}` | N lowercase hexadecimal digits, secret but for the first six |
 //! | `{token:MIN..MAX}` | anything from a foreign system: letters, digits, `_`, `-`, `.`; only for imported keys |
 //! | `{checksum}` | six letters and digits over all that comes before, so that a typing error is seen without a lookup |
 
+mod checksum;
+mod date;
 mod tail;
 
 use rand::distr::{Alphanumeric, Distribution};
 use rand::{CryptoRng, RngExt};
 
-use twox_hash::XxHash3_64;
-
+use self::checksum::{CHECKSUM, checksum};
+use self::date::{dated_id, spell_time};
 use self::tail::Tail;
-use crate::secret::PlainKey;
+use crate::secret::{Date, PlainKey};
+use crate::time::Time;
 
 /// The longest key there may be, in bytes.
 pub const MAX_KEY: usize = 256;
 /// Fewest random bits a secret may have (security.md 34).
 const MIN_BITS: f64 = 128.0;
-const CHECKSUM: usize = 6;
 /// Ways to spell a format's environments and services together: each is written down beforehand.
 const MOST_WAYS: usize = 4_096;
 /// Hexadecimal digits of a `{hex:N}` that may be shown.
@@ -56,6 +58,8 @@ pub struct Format {
     tails: Box<[Tail]>,
     /// How much of a key may be shown, where the kind says; else all up to the secret.
     shown: Option<usize>,
+    /// How long the id is that ends the public part, where it may begin with a date.
+    id: Option<usize>,
     lengths: (usize, usize),
 }
 
@@ -98,6 +102,8 @@ pub struct Issued {
     pub prefix: String,
     /// Its last four characters.
     pub last_four: String,
+    /// When it was issued, where it says so itself.
+    pub date: Option<Date>,
 }
 
 impl Format {
@@ -139,7 +145,8 @@ impl Format {
                     .collect()
             });
         let tails = Tail::all(parts.get(headed..).unwrap_or_default());
-        Ok(Self { parts: parts.into(), heads: heads.into_iter().map(Head::new).collect(), tails, shown, lengths })
+        let (id, heads) = (dated_id(&parts), heads.into_iter().map(Head::new).collect());
+        Ok(Self { parts: parts.into(), heads, tails, shown, id, lengths })
     }
 
     /// A format no key has.
@@ -150,6 +157,7 @@ impl Format {
             heads: Box::default(),
             tails: Box::default(),
             shown: None,
+            id: None,
             lengths: (usize::MAX, 0),
         }
     }
@@ -193,6 +201,13 @@ impl Format {
     #[must_use]
     #[inline]
     pub fn read(&self, key: &[u8]) -> Option<Reading> {
+        let public = self.read_public(key)?;
+        Some(Reading { shown: self.shown.unwrap_or(public) })
+    }
+
+    /// How many bytes of a presented key its public part is.
+    #[inline]
+    fn read_public(&self, key: &[u8]) -> Option<usize> {
         if key.len() < self.lengths.0 || key.len() > self.lengths.1 {
             return None;
         }
@@ -201,12 +216,20 @@ impl Format {
             .first_chunk::<16>()
             .map_or_else(|| Head::new(String::from_utf8_lossy(key).into()).number, |chunk| u128::from_le_bytes(*chunk));
         let at = self.heads.iter().find(|head| head.begins(key, number))?.text.len();
-        let shown = self.tails.iter().find_map(|tail| tail.read(key, at))?;
-        Some(Reading { shown: self.shown.unwrap_or(shown) })
+        self.tails.iter().find_map(|tail| tail.read(key, at))
     }
 
     /// Makes a new key. `environment` and `service` must be among those the format was compiled with.
-    pub fn issue(&self, environment: Option<&str>, service: Option<&str>, rng: &mut impl CryptoRng) -> Issued {
+    pub fn issue(
+        &self,
+        environment: Option<&str>,
+        service: Option<&str>,
+        now: Time,
+        rng: &mut impl CryptoRng,
+    ) -> Issued {
+        // Where less is shown than the public part, that has to tell keys apart: a date would not.
+        let is_dated = self.id.is_some() && self.shown.is_none();
+        let mut date = None;
         // One allocation of the right size: growing would leave copies of the secret behind.
         let mut text = String::with_capacity(MAX_KEY);
         let mut shown = 0;
@@ -216,7 +239,12 @@ impl Format {
                 Part::Environment(_) => text.push_str(environment.unwrap_or_default()),
                 Part::Service(_) => text.push_str(service.unwrap_or_default()),
                 Part::Id(length) => {
-                    text.extend((0..*length).map(|_| char::from(Alphanumeric.sample(rng))));
+                    let begin = text.len();
+                    if is_dated {
+                        text.extend(spell_time(now).map(char::from));
+                    }
+                    text.extend((text.len() - begin..*length).map(|_| char::from(Alphanumeric.sample(rng))));
+                    date = text.as_bytes().get(begin..).and_then(|id| id.first_chunk().copied()).filter(|_| is_dated);
                     shown = text.len();
                 }
                 Part::Secret(length) | Part::Token { min: length, .. } => {
@@ -231,7 +259,7 @@ impl Format {
         }
         let prefix = text.get(..self.shown.unwrap_or(shown)).unwrap_or_default().to_owned();
         let last_four = text.get(text.len().saturating_sub(4)..).unwrap_or_default().to_owned();
-        Issued { key: PlainKey::new(text), prefix, last_four }
+        Issued { key: PlainKey::new(text), prefix, last_four, date }
     }
 }
 
@@ -336,50 +364,6 @@ fn token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
-const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-/// The value of each digit in base 62.
-#[expect(clippy::indexing_slicing, reason = "done while compiling: an index out of bounds does not compile")]
-const VALUES: [u8; 256] = {
-    let mut values = [0; 256];
-    let mut value = 0;
-    while value < DIGITS.len() {
-        values[DIGITS[value] as usize] = value as u8;
-        value += 1;
-    }
-    values
-};
-
-/// The low 32 bits of XXH3-64: a typing error goes unseen once in four thousand million times.
-#[inline]
-fn sum(covered: &[u8]) -> u64 {
-    XxHash3_64::oneshot(covered) & u64::from(u32::MAX)
-}
-
-/// The checksum as it is written: base 62, six digits, the least significant first.
-fn checksum(covered: &[u8]) -> [u8; CHECKSUM] {
-    let mut rest = sum(covered);
-    [(); CHECKSUM].map(|()| {
-        let digit = DIGITS.get((rest % 62) as usize).copied().unwrap_or(b'0');
-        rest /= 62;
-        digit
-    })
-}
-
-/// Whether these letters and digits are the checksum of `covered`. Reading digits is faster than writing them.
-///
-/// Apart from the loops it is called in: they would first compute all that texts of any length might need.
-#[inline(never)]
-fn has_checksum(covered: &[u8], written: [u8; CHECKSUM]) -> bool {
-    let mut value = 0;
-    let mut unit = 1;
-    for byte in written {
-        value += u64::from(VALUES.get(usize::from(byte)).copied().unwrap_or_default()) * unit;
-        unit *= 62;
-    }
-    value == sum(covered)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -408,13 +392,13 @@ mod tests {
     #[test]
     fn an_issued_key_shows_its_public_part_alone() {
         let mut rng = StdRng::seed_from_u64(1);
-        let issued = native().issue(Some("live"), None, &mut rng);
+        let issued = native().issue(Some("live"), None, Time::from_millis(0), &mut rng);
         let key = issued.key.reveal();
         assert_eq!((key.len(), issued.prefix.len()), (8 + 12 + 1 + 26 + 6, 20));
         assert!(key.starts_with(&issued.prefix) && key.ends_with(&issued.last_four));
-        let wavis = formats()[2].issue(Some("live"), None, &mut rng);
+        let wavis = formats()[2].issue(Some("live"), None, Time::from_millis(0), &mut rng);
         assert_eq!((wavis.key.reveal().len(), wavis.prefix.len()), (41, 15));
-        let account = formats()[3].issue(None, None, &mut rng);
+        let account = formats()[3].issue(None, None, Time::from_millis(0), &mut rng);
         assert_eq!(account.prefix.len(), 17);
     }
 
@@ -423,7 +407,7 @@ mod tests {
         fn every_issued_key_reads_back_and_no_changed_one_with_a_checksum_does(seed: u64, place in 0usize..200, to in 0u8..128) {
             let mut rng = StdRng::seed_from_u64(seed);
             for (which, format) in formats().iter().enumerate() {
-                let issued = format.issue(Some("live"), Some("llm"), &mut rng);
+                let issued = format.issue(Some("live"), Some("llm"), Time::from_millis(0), &mut rng);
                 let mut key = issued.key.reveal().as_bytes().to_vec();
                 let reading = format.read(&key);
                 if which != 4 {

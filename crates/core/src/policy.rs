@@ -27,6 +27,7 @@ use crate::login::Login;
 use crate::member::MemberRole;
 use crate::permission::{Catalog, Grant};
 use crate::route::Route;
+use crate::secret::Date;
 use crate::signing::Algorithm;
 use crate::time::Span;
 
@@ -230,6 +231,13 @@ impl Policy {
         let near = self.by_first_byte.get(usize::from(*key.first()?))?;
         let read = |number: &u8| Some((*number, self.kinds.get(usize::from(*number))?.format.read(key)?));
         near.iter().find_map(read).or_else(|| if imported { self.read_open(key, near) } else { None })
+    }
+
+    /// What a presented key says of when it was issued.
+    #[must_use]
+    pub fn date(&self, key: &[u8]) -> Option<Date> {
+        let (kind, _) = self.read(key, false)?;
+        self.kind_at(kind)?.format.date(key)
     }
 
     /// Reads a key that is none of the kinds it could begin like.

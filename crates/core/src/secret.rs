@@ -47,15 +47,11 @@ impl Digest {
         &self.0
     }
 
-    /// Its first 128 bits: enough to tell any two keys apart, and all the cache keeps.
+    /// Its second eight bytes: all that is kept of it in memory. The first may be a date.
     #[must_use]
     #[inline]
-    pub fn words(&self) -> [u64; 2] {
-        let mut words = [0; 2];
-        for (word, bytes) in words.iter_mut().zip(self.0.as_chunks::<8>().0) {
-            *word = u64::from_be_bytes(*bytes);
-        }
-        words
+    pub fn word(&self) -> u64 {
+        self.0.as_chunks().0.get(1).map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 }
 
@@ -72,6 +68,9 @@ pub enum Form {
     Plain,
     /// The SHA-256 of the key's text, for keys imported by their hashes.
     Sha256,
+    /// The key's own text, too, but only 24 bytes are left of that. Before them stand eight letters of the key's public part
+    /// that say when it was issued: such digests are stored side by side where the keys were issued one after the other.
+    Dated,
 }
 
 impl Form {
@@ -81,6 +80,7 @@ impl Form {
         match self {
             Self::Plain => 0,
             Self::Sha256 => 1,
+            Self::Dated => 2,
         }
     }
 
@@ -90,10 +90,14 @@ impl Form {
         match number {
             0 => Some(Self::Plain),
             1 => Some(Self::Sha256),
+            2 => Some(Self::Dated),
             _ => None,
         }
     }
 }
+
+/// Eight letters of a key's public part that say when it was issued: of two keys, the later one's sort later.
+pub type Date = [u8; 8];
 
 /// Says which pepper a digest was made with, and from what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +133,17 @@ impl Pepper {
     #[must_use]
     pub fn digest(&self, key: &[u8]) -> Digest {
         Digest(self.mac.clone().chain_update(key).finalize().into_bytes().into())
+    }
+
+    /// The digest of a key's text that is stored by when the key was issued. Of an HMAC 192 bits do (RFC 2104, section 5).
+    #[must_use]
+    pub fn digest_dated(&self, date: Date, key: &[u8]) -> Digest {
+        let mut digest = self.digest(key).0;
+        digest.rotate_right(date.len());
+        if let Some(first) = digest.first_chunk_mut() {
+            *first = date;
+        }
+        Digest(digest)
     }
 
     /// The digest of a key known only by its SHA-256. Set apart from every key's text by a byte no key may contain.
@@ -270,7 +285,15 @@ mod tests {
         key[..4].copy_from_slice(b"Jefe");
         let digest = Pepper::new(1, &key).digest(b"what do ya want for nothing?");
         assert_eq!(digest.bytes()[..4], [0x5b, 0xdc, 0xc1, 0x46]);
-        assert_eq!(digest.words()[0] >> 32, 0x5bdc_c146);
+        assert_eq!(digest.word() >> 32, 0x6a04_2426);
+    }
+
+    #[test]
+    fn a_dated_digest_is_a_date_and_the_beginning_of_the_plain_one() {
+        let pepper = Pepper::new(1, &[7; 32]);
+        let (plain, dated) = (pepper.digest(b"kw_live_x"), pepper.digest_dated(*b"0VhmK3aB", b"kw_live_x"));
+        assert_eq!(dated.bytes()[..8], *b"0VhmK3aB");
+        assert_eq!(dated.bytes()[8..], plain.bytes()[..24]);
     }
 
     #[test]

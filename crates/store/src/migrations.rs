@@ -41,6 +41,7 @@ migrations! {
     15 "0015_usage_batches",
     16 "0016_unreadable_batches",
     17 "0017_secrets_in_order",
+    18 "0018_dated_secrets",
 }
 
 /// The error for a database that has seen a step nobody here knows.

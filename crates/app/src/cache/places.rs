@@ -22,7 +22,7 @@ pub(super) struct Mark(pub(super) u32);
 
 impl Mark {
     pub(super) fn of(digest: &Digest) -> Self {
-        Self(digest.words()[0] as u32)
+        Self(digest.word() as u32)
     }
 
     /// A list takes its places from the lowest bits and from the highest; which part it is was told by the highest.

@@ -21,7 +21,7 @@ pub(crate) struct Use {
 
 /// A part of a digest that tells a key's secrets apart.
 pub(crate) fn mark(digest: &Digest) -> i64 {
-    digest.words()[1] as i64
+    digest.word() as i64
 }
 
 /// The bits of a slot's last use that are the time, in milliseconds; the others are a short mark.

@@ -2,7 +2,8 @@
 
 use wide::u8x16;
 
-use super::{CHECKSUM, HEX_SHOWN, Part, has_checksum};
+use super::checksum::{CHECKSUM, has_checksum};
+use super::{HEX_SHOWN, Part};
 
 /// The bytes that one comparison takes.
 const LANES: usize = 16;

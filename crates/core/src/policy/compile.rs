@@ -14,7 +14,7 @@ use crate::limit::{self, RateLimit};
 use crate::lockout::Rule;
 use crate::member::MemberRole;
 use crate::permission::{Catalog, check_name, check_pattern};
-use crate::time::Span;
+use crate::time::{Span, Time};
 
 const MAX_KINDS: usize = 64;
 pub(super) const MAX_NAME: usize = 40;
@@ -394,7 +394,8 @@ fn overlap(mine: &Kind, other: &Kind) -> bool {
     environments.into_iter().any(|environment| {
         let services = mine.services.iter().chain(&several);
         services.into_iter().any(|service| {
-            let issued = mine.format.issue(environment.map(String::as_str), Some(service), &mut rng);
+            let issued =
+                mine.format.issue(environment.map(String::as_str), Some(service), Time::from_millis(0), &mut rng);
             other.format.read(issued.key.reveal().as_bytes()).is_some()
         })
     })

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::external::Provisioning;
+use crate::time::Time;
 
 fn errors(text: &str) -> Vec<PolicyError> {
     Policy::parse(text).err().unwrap_or_default()
@@ -175,7 +176,7 @@ fn each_kind_of_key_is_told_from_the_others() {
     for kind in policy.kinds().iter().filter(|kind| !kind.format.is_open()) {
         let environment = kind.environments.first().map(String::as_str);
         for service in kind.services.iter().map(|name| Some(name.as_str())).chain([Some(SEVERAL_SERVICES)]) {
-            let issued = kind.format.issue(environment, service, &mut rng);
+            let issued = kind.format.issue(environment, service, Time::from_millis(0), &mut rng);
             let (number, _) = policy.read(issued.key.reveal().as_bytes(), true).unwrap();
             assert_eq!(policy.kind_at(number).unwrap().name, kind.name);
         }

@@ -1,6 +1,7 @@
 //! `/v1/keys` and what is below it.
 
 mod create;
+mod dated;
 mod enable;
 mod get;
 mod grace;
