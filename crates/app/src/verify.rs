@@ -395,8 +395,8 @@ impl App {
         }
     }
 
-    /// Every digest a key may be stored under, first the one it would be from now on. One that says when it was issued may be
-    /// from before such keys were stored by that.
+    /// Every digest a key may be stored under, the current pepper's first. One that seems to say when it was issued may be stored
+    /// by that or not: it may be from before such keys were, or its kind's keys may not say so.
     pub(crate) fn digests(&self, key: &[u8]) -> Vec<Digest> {
         let date = self.world().policy.date(key);
         let dates = date.map(Some).into_iter().chain([None]);
