@@ -36,7 +36,8 @@ const ASKED_PER_IP: u32 = 20;
 /// chooses another password.
 pub(crate) const LETTERS_PER_ADDRESS: u32 = 5;
 const WINDOW: Span = Span::minutes(60);
-/// What a registration takes at least: making an account takes longer than writing to whoever has one, which would show.
+/// What an answer takes at least where it must not show whether an address is somebody's: what is then done takes longer, or less
+/// long, and holds up what is answered meanwhile.
 const LEAST: Duration = Duration::from_millis(100);
 
 impl App {
@@ -226,6 +227,7 @@ impl App {
                 tracing::warn!(%error, "a letter to reset a password could not be queued");
             }
         }));
+        tokio::time::sleep(LEAST).await;
         Ok(())
     }
 
