@@ -4,8 +4,9 @@ use twox_hash::XxHash3_64;
 
 /// Letters and digits of a checksum.
 pub(super) const CHECKSUM: usize = 6;
+
 /// Letters and digits in the order of their bytes.
-pub(super) const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The value of each digit in base 62.
 #[expect(clippy::indexing_slicing, reason = "done while compiling: an index out of bounds does not compile")]
@@ -27,8 +28,12 @@ fn sum(covered: &[u8]) -> u64 {
 
 /// The checksum as it is written: base 62, six digits, the least significant first.
 pub(super) fn checksum(covered: &[u8]) -> [u8; CHECKSUM] {
-    let mut rest = sum(covered);
-    [(); CHECKSUM].map(|()| {
+    digits(sum(covered))
+}
+
+/// A number's last digits in base 62, the least significant first.
+pub(super) fn digits<const COUNT: usize>(mut rest: u64) -> [u8; COUNT] {
+    [(); COUNT].map(|()| {
         let digit = DIGITS.get((rest % 62) as usize).copied().unwrap_or(b'0');
         rest /= 62;
         digit

@@ -1,7 +1,7 @@
 //! When a key was issued, told by its own public part: so secrets can be stored in the order they come, and each is found
 //! where its key says.
 
-use super::checksum::DIGITS;
+use super::checksum::digits;
 use super::{Format, Part};
 use crate::secret::Date;
 use crate::time::Time;
@@ -31,12 +31,8 @@ pub(super) fn dated_id(parts: &[Part]) -> Option<usize> {
 
 /// A time as digits of base 62, which sort as it does.
 pub(super) fn spell_time(now: Time) -> [u8; TIME] {
-    let mut rest = u64::try_from(now.millis()).unwrap_or(0);
-    let mut digits = [b'0'; TIME];
-    for digit in digits.iter_mut().rev() {
-        *digit = DIGITS.get((rest % 62) as usize).copied().unwrap_or(b'0');
-        rest /= 62;
-    }
+    let mut digits = digits(u64::try_from(now.millis()).unwrap_or(0));
+    digits.reverse();
     digits
 }
 
