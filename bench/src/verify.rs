@@ -68,15 +68,15 @@ fn malformed(scale: &Scale, table: &mut Table) -> Result<()> {
         text.push(if last == 'x' { 'y' } else { 'x' });
         texts.push(text);
     }
-    let keys = Plaintexts::of(&texts);
+    let (keys, ask) = (Plaintexts::of(&texts), Ask::default());
     let mut rng = StdRng::seed_from_u64(3);
     let found = compare(scale.rounds, |side| {
         let sample = keys.sample(SLICE, &mut rng);
         match side {
             Side::A => per_key(&sample, |key| world.policy.read(black_box(key), false).is_none()),
-            Side::B => per_key(&sample, |key| {
-                house.app.verify_cached(black_box(key), &Ask::default()) == Some(Outcome::Malformed)
-            }),
+            Side::B => {
+                per_key(&sample, |key| house.app.verify_cached(black_box(key), &ask) == Some(Outcome::Malformed))
+            }
         }
     });
     ratio(table, "verify of a malformed key / its parse alone", found, Goal::Open, nanoseconds)
