@@ -48,8 +48,8 @@ migrations! {
 pub(crate) fn is_newer(found: i64) -> StoreError {
     let newest = MIGRATIONS.last().map_or(0, |migration| migration.version);
     StoreError::unavailable(format!(
-        "the database is at schema {found} and this Keywright knows {newest}: run the newer Keywright that upgraded it, or \
-         restore the backup made before"
+        "the database is at schema {found} or a later one, and this Keywright knows {newest}: run the newer Keywright that \
+         upgraded it, or restore the backup made before"
     ))
 }
 

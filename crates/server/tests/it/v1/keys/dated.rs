@@ -1,5 +1,7 @@
 //! Keys that say when they were issued are stored by that, and found by it.
 
+use std::time::Duration;
+
 use keywright_app::core::id::KeyId;
 use keywright_app::core::key::Secret;
 use keywright_app::core::secret::{Form, Making, Pepper};
@@ -55,9 +57,12 @@ async fn a_key_from_before_works_on_and_is_refused_once_it_is_revoked() {
     let server = server.restarted("1m", true).await;
     assert_eq!([server.code(&issued.key).await, server.code(&newer).await], ["VALID"; 2]);
     let renewed = [(2, Form::Dated), (2, Form::Plain)];
-    while forms(&server, &issued.id).await != renewed {
-        tokio::task::yield_now().await;
-    }
+    let stored_anew = async {
+        while forms(&server, &issued.id).await != renewed {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), stored_anew).await.expect("its secrets are stored anew");
     assert_eq!([server.code(&issued.key).await, server.code(&newer).await], ["VALID"; 2]);
     server.delete(&format!("/v1/keys/{}", issued.id)).send().await.with(204);
     assert_eq!([server.code(&issued.key).await, server.code(&newer).await], ["REVOKED"; 2]);
