@@ -7,8 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::net::IpAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use keywright_core::id::KeyId;
 use keywright_core::key::{Key, Secret};
@@ -195,6 +195,8 @@ impl Usage {
         let mut batch = mem::take(&mut *lock(&self.unwritten));
         batch.denials.extend(denials.into_values().flatten());
         batch.counts.extend(counts.into_iter().map(|((key, outcome, tag), count)| row(key, outcome, tag, count)));
+        batch.counts.reserve(uses.len());
+        batch.uses.reserve(uses.len());
         for used in uses {
             let Use { key, secret, count, last } = *used;
             batch.counts.push(row(key, Outcome::Valid, String::new(), i64::from(count)));
@@ -232,7 +234,8 @@ impl App {
             return Ok(());
         }
         let is_added = is_read || rows <= FEW || aside.is_due(now_ms);
-        let kept = batch.clone();
+        let batch = Arc::new(batch);
+        let kept = Arc::clone(&batch);
         let written = self
             .meter(move |tx| {
                 Box::pin(async move {
@@ -246,7 +249,7 @@ impl App {
                             "counts that were put aside cannot be read: they stay in usage_batches, marked as unreadable"
                         );
                     }
-                    all.append(batch);
+                    all.append(Arc::unwrap_or_clone(batch));
                     Ok(add_batch(tx, &all).await?)
                 })
             })
@@ -256,7 +259,7 @@ impl App {
             Ok(()) => *aside = aside.with(rows, now_ms),
             Err(error) => {
                 tracing::warn!(%error, "counts of uses could not be written down, and are kept for the next batch");
-                self.usage.keep(kept);
+                self.usage.keep(Arc::unwrap_or_clone(kept));
             }
         }
         written

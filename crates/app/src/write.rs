@@ -207,25 +207,27 @@ impl App {
     async fn run_batches(&self, mut batch: Batch, mut waiting: OwnedMutexGuard<Waiting>) {
         let mut enough = 0;
         while !batch.is_empty() {
-            let made = self.run_batch(batch, &mut waiting, enough).await;
-            enough = made.div_ceil(PART);
-            batch = next_soon(&mut waiting);
+            let asked_for = self.run_batch(batch, &mut waiting, enough).await;
+            enough = asked_for.div_ceil(PART);
+            // Nobody asked for what was measured, so nobody is about to ask again.
+            batch = if asked_for == 0 { Batch::new() } else { next_soon(&mut waiting) };
         }
     }
 
-    /// Runs a batch in one transaction, with what comes meanwhile, tells every caller, and says how many they were. Each
-    /// change fails alone; a failed commit fails them all. A batch of fewer than `enough` waits a little for more.
+    /// Runs a batch in one transaction, with what comes meanwhile, tells every caller, and says how many of them somebody asked
+    /// for. Each change fails alone; a failed commit fails them all. A batch of fewer than `enough` waits a little for more.
     async fn run_batch(&self, mut changes: Batch, waiting: &mut Waiting, enough: usize) -> usize {
         let mut outcomes = Vec::with_capacity(changes.len());
-        if let Err(error) = self.try_batch(&mut changes, waiting, enough, &mut outcomes).await {
+        let tried = self.try_batch(&mut changes, waiting, enough, &mut outcomes).await;
+        let asked_for = tried.unwrap_or_else(|error| {
             tracing::warn!(%error, "a commit failed");
             outcomes = vec![Err(error); changes.len()];
-        }
-        let made = changes.len();
+            changes.len()
+        });
         for (change, outcome) in changes.into_iter().zip(outcomes) {
             change.answer(outcome);
         }
-        made
+        asked_for
     }
 
     async fn try_batch(
@@ -234,9 +236,9 @@ impl App {
         waiting: &mut Waiting,
         enough: usize,
         outcomes: &mut Vec<Result<(), Error>>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let mut tx = self.db.begin().await?;
-        let mut events = Vec::new();
+        let (mut events, mut measured) = (Vec::new(), 0);
         for at in 0..BATCH {
             if at == changes.len() {
                 changes.extend(next_at_once(waiting, if at < enough { YIELDS } else { 0 }));
@@ -245,6 +247,7 @@ impl App {
             tx.begin_job()?;
             match change.run(&mut tx).await {
                 Ok(mut made) => {
+                    measured += usize::from(made.is_empty());
                     events.append(&mut made);
                     outcomes.push(Ok(()));
                 }
@@ -254,7 +257,7 @@ impl App {
                 }
             }
         }
-        let changes = u64::from(!events.is_empty());
+        let (changes, asked_for) = (u64::from(!events.is_empty()), outcomes.len() - measured);
         self.append_audit(&mut tx, events).await?;
         let touched = std::mem::take(&mut tx.touched);
         let mut standings = Vec::new();
@@ -276,7 +279,8 @@ impl App {
         if touched.mail {
             self.mail.wake();
         }
-        Ok(committed?)
+        committed?;
+        Ok(asked_for)
     }
 
     async fn append_audit(&self, tx: &mut Tx, events: Vec<(Author, AuditEvent)>) -> Result<(), Error> {

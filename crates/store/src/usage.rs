@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use keywright_core::id::{AccountId, KeyId};
 use keywright_core::key::LastUse;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::StoreError;
 use crate::read::{Read, list};
@@ -36,8 +36,9 @@ statements! {
         where keys.id = seen.id and (keys.last_used_ms is null or keys.last_used_ms < seen.at_ms)";
 }
 
-/// How often a key was verified with an outcome in an hour.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How often a key was verified with an outcome in an hour. In a batch it is a list of its fields: it need not say of thousands
+/// of rows what each is called.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct UsageRow {
     /// The key.
     pub key: KeyId,
@@ -49,6 +50,13 @@ pub struct UsageRow {
     pub tag: String,
     /// How many there were.
     pub count: i64,
+}
+
+impl Serialize for UsageRow {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self { key, hour, outcome, tag, count } = self;
+        (key, hour, outcome, tag, count).serialize(to)
+    }
 }
 
 /// How often an account's keys of one environment were verified with an outcome.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use keywright_core::id::KeyId;
 use keywright_core::time::Time;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::StoreError;
 use crate::read::{Read, list};
@@ -25,8 +25,8 @@ statements! {
     LIST_USES = "select key_id, secret, ip, agent, at_ms from uses where key_id = $1 order by at_ms desc, ip";
 }
 
-/// When a key's secret was last used from an address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// When a key's secret was last used from an address. In a batch it is a list of its fields.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct UseRow {
     /// The key.
     pub key: KeyId,
@@ -38,6 +38,13 @@ pub struct UseRow {
     pub user_agent: Option<String>,
     /// When.
     pub at: Time,
+}
+
+impl Serialize for UseRow {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self { key, secret, ip, user_agent, at } = self;
+        (key, secret, ip, user_agent, at).serialize(to)
+    }
 }
 
 /// The place of an address among those of its secret (FNV-1a, which is the same everywhere).

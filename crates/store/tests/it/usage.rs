@@ -248,8 +248,14 @@ async fn a_batch_that_cannot_be_read_stays_and_holds_up_no_other(fresh: &Fresh) 
     put_batch_aside(&mut tx, &one(4)).await.unwrap();
     tx.commit().await.unwrap();
 
+    // As it was written before rows were lists.
+    let named = format!("{{\"key\":\"{}\",\"hour\":5,\"outcome\":\"VALID\",\"tag\":\"\",\"count\":5}}", key_id(1));
+    let before = format!("{{\"counts\":[{named}],\"uses\":[],\"denials\":[],\"permissions\":[]}}");
+    fresh.db.run_raw(&format!("insert into usage_batches (batch) values ('{before}')")).await.unwrap();
+
     let mut both = one(3);
     both.append(one(4));
+    both.append(one(5));
     for expected in [Taken { batch: both, unreadable: 1 }, Taken::default()] {
         let mut tx = fresh.db.begin().await.unwrap();
         assert_eq!(take_batches(&mut tx).await.unwrap(), expected, "it is told of once");
