@@ -128,6 +128,11 @@ impl App {
         }
         let world = self.world();
         let tag = self.recognise(world, key, ask.kind, self.cache.approach(key));
+        // Aimed at no key and from no address, it is held against nobody, and nobody is locked: it is counted, no more.
+        if tag.is_none() && ask.ip.is_none() {
+            self.usage.count_total(Outcome::Malformed, 1);
+            return Some(Outcome::Malformed);
+        }
         self.verify_in_slot(world, key, tag, ask, self.clock.now())
     }
 
