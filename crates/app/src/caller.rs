@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use keywright_core::audit::Actor;
 use keywright_core::id::{AccountId, KeyId, SessionId, UserId};
-use keywright_core::permission::{Catalog, Grant};
+use keywright_core::permission::{Catalog, Grant, Need};
+use keywright_core::policy::Policy;
 use keywright_core::time::Time;
 
 use crate::error::Error;
@@ -80,7 +81,20 @@ impl Caller {
     /// # Errors
     /// Names the permission that is missing.
     pub fn must(&self, catalog: &Catalog, permission: &str) -> Result<(), Error> {
-        if self.grant.meets(&catalog.all([permission])) {
+        self.must_meet(&catalog.all([permission]), permission)
+    }
+
+    /// Requires the permission to verify keys.
+    ///
+    /// # Errors
+    /// Names it where it is missing.
+    #[inline]
+    pub fn must_verify(&self, policy: &Policy) -> Result<(), Error> {
+        self.must_meet(&policy.verifying, Policy::VERIFYING)
+    }
+
+    fn must_meet(&self, need: &Need, permission: &str) -> Result<(), Error> {
+        if self.grant.meets(need) {
             if let Some(noting) = &self.noting {
                 noting.note(permission);
             }

@@ -25,12 +25,25 @@ impl App {
         request_id: Option<String>,
     ) -> Result<(Caller, KeyId), Error> {
         let verdict = self.verify(credential, &Ask { cost: 0, ..*ask }).await?;
+        self.authenticated(&verdict, request_id)
+    }
+
+    /// The same, where all that it takes is in memory. Where it is not, nothing has been counted.
+    #[inline]
+    pub fn authenticate_at_once(&self, credential: &[u8], ask: &Ask<'_>) -> Option<Result<(Caller, KeyId), Error>> {
+        let verdict = self.verify_at_once(credential, &Ask { cost: 0, ..*ask })?;
+        Some(self.authenticated(&verdict, None))
+    }
+
+    #[inline]
+    fn authenticated(&self, verdict: &Verdict, request_id: Option<String>) -> Result<(Caller, KeyId), Error> {
         if let (Outcome::RateLimited, Some(wait)) = (verdict.outcome, verdict.retry_after) {
             return Err(Error::Limited(wait));
         }
-        self.caller_of(&verdict, request_id).ok_or(Error::Unauthenticated)
+        self.caller_of(verdict, request_id).ok_or(Error::Unauthenticated)
     }
 
+    #[inline]
     fn caller_of(&self, verdict: &Verdict, request_id: Option<String>) -> Option<(Caller, KeyId)> {
         let key = verdict.key.as_ref().filter(|_| verdict.is_valid())?;
         let id = key.record().id;

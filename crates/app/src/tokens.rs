@@ -239,7 +239,7 @@ impl App {
     /// # Errors
     /// The database is out of reach.
     pub async fn introspect_token(&self, caller: &Caller, token: &[u8]) -> Result<Option<Holding>, Error> {
-        caller.must(&self.world().policy.catalog, "keys:verify")?;
+        caller.must_verify(&self.world().policy)?;
         let (keys, now) = (self.checking_keys(self.clock.now()), self.clock.now());
         let holding = if let Ok(claims) = read::<Exchanged>(token, &keys, &self.issuer, None, now) {
             self.holds(&claims, now).await?.then(|| Holding {

@@ -25,7 +25,7 @@ use crate::limit::{Rate, RateLimit};
 use crate::lockout::Rule;
 use crate::login::Login;
 use crate::member::MemberRole;
-use crate::permission::{Catalog, Grant};
+use crate::permission::{Catalog, Grant, Need};
 use crate::route::Route;
 use crate::secret::Date;
 use crate::signing::Algorithm;
@@ -63,6 +63,8 @@ pub const MANAGEMENT: [(&str, &str); 18] = [
 pub struct Policy {
     /// Every permission it names.
     pub catalog: Catalog,
+    /// What whoever verifies keys must be permitted: compiled beforehand, for it is asked all the time.
+    pub verifying: Need,
     /// How its pages look.
     pub brand: Brand,
     /// How people log in.
@@ -171,6 +173,8 @@ impl fmt::Display for PolicyError {
 }
 
 impl Policy {
+    /// The permission to verify keys.
+    pub const VERIFYING: &str = "keys:verify";
     /// The built-in policy of `keywright dev`: the native kind and those of the three reference providers.
     pub const DEV: &str = include_str!("../policies/dev.toml");
     /// The policy `keywright init` writes: the native kind, with a word on everything that can be set.

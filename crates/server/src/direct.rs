@@ -24,14 +24,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use self::head::{MOST_FIELDS, Next, next};
+use self::head::{MOST_FIELDS, Next, is_verification, next};
 pub(crate) use self::line::{Line, field};
 pub(crate) use self::timer::Timer;
-use crate::extract::BODY_TIME;
+use crate::extract::{BODY_TIME, Who};
 use crate::framing::PATIENCE;
 use crate::gateway::{self, Client, Relayed};
 use crate::room::{read_more, take_back};
-use crate::serve::{Caller, HEAD_TIME, verify_first};
+use crate::serve::{Caller, HEAD_TIME, verify_at_once, verify_first};
 
 /// What is left to the library.
 pub(crate) struct Left {
@@ -151,7 +151,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
         loop {
             // Lent to whoever looks at it: what is read meanwhile is kept apart.
             let mut held = std::mem::take(&mut self.read);
-            let step = self.answer_next(held.get(used..).unwrap_or_default(), stopping).await?;
+            let bytes = held.get(used..).unwrap_or_default();
+            let step = match self.verify_at_once(bytes, stopping) {
+                Ok(length) => Step::Verified(length),
+                Err(known) => self.answer_next(bytes, known, stopping).await?,
+            };
             let (relayed, length) = match step {
                 Step::Relayed(relayed, length) => (relayed, length),
                 step @ (Step::Verified(_) | Step::Part | Step::Short | Step::Strange) => {
@@ -185,13 +189,32 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
         }
     }
 
-    /// Answers the request at the beginning of these bytes. The answer to a verification stands in the line, and goes out later.
-    async fn answer_next(&mut self, bytes: &[u8], stopping: &watch::Receiver<()>) -> io::Result<Step> {
+    /// Answers the verification at the beginning of these bytes, where all that it takes is in memory, as nearly always; says how
+    /// long it was, or who asks where it came so far. Nothing of it is waited for, so that it needs no memory of the connection's.
+    fn verify_at_once(&mut self, bytes: &[u8], stopping: &watch::Receiver<()>) -> Result<usize, Option<Box<Who>>> {
+        if !is_verification(bytes) {
+            return Err(None);
+        }
+        let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+        let Next::Verification { fields, body, length } = next(bytes, &mut fields, |_| false) else { return Err(None) };
+        let answer = verify_at_once(self.caller, fields, body)?;
+        self.line.verified(self.caller.server.app.now(), answer, stopping.has_changed().unwrap_or(true));
+        Ok(length)
+    }
+
+    /// Answers the request at the beginning of these bytes. The answer to a verification stands in the line, and goes out later;
+    /// who asks for it may be known already.
+    async fn answer_next(
+        &mut self,
+        bytes: &[u8],
+        known: Option<Box<Who>>,
+        stopping: &watch::Receiver<()>,
+    ) -> io::Result<Step> {
         let server = self.caller.server;
         let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         match next(bytes, &mut fields, |path| gateway::is_for_gate(server, path)) {
             Next::Verification { fields, body, length } => {
-                let answer = verify_first(self.caller, fields, std::future::ready(Ok(body))).await;
+                let answer = verify_first(self.caller, fields, known, std::future::ready(Ok(body))).await;
                 self.line.verified(server.app.now(), answer, stopping.has_changed().unwrap_or(true));
                 Ok(Step::Verified(length))
             }

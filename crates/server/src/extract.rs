@@ -92,18 +92,42 @@ pub(crate) async fn who(
         caller.request_id = request_id;
         return Ok(Who { caller, own: None });
     }
-    let ip = address(headers, context.peer, &server.options);
     let (credential, kind) = match presented(headers, &world.policy)? {
         Presented::Token(token) => {
+            let ip = address(headers, context.peer, &server.options);
             let caller = Box::pin(server.app.authenticate_token(token, ip, request_id)).await?;
             return Ok(Who { caller, own: None });
         }
         Presented::Key(key, kind) => (key, kind),
     };
-    let user_agent = headers.text(&USER_AGENT);
-    let ask = Ask { ip, user_agent, request_id: Some(&context.request_id.0), kind, ..Ask::default() };
+    let ask = asked(headers, context, server, kind);
     let (caller, own) = server.app.authenticate(credential, &ask, request_id).await?;
     Ok(Who { caller, own: Some(own) })
+}
+
+/// The same of a caller whom the audit log will not name, where all that it takes is in memory. Where it is not, nothing has
+/// been counted.
+#[inline]
+pub(crate) fn who_at_once(
+    headers: &(impl Fields + ?Sized),
+    context: &Context,
+    server: &Server,
+) -> Option<Result<Who, Problem>> {
+    let (credential, kind) = match presented(headers, &server.app.world().policy) {
+        Ok(Presented::Key(key, kind)) => (key, kind),
+        Ok(Presented::Token(_)) => return None,
+        Err(error) => return Some(Err(error.into())),
+    };
+    let found = server.app.authenticate_at_once(credential, &asked(headers, context, server, kind))?;
+    Some(found.map(|(caller, own)| Who { caller, own: Some(own) }).map_err(Into::into))
+}
+
+/// What is asked of the key that a request is made with.
+#[inline]
+fn asked<'a>(headers: &'a (impl Fields + ?Sized), context: &'a Context, server: &Server, kind: Option<u8>) -> Ask<'a> {
+    let ip = address(headers, context.peer, &server.options);
+    let user_agent = headers.text(&USER_AGENT);
+    Ask { ip, user_agent, request_id: Some(&context.request_id.0), kind, ..Ask::default() }
 }
 
 /// What a request shows.

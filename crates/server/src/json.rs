@@ -16,6 +16,12 @@ impl<'o> Object<'o> {
         Self { out, is_begun: false }
     }
 
+    /// Begins one whose first fields are written already, from the brace on.
+    pub(crate) fn begin_with(out: &'o mut Vec<u8>, fields: &'static [u8]) -> Self {
+        out.extend_from_slice(fields);
+        Self { out, is_begun: true }
+    }
+
     /// Writes a field. Its name is written as it is.
     pub(crate) fn field(&mut self, name: &'static str, value: &impl Serialize) {
         self.name(name);
@@ -23,12 +29,14 @@ impl<'o> Object<'o> {
     }
 
     /// Writes a field that is a text.
+    #[inline]
     pub(crate) fn text(&mut self, name: &'static str, value: &str) {
         self.name(name);
         text(self.out, value);
     }
 
     /// Writes a field that is a text of letters that need no escaping.
+    #[inline]
     pub(crate) fn letters(&mut self, name: &'static str, value: &[u8]) {
         self.name(name);
         self.out.push(b'"');
@@ -68,6 +76,7 @@ impl<'o> Object<'o> {
         self.out.push(b'}');
     }
 
+    #[inline]
     fn name(&mut self, name: &'static str) {
         if std::mem::replace(&mut self.is_begun, true) {
             self.out.push(b',');

@@ -27,7 +27,7 @@ use tower::ServiceExt;
 
 use crate::api::verify;
 use crate::direct::{Left, answer_plain};
-use crate::extract::{Context, MOST_BYTES, read, who};
+use crate::extract::{Context, MOST_BYTES, Who, read, who, who_at_once};
 use crate::fields::Fields;
 use crate::framing::{PATIENCE, Seen, Watched};
 use crate::problem::Problem;
@@ -247,7 +247,7 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
     if request.method() == Method::POST && request.uri().path() == VERIFY {
         let (parts, body) = request.into_parts();
         let caller = Caller { server, peer: *peer };
-        let answer = verify_first(&caller, &parts.headers, read(body, MOST_BYTES)).await;
+        let answer = verify_first(&caller, &parts.headers, None, read(body, MOST_BYTES)).await;
         return answer.response().map(|bytes| Either::Left(Full::new(bytes)));
     }
     let mut request = request.map(Body::new);
@@ -307,20 +307,54 @@ impl Verified {
     }
 }
 
-/// What a verification comes to, whoever has read its head. Its body is waited for once it is known who asks.
+impl Caller<'_> {
+    fn context(&self, fields: &(impl Fields + ?Sized)) -> Context {
+        Context { peer: Some(self.peer.ip()), request_id: RequestId::of(fields), is_local: false }
+    }
+
+    fn verified(&self, context: Context, answer: Result<verify::Answer, Problem>) -> Verified {
+        let status = answer.as_ref().map_or_else(Problem::status, |_| StatusCode::OK);
+        self.server.metrics.count_request("POST", status);
+        Verified { request_id: context.request_id, answer }
+    }
+}
+
+/// What a verification comes to, whoever has read its head. Its body is waited for once it is known who asks, where that is not
+/// known already.
 pub(crate) async fn verify_first<B: AsRef<[u8]>>(
     caller: &Caller<'_>,
     fields: &(impl Fields + ?Sized),
+    known: Option<Box<Who>>,
     body: impl Future<Output = Result<B, Problem>>,
 ) -> Verified {
-    let Caller { server, peer } = caller;
-    let context = Context { peer: Some(peer.ip()), request_id: RequestId::of(fields), is_local: false };
+    let context = caller.context(fields);
     let verified = async {
-        let who = who(fields, &context, server, None).await?;
+        let who = match known {
+            Some(who) => *who,
+            None => who(fields, &context, caller.server, None).await?,
+        };
         let body = body.await?;
-        verify::verify(server, &who, fields, body.as_ref(), &context.request_id).await
+        verify::verify(caller.server, &who, fields, body.as_ref(), &context.request_id).await
     };
     let answer = verified.await;
-    server.metrics.count_request("POST", answer.as_ref().map_or_else(Problem::status, |_| StatusCode::OK));
-    Verified { request_id: context.request_id, answer }
+    caller.verified(context, answer)
+}
+
+/// The same, where all that it takes is in memory. Where it is not, it may be known already who asks, and nothing else has been
+/// counted or spent.
+#[inline]
+pub(crate) fn verify_at_once(
+    caller: &Caller<'_>,
+    fields: &(impl Fields + ?Sized),
+    body: &[u8],
+) -> Result<Verified, Option<Box<Who>>> {
+    let context = caller.context(fields);
+    let answer = match who_at_once(fields, &context, caller.server).ok_or(None)? {
+        Ok(who) => match verify::verify_at_once(caller.server, &who, fields, body, &context.request_id) {
+            Some(answer) => answer,
+            None => return Err(Some(Box::new(who))),
+        },
+        Err(problem) => Err(problem),
+    };
+    Ok(caller.verified(context, answer))
 }

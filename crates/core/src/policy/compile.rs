@@ -62,6 +62,7 @@ pub(super) fn compile(text: &str) -> Result<Policy, Vec<PolicyError>> {
     let (algorithm, exchanged) = super::login::tokens(&raw, &mut check);
     let issuers = super::issuers::issuers(&raw, &mut check);
     let mut policy = Policy {
+        verifying: catalog.all([Policy::VERIFYING]),
         catalog,
         brand,
         login,

@@ -53,7 +53,7 @@ pub(crate) async fn introspect(
     who: Who,
     request: Request,
 ) -> Result<axum::Json<Introspection>, Problem> {
-    who.caller.must(&server.app.world().policy.catalog, "keys:verify")?;
+    who.caller.must_verify(&server.app.world().policy)?;
     let token = token(request).await?;
     if looks_like_a_token(token.as_bytes()) {
         let holding = server.app.introspect_token(&who.caller, token.as_bytes()).await?;

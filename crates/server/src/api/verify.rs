@@ -27,6 +27,7 @@ use crate::fields::Fields;
 use crate::json::Object;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
+use crate::room;
 
 /// The most one verification can cost.
 const MOST_COST: u32 = 1_000_000;
@@ -41,6 +42,8 @@ const MOST_BATCH_BYTES: usize = 512 * 1_024;
 
 /// Room for most answers.
 const ROOM: usize = 512;
+/// What the answer to a key that works begins with.
+const VALID: &[u8] = b"{\"valid\":true,\"code\":\"VALID\"";
 /// What a batch's answer begins with.
 const BEGIN: &[u8] = b"{\"results\":[";
 /// Where what is left of rate limits travels, and what they are.
@@ -157,6 +160,7 @@ pub(crate) const fn detail(outcome: Outcome) -> &'static str {
 
 /// The answer to a verification, and what its head says of it.
 pub(crate) struct Answer {
+    /// In room that is lent.
     pub(crate) body: Vec<u8>,
     /// Seconds to wait.
     pub(crate) retry_after: Option<i64>,
@@ -167,7 +171,7 @@ pub(crate) struct Answer {
 impl Answer {
     fn of(server: &Server, verdict: &Verdict) -> Self {
         let left = verdict.key.as_ref().map(Verified::limits).unwrap_or_default();
-        let mut body = Vec::with_capacity(ROOM);
+        let mut body = room::lend();
         write(server, verdict, &left, &mut body);
         let limits = (!left.is_empty()).then(|| limit_texts(&left));
         Self { body, retry_after: retry_after(verdict), limits }
@@ -197,12 +201,14 @@ fn retry_after(verdict: &Verdict) -> Option<i64> {
 /// Writes what a verification came to. What a denied key is, is told to nobody; which key it is, to whoever may verify it.
 fn write(server: &Server, verdict: &Verdict, left: &[(&RateLimit, Remaining)], out: &mut Vec<u8>) {
     let (app, valid) = (&server.app, verdict.is_valid());
-    let mut answer = Object::begin(out);
-    answer.field("valid", &valid);
-    answer.text("code", verdict.outcome.code());
-    if !valid {
+    let mut answer = if valid {
+        Object::begin_with(out, VALID)
+    } else {
+        let mut answer = Object::begin_with(out, b"{\"valid\":false");
+        answer.text("code", verdict.outcome.code());
         answer.text("detail", detail(verdict.outcome));
-    }
+        answer
+    };
     if let Some(wait) = retry_after(verdict) {
         answer.field("retry_after", &wait);
     }
@@ -268,11 +274,43 @@ pub(crate) async fn verify(
     body: &[u8],
     id: &RequestId,
 ) -> Result<Answer, Problem> {
-    who.caller.must(&server.app.world().policy.catalog, "keys:verify")?;
-    let request: VerifyRequest<'_> = json(headers, body)?;
+    let request = read_request(server, who, headers, body)?;
     let ask = Ask { request_id: Some(&id.0), ..request.ask(&who.caller)? };
     let verdict = server.app.verify(request.key.as_bytes(), &ask).await?;
     Ok(Answer::of(server, &verdict))
+}
+
+/// The same, where all that it takes is in memory. Where it is not, nothing has been counted or spent.
+#[inline]
+pub(crate) fn verify_at_once(
+    server: &Server,
+    who: &Who,
+    headers: &(impl Fields + ?Sized),
+    body: &[u8],
+    id: &RequestId,
+) -> Option<Result<Answer, Problem>> {
+    let request = match read_request(server, who, headers, body) {
+        Ok(request) => request,
+        Err(problem) => return Some(Err(problem)),
+    };
+    let ask = match request.ask(&who.caller) {
+        Ok(ask) => Ask { request_id: Some(&id.0), ..ask },
+        Err(error) => return Some(Err(error.into())),
+    };
+    let verdict = server.app.verify_at_once(request.key.as_bytes(), &ask)?;
+    Some(Ok(Answer::of(server, &verdict)))
+}
+
+/// What is asked, of whoever may ask it.
+#[inline]
+fn read_request<'b>(
+    server: &Server,
+    who: &Who,
+    headers: &(impl Fields + ?Sized),
+    body: &'b [u8],
+) -> Result<VerifyRequest<'b>, Problem> {
+    who.caller.must_verify(&server.app.world().policy)?;
+    json(headers, body)
 }
 
 /// `RateLimit` and `RateLimit-Policy` (IETF draft): what the verified key has left, to be passed on to its bearer.
@@ -311,7 +349,7 @@ pub(crate) async fn verify_batch(
     who: Who,
     request: Request,
 ) -> Result<impl IntoResponse, Problem> {
-    who.caller.must(&server.app.world().policy.catalog, "keys:verify")?;
+    who.caller.must_verify(&server.app.world().policy)?;
     let (parts, body) = request.into_parts();
     let bytes = read(body, MOST_BATCH_BYTES).await?;
     let Batch { requests } = json(&parts.headers, &bytes)?;

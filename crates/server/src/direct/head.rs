@@ -3,17 +3,17 @@
 use std::mem::MaybeUninit;
 use std::sync::LazyLock;
 
-use http::Method;
 use http::header::{CONNECTION, EXPECT, HOST, TE, UPGRADE};
+use http::{HeaderName, Method};
 use memchr::memmem;
 
 use crate::extract::MOST_BYTES;
-use crate::fields::Fields;
+use crate::fields::is_named;
 use crate::framing::{is_sound, plain_length};
 use crate::gateway::Call;
 
 /// What every verification that is answered here begins with.
-const VERIFICATION: &[u8] = b"POST /v1/keys/verify HTTP/1.1\r\n";
+const VERIFICATION: &[u8; 31] = b"POST /v1/keys/verify HTTP/1.1\r\n";
 /// What every request begins with that may be passed on from here.
 static METHODS: [(&[u8], Method); 7] = [
     (b"GET /", Method::GET),
@@ -45,15 +45,24 @@ pub(super) enum Next<'b> {
     Strange,
 }
 
+/// Whether what comes next can only be a verification.
+#[inline]
+pub(super) fn is_verification(bytes: &[u8]) -> bool {
+    // Compared here and now: to call for it costs more.
+    let same = |line: &[u8]| line.iter().zip(VERIFICATION).fold(true, |all, (byte, wanted)| all & (byte == wanted));
+    bytes.get(..VERIFICATION.len()).is_some_and(same)
+}
+
 /// Reads what comes next. Whether a path may be the gate's is for `is_for_gate` to say.
 pub(super) fn next<'b>(
     bytes: &'b [u8],
     room: &'b mut [MaybeUninit<httparse::Header<'b>>],
     is_for_gate: impl Fn(&str) -> bool,
 ) -> Next<'b> {
-    let line = bytes.get(..VERIFICATION.len()).unwrap_or(bytes);
-    let is_verification = VERIFICATION.starts_with(line);
-    let method = METHODS.iter().find(|(begin, _)| begin.starts_with(bytes) || bytes.starts_with(begin));
+    let is_verification = is_verification(bytes);
+    // A verification is of one method, and needs no other to be looked for.
+    let begins = |(begin, _): &&(&[u8], Method)| begin.starts_with(bytes) || bytes.starts_with(begin);
+    let method = if is_verification { None } else { METHODS.iter().find(begins) };
     if !is_verification && method.is_none() {
         return Next::Strange;
     }
@@ -93,10 +102,13 @@ fn is_spelled_out(target: &str) -> bool {
 
 /// Whether a head asks for nothing but its answer.
 fn is_ordinary(fields: &[httparse::Header<'_>]) -> bool {
-    let stays = |value: &[u8]| value.eq_ignore_ascii_case(b"keep-alive");
-    fields.all(&HOST).count() == 1
-        && fields.all(&CONNECTION).all(stays)
-        && [EXPECT, TE, UPGRADE].iter().all(|name| fields.all(name).next().is_none())
+    let mut hosts = 0;
+    let asks_for_more = |field: &httparse::Header<'_>| {
+        let is = |name: HeaderName| is_named(field.name, name.as_str());
+        hosts += usize::from(is(HOST));
+        is(EXPECT) || is(TE) || is(UPGRADE) || (is(CONNECTION) && !field.value.eq_ignore_ascii_case(b"keep-alive"))
+    };
+    !fields.iter().any(asks_for_more) && hosts == 1
 }
 
 #[cfg(test)]

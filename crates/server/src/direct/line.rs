@@ -27,7 +27,7 @@ impl Line {
         for (name, value) in answer.headers() {
             field(&mut self.out, name.as_str(), value.as_bytes());
         }
-        field(&mut self.out, "content-length", body.len().to_string().as_bytes());
+        self.length(body.len());
         self.date(now);
         self.end(is_last);
         self.out.extend_from_slice(body);
@@ -35,31 +35,43 @@ impl Line {
 
     /// Writes a verification's answer: as [`Line::write`] would, but for what it costs to put a head together and to take it apart.
     pub(crate) fn verified(&mut self, now: Time, verified: Verified, is_last: bool) {
-        let Ok(answer) = &verified.answer else { return self.write(now, &verified.response(), is_last) };
-        self.begin("200", "OK");
-        field(&mut self.out, "content-type", b"application/json");
+        let Verified { request_id, answer: Ok(mut answer) } = verified else {
+            return self.write(now, &verified.response(), is_last);
+        };
+        self.lend();
+        self.out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-type: application/json");
         if let Some(wait) = answer.retry_after {
             field(&mut self.out, "retry-after", wait.to_string().as_bytes());
         }
         for (name, value) in LIMIT_HEADERS.into_iter().zip(answer.limits.iter().flatten()) {
             field(&mut self.out, name, value.as_bytes());
         }
-        field(&mut self.out, request_id::HEADER, verified.request_id.0.as_bytes());
+        field(&mut self.out, request_id::HEADER, request_id.0.as_bytes());
         self.out.extend_from_slice(b"\r\nx-content-type-options: nosniff\r\ncache-control: no-store");
-        field(&mut self.out, "content-length", answer.body.len().to_string().as_bytes());
+        self.length(answer.body.len());
         self.date(now);
         self.end(is_last);
         self.out.extend_from_slice(&answer.body);
+        room::take_back(&mut answer.body);
+    }
+
+    fn lend(&mut self) {
+        if self.out.capacity() == 0 {
+            self.out = room::lend();
+        }
     }
 
     /// Writes what an answer begins with. Its fields follow.
     pub(crate) fn begin(&mut self, status: &str, reason: &str) {
-        if self.out.capacity() == 0 {
-            self.out = room::lend();
-        }
+        self.lend();
         for part in ["HTTP/1.1 ", status, " ", reason] {
             self.out.extend_from_slice(part.as_bytes());
         }
+    }
+
+    /// Writes how long the body is.
+    fn length(&mut self, length: usize) {
+        field(&mut self.out, "content-length", itoa::Buffer::new().format(length).as_bytes());
     }
 
     /// Writes the date.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::harness::{Answer, TestServer};
+use crate::harness::{Answer, TestServer, text};
 
 const HEALTH: &str = "GET /health HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -138,6 +138,28 @@ async fn every_call_is_answered_as_the_library_answers_it() {
         statuses.push(direct.0);
     }
     assert_eq!(statuses, [200, 200, 200, 422, 400, 415, 401, 401, 401, 403, 422]);
+}
+
+#[tokio::test]
+async fn whoever_asks_is_counted_once_also_where_the_key_has_to_be_looked_up() {
+    let server = TestServer::listening(Options::default()).await;
+    let account = server.account().await;
+    let (own, by) = server.key_of(&account, json!({ "permissions": ["keys:verify"] })).await.pair();
+    let (id, key) = server.key_of(&account, json!({})).await.pair();
+    let newer = server.post(&format!("/v1/keys/{id}/rotate"), &json!({ "grace": "1h" })).send().await.is(200);
+    let (by, json) = (format!("Authorization: Bearer {by}"), "Content-Type: application/json");
+    let mut line = Line::to(&server).await;
+    // Neither is in memory; then both are; then it is known who asks, and the key is not.
+    for key in [&key, &key, &text(&newer, "key")] {
+        line.send(post(&[&by, json], &json!({ "key": key }).to_string())).await;
+        assert_eq!(line.answer().await.json()["code"], "VALID");
+    }
+    server.app.flush_usage().await.unwrap();
+    let counts = |id: String| {
+        let server = &server;
+        async move { server.get(&format!("/v1/keys/{id}/usage")).send().await.is(200)["data"][0]["count"].clone() }
+    };
+    assert_eq!([counts(own).await, counts(id).await], [3, 3]);
 }
 
 #[tokio::test]
