@@ -14,16 +14,17 @@
 
 mod evict;
 mod places;
+mod records;
 mod room;
 mod tag;
 mod uses;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use keywright_core::secret::Digest;
 
 use self::places::{Mark, Places};
+use self::records::Records;
 pub(crate) use self::tag::{Spot, Tag};
 use self::tag::{Tagger, scale};
 pub(crate) use self::uses::{Use, mark};
@@ -139,7 +140,7 @@ pub(crate) struct Cache {
 
 struct Shard {
     /// Those of the slots that are taken, in the order in which they were.
-    records: Vec<Arc<Record>>,
+    records: Records,
     absent: Box<[Absence]>,
     /// Uses of keys that have had to make room.
     uses: Vec<Use>,
@@ -147,14 +148,13 @@ struct Shard {
 
 impl Shard {
     /// Keeps a record for a slot that is about to be written, in the place of the one before; where it is.
-    fn keep(&mut self, slot: &Slot, is_new: bool, record: Arc<Record>) -> u32 {
+    fn keep(&mut self, slot: &Slot, is_new: bool, record: Record) -> u32 {
         if is_new {
-            self.records.push(record);
-            return self.records.len() as u32 - 1;
+            return self.records.push(record);
         }
         uses::keep_uses(self, slot, slot[USES].swap(uses::NOBODYS, Relaxed) as u32);
         let index = slot[INDEXES].load(Relaxed) as u32;
-        if let Some(kept) = self.records.get_mut(index as usize) {
+        if let Some(kept) = self.records.get_mut(index) {
             *kept = record;
         }
         index
@@ -188,7 +188,7 @@ impl Cache {
         let slots = slots_each * shards;
         let shard = || {
             let absent = vec![[EMPTY; 3]; ABSENT].into();
-            Mutex::new(Shard { records: Vec::new(), absent, uses: Vec::new() })
+            Mutex::new(Shard { records: Records::default(), absent, uses: Vec::new() })
         };
         let buckets = (slots / PER_GENERATION).max(GENERATIONS);
         let words = zeros((slots + PAIR) * 8);
@@ -307,14 +307,14 @@ impl Cache {
     }
 
     /// What more there is to know of a key just found; `None` where it has since been evicted or made room for another.
-    pub(crate) fn record(&self, hit: &Hit) -> Option<Arc<Record>> {
+    pub(crate) fn record(&self, hit: &Hit) -> Option<Record> {
         let shard = lock(self.shards.get(hit.slot / self.slots_each)?);
         let is_same = self.slot(hit.slot)?[SEQUENCE].load(Relaxed) == hit.sequence;
-        shard.records.get(hit.record as usize).filter(|_| is_same && self.is_current(hit)).cloned()
+        shard.records.get(hit.record).filter(|_| is_same && self.is_current(hit)).cloned()
     }
 
     /// Keeps what was loaded, unless it was evicted since the ticket was given.
-    pub(crate) fn insert(&self, tag: Tag, ticket: Ticket, facts: Facts, record: Arc<Record>) {
+    pub(crate) fn insert(&self, tag: Tag, ticket: Ticket, facts: Facts, record: Record) {
         let mut shard = self.shard(tag);
         let number = match self.find_slot(tag) {
             Some(hit) if self.is_current(&hit) => return,

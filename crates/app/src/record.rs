@@ -10,22 +10,25 @@ use keywright_core::key::{Key, Metadata};
 use keywright_core::permission::Grant;
 use keywright_core::policy::Policy;
 use keywright_core::time::Time;
+use smol_str::SmolStr;
 
 use crate::credits::Pool;
 use crate::limits::Limits;
 use crate::sync::lock_std as lock;
 
-/// What a caller is told of a verified key. Kept small: there is one for every cached key.
-#[derive(Debug)]
+/// What a caller is told of a verified key. Kept small, for there is one for every cached key; and whole in one line of memory,
+/// for it is read under load, when what has to be followed from line to line is waited for at each.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
 pub struct Record {
     /// The key's id.
     pub id: KeyId,
     /// By which of its secrets it was found: that one's mark.
     pub(crate) secret: i64,
-    /// What people call it.
-    pub name: Box<str>,
+    /// What people call it: in here up to 23 bytes, as most names are.
+    pub name: SmolStr,
     /// What few keys have.
-    pub more: Option<Box<More>>,
+    pub more: Option<Arc<More>>,
 }
 
 /// What few keys have.
@@ -56,13 +59,13 @@ impl Record {
             && more.credits.is_none()
             && more.allowlist.is_everywhere()
             && more.metadata.0.is_empty();
-        Self { id: key.id, secret, name: key.name.as_str().into(), more: (!plain).then(|| Box::new(more)) }
+        Self { id: key.id, secret, name: key.name.as_str().into(), more: (!plain).then(|| Arc::new(more)) }
     }
 
     /// A record of which only the id matters.
     #[cfg(test)]
-    pub(crate) fn for_test(number: u128) -> Arc<Self> {
-        Arc::new(Self { id: KeyId::from_bits(number), secret: 0, name: Box::default(), more: None })
+    pub(crate) fn for_test(number: u128) -> Self {
+        Self { id: KeyId::from_bits(number), secret: 0, name: SmolStr::default(), more: None }
     }
 
     /// When the key expires, if ever.

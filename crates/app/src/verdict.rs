@@ -1,7 +1,5 @@
 //! What a verification came to, and what its caller may be told of the key.
 
-use std::sync::Arc;
-
 use keywright_core::id::AccountId;
 use keywright_core::key::Metadata;
 use keywright_core::limit::{RateLimit, Remaining};
@@ -26,7 +24,7 @@ pub struct Verdict {
 /// A key that was found.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    pub(crate) record: Arc<Record>,
+    pub(crate) record: Record,
     pub(crate) facts: Facts,
     pub(crate) at: Time,
 }

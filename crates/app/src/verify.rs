@@ -4,7 +4,6 @@
 //! no lock unless the key has an allow-list, limits or credits.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use keywright_core::id::AccountId;
@@ -98,7 +97,7 @@ impl Default for Ask<'_> {
 }
 
 /// What the cache knows of a key.
-pub(crate) type Known = (Facts, Arc<Record>);
+pub(crate) type Known = (Facts, Record);
 
 /// What a known key was told: its outcome, and how long to wait.
 pub(crate) type Told = (Outcome, Option<Span>);
@@ -433,17 +432,13 @@ impl App {
         };
         let Some((facts, record)) = self.facts_of(world, &found) else { return Ok(None) };
         if let Some((_, ticket)) = digests.iter().zip(tickets).find(|(digest, _)| **digest == found.secret.digest) {
-            self.cache.insert(tag, ticket, facts, Arc::clone(&record));
+            self.cache.insert(tag, ticket, facts, record.clone());
         }
         Ok(Some(((facts, record), found.secret)))
     }
 
     /// What the hot path needs of a stored key; `None` where the policy no longer has its kind.
-    pub(crate) fn facts_of(
-        &self,
-        world: &World,
-        found: &keywright_store::secrets::Found,
-    ) -> Option<(Facts, Arc<Record>)> {
+    pub(crate) fn facts_of(&self, world: &World, found: &keywright_store::secrets::Found) -> Option<Known> {
         let key = &found.key;
         world.policy.kind(&key.kind)?;
         let limits = self.limits.of(key.id, &key.ratelimits);
@@ -464,6 +459,6 @@ impl App {
             environment: environment.unwrap_or(u8::MAX),
             flags: flags.into_iter().filter(|(is, _)| *is).fold(0, |all, (_, flag)| all | flag),
         };
-        Some((facts, Arc::new(record)))
+        Some((facts, record))
     }
 }

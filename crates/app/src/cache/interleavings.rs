@@ -18,7 +18,7 @@ use crate::record::Record;
 const RUNS: usize = 20_000;
 
 /// What the app does: look, and on a miss load from the database and insert. `true` where the key is accepted.
-fn verify(cache: &Cache, digest: &Digest, revoked: &AtomicBool, record: &Arc<Record>) -> bool {
+fn verify(cache: &Cache, digest: &Digest, revoked: &AtomicBool, record: &Record) -> bool {
     let tag = cache.tag_of(b"a key");
     match cache.find(tag) {
         Lookup::Known(hit) => hit.facts.flags & flag::REVOKED == 0,
@@ -28,7 +28,7 @@ fn verify(cache: &Cache, digest: &Digest, revoked: &AtomicBool, record: &Arc<Rec
             let is_revoked = revoked.load(Ordering::SeqCst);
             thread::yield_now();
             let flags = if is_revoked { flag::REVOKED } else { 0 };
-            cache.insert(tag, ticket, Facts { flags, deadline_ms: i64::MAX, ..Facts::default() }, Arc::clone(record));
+            cache.insert(tag, ticket, Facts { flags, deadline_ms: i64::MAX, ..Facts::default() }, record.clone());
             !is_revoked
         }
     }
@@ -49,7 +49,7 @@ fn a_revoked_key_is_refused_once_the_revocation_has_returned() {
             let verifiers: Vec<_> = (0..2)
                 .map(|_| {
                     let (cache, revoked, returned) = (Arc::clone(&cache), Arc::clone(&revoked), Arc::clone(&returned));
-                    let record = Arc::clone(&record);
+                    let record = record.clone();
                     thread::spawn(move || {
                         for _ in 0..3 {
                             let was_over = returned.load(Ordering::SeqCst);

@@ -106,7 +106,7 @@ impl Cache {
 /// Keeps how often a slot's key was used. The caller holds its shard's lock.
 pub(super) fn keep_uses(shard: &mut Shard, slot: &Slot, count: u32) {
     let record = slot[INDEXES].load(Relaxed) as u32;
-    let Some(record) = shard.records.get(record as usize).filter(|_| count > 0) else { return };
+    let Some(record) = shard.records.get(record).filter(|_| count > 0) else { return };
     let last = Time::from_millis((slot[LAST_USED].load(Relaxed) & MILLIS) as i64);
     shard.uses.push(Use { key: record.id, secret: record.secret, count, last });
 }
