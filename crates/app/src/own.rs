@@ -29,10 +29,13 @@ impl App {
     }
 
     /// The same, where all that it takes is in memory. Where it is not, nothing has been counted.
+    ///
+    /// # Errors
+    /// It does not work, or has been tried too often.
     #[inline]
-    pub fn authenticate_at_once(&self, credential: &[u8], ask: &Ask<'_>) -> Option<Result<(Caller, KeyId), Error>> {
-        let verdict = self.verify_at_once(credential, &Ask { cost: 0, ..*ask })?;
-        Some(self.authenticated(&verdict, None))
+    pub fn authenticate_at_once(&self, credential: &[u8], ask: &Ask<'_>) -> Result<Option<(Caller, KeyId)>, Error> {
+        let verdict = self.verify_at_once(credential, &Ask { cost: 0, ..*ask });
+        verdict.map(|verdict| self.authenticated(&verdict, None)).transpose()
     }
 
     #[inline]

@@ -112,14 +112,10 @@ pub(crate) fn who_at_once(
     headers: &(impl Fields + ?Sized),
     context: &Context,
     server: &Server,
-) -> Option<Result<Who, Problem>> {
-    let (credential, kind) = match presented(headers, &server.app.world().policy) {
-        Ok(Presented::Key(key, kind)) => (key, kind),
-        Ok(Presented::Token(_)) => return None,
-        Err(error) => return Some(Err(error.into())),
-    };
-    let found = server.app.authenticate_at_once(credential, &asked(headers, context, server, kind))?;
-    Some(found.map(|(caller, own)| Who { caller, own: Some(own) }).map_err(Into::into))
+) -> Result<Option<Who>, Problem> {
+    let Presented::Key(key, kind) = presented(headers, &server.app.world().policy)? else { return Ok(None) };
+    let found = server.app.authenticate_at_once(key, &asked(headers, context, server, kind))?;
+    Ok(found.map(|(caller, own)| Who { caller, own: Some(own) }))
 }
 
 /// What is asked of the key that a request is made with.

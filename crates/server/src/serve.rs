@@ -349,11 +349,10 @@ pub(crate) fn verify_at_once(
     body: &[u8],
 ) -> Result<Verified, Option<Box<Who>>> {
     let context = caller.context(fields);
-    let answer = match who_at_once(fields, &context, caller.server).ok_or(None)? {
-        Ok(who) => match verify::verify_at_once(caller.server, &who, fields, body, &context.request_id) {
-            Some(answer) => answer,
-            None => return Err(Some(Box::new(who))),
-        },
+    let answer = match who_at_once(fields, &context, caller.server).transpose().ok_or(None)? {
+        Ok(who) => verify::verify_at_once(caller.server, &who, fields, body, &context.request_id)
+            .transpose()
+            .ok_or_else(|| Some(Box::new(who)))?,
         Err(problem) => Err(problem),
     };
     Ok(caller.verified(context, answer))

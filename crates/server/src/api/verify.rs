@@ -288,17 +288,11 @@ pub(crate) fn verify_at_once(
     headers: &(impl Fields + ?Sized),
     body: &[u8],
     id: &RequestId,
-) -> Option<Result<Answer, Problem>> {
-    let request = match read_request(server, who, headers, body) {
-        Ok(request) => request,
-        Err(problem) => return Some(Err(problem)),
-    };
-    let ask = match request.ask(&who.caller) {
-        Ok(ask) => Ask { request_id: Some(&id.0), ..ask },
-        Err(error) => return Some(Err(error.into())),
-    };
-    let verdict = server.app.verify_at_once(request.key.as_bytes(), &ask)?;
-    Some(Ok(Answer::of(server, &verdict)))
+) -> Result<Option<Answer>, Problem> {
+    let request = read_request(server, who, headers, body)?;
+    let ask = Ask { request_id: Some(&id.0), ..request.ask(&who.caller)? };
+    let verdict = server.app.verify_at_once(request.key.as_bytes(), &ask);
+    Ok(verdict.map(|verdict| Answer::of(server, &verdict)))
 }
 
 /// What is asked, of whoever may ask it.
