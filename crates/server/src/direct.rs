@@ -8,6 +8,7 @@
 //! Whatever is out of the ordinary in the least is left as it came, with all that follows it on the connection, to the
 //! library and to `framing.rs`, which watches what the library reads. Nothing is waited for without an end.
 
+mod familiar;
 mod head;
 mod line;
 mod timer;
@@ -195,8 +196,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
         if !is_verification(bytes) {
             return Err(None);
         }
-        let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-        let Next::Verification { fields, body, length } = next(bytes, &mut fields, |_| false) else { return Err(None) };
+        let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+        let mut known = familiar::Read::new();
+        let (fields, body, length) = match familiar::recall(bytes, &mut known) {
+            Some((body, length)) => (known.as_slice(), body, length),
+            None => match next(bytes, &mut room, |_| false) {
+                Next::Verification { fields, body, length } => {
+                    familiar::remember(bytes, fields, length - body.len(), body.len());
+                    (fields, body, length)
+                }
+                Next::Other { .. } | Next::Part | Next::Short | Next::Strange => return Err(None),
+            },
+        };
         let answer = verify_at_once(self.caller, fields, body)?;
         self.line.verified(self.caller.server.app.now(), answer, stopping.has_changed().unwrap_or(true));
         Ok(length)

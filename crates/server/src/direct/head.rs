@@ -25,7 +25,8 @@ static METHODS: [(&[u8], Method); 7] = [
     (b"OPTIONS /", Method::OPTIONS),
 ];
 /// What every head ends with.
-static END: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\r\n\r\n"));
+pub(super) const END: &[u8] = b"\r\n\r\n";
+static FIND_END: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(END));
 /// The longest head that is read here.
 pub(super) const LONGEST_HEAD: usize = 4 * 1_024;
 /// The most fields a head may have to be read here.
@@ -66,11 +67,11 @@ pub(super) fn next<'b>(
     if !is_verification && method.is_none() {
         return Next::Strange;
     }
-    let Some(end) = END.find(bytes.get(..LONGEST_HEAD).unwrap_or(bytes)) else {
+    let Some(end) = FIND_END.find(bytes.get(..LONGEST_HEAD).unwrap_or(bytes)) else {
         // Whoever ends lines in another way is refused at once, and waits for no more.
         return if bytes.len() < LONGEST_HEAD && is_sound(bytes) { Next::Part } else { Next::Strange };
     };
-    let (head, body) = bytes.split_at(end + 4);
+    let (head, body) = bytes.split_at(end + END.len());
     let length = plain_length(head).and_then(|length| usize::try_from(length).ok());
     let Some(length) = length.filter(|length| *length <= MOST_BYTES) else { return Next::Strange };
     let mut parsed = httparse::Request::new(&mut []);

@@ -163,6 +163,31 @@ async fn whoever_asks_is_counted_once_also_where_the_key_has_to_be_looked_up() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_known_proves_nothing() {
+    let server = TestServer::listening(Options::default()).await;
+    let account = server.account().await;
+    let (own, by) = server.key_of(&account, json!({ "permissions": ["keys:verify"] })).await.pair();
+    let (_, key) = server.key_of(&account, json!({})).await.pair();
+    let by = format!("Authorization: Bearer {by}");
+    let request = |key: &str| post(&[&by, "Content-Type: application/json"], &json!({ "key": key }).to_string());
+    let mut line = Line::to(&server).await;
+    let other = server.key(json!({})).await.key;
+    for (key, code) in [(&key, "VALID"), (&key, "VALID"), (&other, "NOT_FOUND"), (&key, "VALID")] {
+        line.send(request(key)).await;
+        assert_eq!(line.answer().await.json()["code"], code);
+    }
+    server.post(&format!("/v1/keys/{own}/disable"), &json!({})).send().await.is(200);
+    line.send(request(&key)).await;
+    assert_eq!(line.answer().await.status, 401);
+    server.post(&format!("/v1/keys/{own}/enable"), &json!({})).send().await.is(200);
+    line.send(request(&key)).await;
+    assert_eq!(line.answer().await.status, 200);
+    server.delete(&format!("/v1/keys/{own}")).send().await;
+    line.send(request(&key)).await;
+    assert_eq!(line.answer().await.status, 401);
+}
+
+#[tokio::test]
 async fn calls_are_answered_in_turn_however_their_bytes_come_in() {
     let server = TestServer::listening(Options::default()).await;
     let issued = server.key(json!({})).await;

@@ -1,0 +1,205 @@
+//! The heads of verifications that a thread has read lately: a service sends the same one with every call, and what it says need
+//! not be found out again.
+//!
+//! What must stay true: a head is known by every one of its bytes, and what is told of it is what `head.rs` read in them.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use arrayvec::ArrayVec;
+use constant_time_eq::constant_time_eq;
+
+use super::head::{END, MOST_FIELDS};
+
+/// Heads a thread knows: of so many services at once.
+const MOST_KNOWN: usize = 4;
+/// Of so many that are not known one is remembered. Where every call has a head of its own, remembering them is for nothing.
+const ONE_IN: u32 = 8;
+
+thread_local! {
+    static KNOWN: RefCell<Known> = const { RefCell::new(Known { heads: ArrayVec::new_const(), unknown: 0 }) };
+}
+
+/// The fields of a head.
+pub(super) type Read<'b> = ArrayVec<httparse::Header<'b>, MOST_FIELDS>;
+
+struct Known {
+    /// The one that was last asked for comes first.
+    heads: ArrayVec<Head, MOST_KNOWN>,
+    /// How many were not known.
+    unknown: u32,
+}
+
+struct Head {
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+    /// How long the body is.
+    length: usize,
+}
+
+impl Head {
+    /// Whether these bytes begin with it. There is somebody's credential in it: how long it takes to find out that a head is another
+    /// one tells how long they are, and no more.
+    #[inline]
+    fn begins(&self, bytes: &[u8]) -> bool {
+        bytes.get(..self.bytes.len()).is_some_and(|head| head.ends_with(END) && constant_time_eq(head, &self.bytes))
+    }
+}
+
+/// Where in its head a field's name and value are.
+struct Field {
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+/// Tells of the request at the beginning of these bytes, where its head is known: its fields, and its body as far as it is
+/// there; with it, how long both are.
+#[inline]
+pub(super) fn recall<'b>(bytes: &'b [u8], fields: &mut Read<'b>) -> Option<(&'b [u8], usize)> {
+    let recall = |known: &RefCell<Known>| known.borrow_mut().recall(bytes, fields);
+    KNOWN.try_with(recall).ok().flatten()
+}
+
+/// Remembers what was read of the request at the beginning of these bytes, with a body of that length.
+pub(super) fn remember(bytes: &[u8], fields: &[httparse::Header<'_>], head: usize, length: usize) {
+    // A thread that ends remembers nothing.
+    let _ = KNOWN.try_with(|known| known.borrow_mut().remember(bytes, fields, head, length));
+}
+
+impl Known {
+    fn recall<'b>(&mut self, bytes: &'b [u8], fields: &mut Read<'b>) -> Option<(&'b [u8], usize)> {
+        let place = self.heads.iter().position(|head| head.begins(bytes))?;
+        self.heads.swap(0, place);
+        let head = self.heads.first()?;
+        let body = bytes.get(head.bytes.len()..)?.get(..head.length)?;
+        for field in &head.fields {
+            let name = std::str::from_utf8(bytes.get(field.name.clone())?).ok()?;
+            fields.try_push(httparse::Header { name, value: bytes.get(field.value.clone())? }).ok()?;
+        }
+        Some((body, head.bytes.len() + head.length))
+    }
+
+    fn remember(&mut self, bytes: &[u8], fields: &[httparse::Header<'_>], head: usize, length: usize) {
+        self.unknown = self.unknown.wrapping_add(1);
+        if self.unknown % ONE_IN != 1 {
+            return;
+        }
+        let place = |part: &[u8]| match part {
+            // It may be anywhere.
+            [] => 0..0,
+            _ => {
+                let begin = part.as_ptr() as usize - bytes.as_ptr() as usize;
+                begin..begin + part.len()
+            }
+        };
+        let fields = fields.iter().map(|field| Field { name: place(field.name.as_bytes()), value: place(field.value) });
+        let Some(bytes) = bytes.get(..head) else { return };
+        if self.heads.is_full() {
+            self.heads.pop();
+        }
+        self.heads.insert(0, Head { bytes: bytes.to_vec(), fields: fields.collect(), length });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::MaybeUninit;
+
+    use proptest::prelude::*;
+
+    use super::super::head::{Next, next};
+    use super::*;
+
+    const ORDINARY: &str = "POST /v1/keys/verify HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer b\r\nX-Empty:\r\n\
+        Content-Type: application/json\r\nConnection: keep-alive\r\nContent-Length: 11\r\n\r\n{\"key\":\"c\"}";
+
+    /// The fields' names and values, the body, and how long all of it is.
+    type Seen = (Vec<(String, Vec<u8>)>, Vec<u8>, usize);
+
+    fn seen(fields: &[httparse::Header<'_>], body: &[u8], length: usize) -> Seen {
+        let fields = fields.iter().map(|field| (field.name.to_owned(), field.value.to_vec()));
+        (fields.collect(), body.to_vec(), length)
+    }
+
+    /// What is read in these bytes, and remembered.
+    fn read(known: &mut Known, bytes: &[u8]) -> Option<Seen> {
+        let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+        let Next::Verification { fields, body, length } = next(bytes, &mut room, |_| false) else { return None };
+        known.unknown = 0;
+        known.remember(bytes, fields, length - body.len(), body.len());
+        Some(seen(fields, body, length))
+    }
+
+    fn recalled(known: &mut Known, bytes: &[u8]) -> Option<Seen> {
+        let mut fields = Read::new();
+        known.recall(bytes, &mut fields).map(|(body, length)| seen(&fields, body, length))
+    }
+
+    fn nothing() -> Known {
+        Known { heads: ArrayVec::new(), unknown: 0 }
+    }
+
+    #[test]
+    fn what_is_told_of_a_head_is_what_was_read_in_it() {
+        let mut known = nothing();
+        assert!(recalled(&mut known, ORDINARY.as_bytes()).is_none());
+        let found = read(&mut known, ORDINARY.as_bytes()).unwrap();
+        assert_eq!(found.0.len(), 6);
+        assert_eq!(recalled(&mut known, ORDINARY.as_bytes()), Some(found.clone()));
+        // With another body of that length, and more behind it.
+        let other = [&ORDINARY.replace("\"c\"", "\"d\""), "POST"].concat();
+        assert_eq!(recalled(&mut known, other.as_bytes()), Some((found.0, b"{\"key\":\"d\"}".to_vec(), found.2)));
+    }
+
+    #[test]
+    fn another_byte_is_another_head_and_half_a_body_is_none() {
+        let mut known = nothing();
+        read(&mut known, ORDINARY.as_bytes()).unwrap();
+        for end in 0..ORDINARY.len() {
+            assert!(recalled(&mut known, &ORDINARY.as_bytes()[..end]).is_none(), "{end}");
+        }
+        for at in 0..ORDINARY.len() - "{\"key\":\"c\"}".len() {
+            let mut bytes = ORDINARY.as_bytes().to_vec();
+            bytes[at] ^= 0x20;
+            assert!(recalled(&mut known, &bytes).is_none(), "{at}");
+        }
+    }
+
+    #[test]
+    fn few_heads_are_known_those_asked_for_last_and_few_of_many_are_remembered() {
+        let mut known = nothing();
+        let head = |number: u32| ORDINARY.replace("Bearer b", &format!("Bearer {number}"));
+        for number in 0..20 {
+            read(&mut known, head(number).as_bytes()).unwrap();
+            assert!(recalled(&mut known, head(0).as_bytes()).is_some(), "{number}");
+        }
+        assert_eq!(known.heads.len(), MOST_KNOWN);
+        let mut known = nothing();
+        let (mut room, text) = ([const { MaybeUninit::uninit() }; MOST_FIELDS], head(0));
+        let Next::Verification { fields, body, length } = next(text.as_bytes(), &mut room, |_| false) else { panic!() };
+        for times in 1..=2 * ONE_IN + 1 {
+            known.remember(text.as_bytes(), fields, length - body.len(), body.len());
+            assert_eq!(known.heads.len(), times.div_ceil(ONE_IN) as usize);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_is_told_again(
+            changes in prop::collection::vec(
+                (any::<prop::sample::Index>(), prop::sample::select(b"\r\n :;,\0\t0x1aT".as_slice()), any::<bool>()),
+                0..4,
+            )
+        ) {
+            let mut bytes = ORDINARY.as_bytes().to_vec();
+            for (at, byte, is_added) in changes {
+                let at = at.index(bytes.len());
+                if is_added { bytes.insert(at, byte) } else { bytes[at] = byte }
+            }
+            bytes.extend_from_slice(ORDINARY.as_bytes());
+            let mut known = nothing();
+            let found = read(&mut known, &bytes);
+            prop_assert_eq!(recalled(&mut known, &bytes), found);
+        }
+    }
+}
