@@ -6,9 +6,13 @@
 use std::ffi::OsStr;
 use std::io;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
+
+/// What a processor's largest cache holds where the kernel does not say, in bytes.
+const USUAL_CACHE: usize = 32 << 20;
 
 /// CPU time of the calling thread, in nanoseconds. Only differences mean anything.
 #[must_use]
@@ -82,6 +86,25 @@ fn memory_of(pid: u32, what: &str) -> io::Result<u64> {
     kib.map(|kib| kib * 1_024).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// Reads so much memory that hardly anything else is left in the processor's caches, or in those that lead to its pages.
+pub fn displace_caches() {
+    static OTHER: LazyLock<Vec<u64>> = LazyLock::new(|| vec![1; 2 * largest_cache() / size_of::<u64>()]);
+    std::hint::black_box(OTHER.iter().step_by(64 / size_of::<u64>()).sum::<u64>());
+}
+
+/// How much the largest of the processor's caches holds, in bytes.
+fn largest_cache() -> usize {
+    let sizes = (0..).map_while(|index| {
+        std::fs::read_to_string(format!("/sys/devices/system/cpu/cpu0/cache/index{index}/size")).ok()
+    });
+    sizes.filter_map(|size| in_bytes(&size)).max().unwrap_or(USUAL_CACHE)
+}
+
+/// A size as the kernel writes it, in bytes (Linux, `Documentation/ABI/testing/sysfs-devices-system-cpu`).
+fn in_bytes(size: &str) -> Option<usize> {
+    size.trim().strip_suffix('K')?.parse::<usize>().ok()?.checked_mul(1_024)
+}
+
 /// Keeps the calling thread, and those it starts from now on, to one core.
 ///
 /// # Errors
@@ -117,6 +140,14 @@ mod tests {
         let (_, spent) = thread_ns_of(|| (0..20_000_000_u64).map(std::hint::black_box).sum::<u64>());
         assert!(spent > 0);
         assert!(process_ns(std::process::id()).unwrap() > before);
+    }
+
+    #[test]
+    fn the_size_of_a_cache_is_in_kibibytes() {
+        assert_eq!(in_bytes("32768K\n"), Some(32 << 20));
+        assert_eq!(in_bytes("K"), None);
+        assert_eq!(in_bytes("32768"), None);
+        assert!(largest_cache() >= 64 << 10);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sha2::Sha256;
 
-use keywright_bench::cpu::{resident_bytes, thread_ns_of};
+use keywright_bench::cpu::{displace_caches, resident_bytes, thread_ns_of};
 use keywright_bench::measure::{Goal, Side, compare};
 use keywright_bench::table::Table;
 
@@ -159,14 +159,20 @@ impl Filled {
         Ok(Self { house, keys, cached: ns(cached as u64) / ns(count as u64) })
     }
 
-    fn each(&self, rng: &mut StdRng) -> f64 {
+    /// Keys picked at random, none of which the processor's caches know anything of.
+    fn sample(&self, rng: &mut StdRng) -> Plaintexts {
+        // That looks at the neighbours of every key that was used, which then are near.
         self.house.app.forget_uses();
-        per_key(&self.keys.sample(SLICE, rng), |key| is_valid(&self.house.app, key))
+        displace_caches();
+        self.keys.sample(SLICE, rng)
+    }
+
+    fn each(&self, rng: &mut StdRng) -> f64 {
+        per_key(&self.sample(rng), |key| is_valid(&self.house.app, key))
     }
 
     fn batches(&self, rng: &mut StdRng) -> f64 {
-        self.house.app.forget_uses();
-        let sample = self.keys.sample(SLICE, rng);
+        let sample = self.sample(rng);
         let keys: Vec<&[u8]> = sample.iter().collect();
         let ask = Ask::default();
         let (valid, spent) = thread_ns_of(|| {
@@ -185,7 +191,7 @@ fn cold(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
         if count >= 1_000_000 { format!("{} million keys", count / 1_000_000) } else { format!("{count} keys") }
     };
     let few = name(scale.million);
-    let hashed = |rng: &mut StdRng| per_key(&million.keys.sample(SLICE, rng), |key| hmac(&mac, key));
+    let hashed = |rng: &mut StdRng| per_key(&million.sample(rng), |key| hmac(&mac, key));
     let found = compare(scale.rounds, |side| match side {
         Side::A => hashed(&mut rng),
         Side::B => million.each(&mut rng),
