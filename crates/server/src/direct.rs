@@ -198,17 +198,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<'_, T> {
         }
         let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let mut known = familiar::Read::new();
-        let (fields, body, length) = match familiar::recall(bytes, &mut known) {
+        let recalled = familiar::recall(bytes, &mut known);
+        let (fields, body, length) = match recalled {
             Some((body, length)) => (known.as_slice(), body, length),
             None => match next(bytes, &mut room, |_| false) {
-                Next::Verification { fields, body, length } => {
-                    familiar::remember(bytes, fields, length - body.len(), body.len());
-                    (fields, body, length)
-                }
+                Next::Verification { fields, body, length } => (fields, body, length),
                 Next::Other { .. } | Next::Part | Next::Short | Next::Strange => return Err(None),
             },
         };
         let answer = verify_at_once(self.caller, fields, body)?;
+        // What strangers send takes nobody's place.
+        if recalled.is_none() && answer.answer.is_ok() {
+            familiar::remember(bytes.get(..length - body.len()).unwrap_or_default(), fields, body.len());
+        }
         self.line.verified(self.caller.server.app.now(), answer, stopping.has_changed().unwrap_or(true));
         Ok(length)
     }

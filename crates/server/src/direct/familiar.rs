@@ -60,10 +60,10 @@ pub(super) fn recall<'b>(bytes: &'b [u8], fields: &mut Read<'b>) -> Option<(&'b 
     KNOWN.try_with(recall).ok().flatten()
 }
 
-/// Remembers what was read of the request at the beginning of these bytes, with a body of that length.
-pub(super) fn remember(bytes: &[u8], fields: &[httparse::Header<'_>], head: usize, length: usize) {
+/// Remembers what was read in a head, and how long the body is that it announces.
+pub(super) fn remember(head: &[u8], fields: &[httparse::Header<'_>], length: usize) {
     // A thread that ends remembers nothing.
-    let _ = KNOWN.try_with(|known| known.borrow_mut().remember(bytes, fields, head, length));
+    let _ = KNOWN.try_with(|known| known.borrow_mut().remember(head, fields, length));
 }
 
 impl Known {
@@ -79,7 +79,7 @@ impl Known {
         Some((body, head.bytes.len() + head.length))
     }
 
-    fn remember(&mut self, bytes: &[u8], fields: &[httparse::Header<'_>], head: usize, length: usize) {
+    fn remember(&mut self, head: &[u8], fields: &[httparse::Header<'_>], length: usize) {
         self.unknown = self.unknown.wrapping_add(1);
         if self.unknown % ONE_IN != 1 {
             return;
@@ -88,16 +88,15 @@ impl Known {
             // It may be anywhere.
             [] => 0..0,
             _ => {
-                let begin = part.as_ptr() as usize - bytes.as_ptr() as usize;
+                let begin = part.as_ptr() as usize - head.as_ptr() as usize;
                 begin..begin + part.len()
             }
         };
         let fields = fields.iter().map(|field| Field { name: place(field.name.as_bytes()), value: place(field.value) });
-        let Some(bytes) = bytes.get(..head) else { return };
         if self.heads.is_full() {
             self.heads.pop();
         }
-        self.heads.insert(0, Head { bytes: bytes.to_vec(), fields: fields.collect(), length });
+        self.heads.insert(0, Head { bytes: head.to_vec(), fields: fields.collect(), length });
     }
 }
 
@@ -126,7 +125,7 @@ mod tests {
         let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let Next::Verification { fields, body, length } = next(bytes, &mut room, |_| false) else { return None };
         known.unknown = 0;
-        known.remember(bytes, fields, length - body.len(), body.len());
+        known.remember(&bytes[..length - body.len()], fields, body.len());
         Some(seen(fields, body, length))
     }
 
@@ -178,7 +177,7 @@ mod tests {
         let (mut room, text) = ([const { MaybeUninit::uninit() }; MOST_FIELDS], head(0));
         let Next::Verification { fields, body, length } = next(text.as_bytes(), &mut room, |_| false) else { panic!() };
         for times in 1..=2 * ONE_IN + 1 {
-            known.remember(text.as_bytes(), fields, length - body.len(), body.len());
+            known.remember(&text.as_bytes()[..length - body.len()], fields, body.len());
             assert_eq!(known.heads.len(), times.div_ceil(ONE_IN) as usize);
         }
     }
