@@ -168,22 +168,30 @@ async fn a_head_that_is_known_proves_nothing() {
     let account = server.account().await;
     let (own, by) = server.key_of(&account, json!({ "permissions": ["keys:verify"] })).await.pair();
     let (_, key) = server.key_of(&account, json!({})).await.pair();
-    let by = format!("Authorization: Bearer {by}");
-    let request = |key: &str| post(&[&by, "Content-Type: application/json"], &json!({ "key": key }).to_string());
+    let request = |by: &str, key: &str| {
+        let by = format!("Authorization: Bearer {by}");
+        post(&[&by, "Content-Type: application/json"], &json!({ "key": key }).to_string())
+    };
     let mut line = Line::to(&server).await;
     let other = server.key(json!({})).await.key;
     for (key, code) in [(&key, "VALID"), (&key, "VALID"), (&other, "NOT_FOUND"), (&key, "VALID")] {
-        line.send(request(key)).await;
+        line.send(request(&by, key)).await;
         assert_eq!(line.answer().await.json()["code"], code);
     }
+    // Heads as long as that: of somebody else, and with another field where the credential was.
+    line.send(request(&key, &key)).await;
+    assert_eq!(line.answer().await.status, 403);
+    let fields = ["Content-Type: application/json", &format!("Authorization: Bearer {by}")];
+    line.send(post(&fields, &json!({ "key": key }).to_string())).await;
+    assert_eq!(line.answer().await.status, 200);
     server.post(&format!("/v1/keys/{own}/disable"), &json!({})).send().await.is(200);
-    line.send(request(&key)).await;
+    line.send(request(&by, &key)).await;
     assert_eq!(line.answer().await.status, 401);
     server.post(&format!("/v1/keys/{own}/enable"), &json!({})).send().await.is(200);
-    line.send(request(&key)).await;
+    line.send(request(&by, &key)).await;
     assert_eq!(line.answer().await.status, 200);
     server.delete(&format!("/v1/keys/{own}")).send().await;
-    line.send(request(&key)).await;
+    line.send(request(&by, &key)).await;
     assert_eq!(line.answer().await.status, 401);
 }
 
