@@ -254,7 +254,7 @@ impl Connection {
 
     pub(crate) async fn commit(&mut self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(file) => file.execute("commit", &[]).map(drop),
+            Self::Sqlite(file) => file.commit(),
             Self::Postgres(server) => server.commit().await,
         }
         .inspect_err(|error| self.doubt(error))

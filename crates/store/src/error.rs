@@ -11,8 +11,9 @@ pub enum StoreError {
     /// The database cannot be reached, is full, locked or not fit for the request. Nothing was decided.
     #[error("{0}")]
     Unavailable(String),
-    /// The database did not say whether it kept a transaction: the connection broke off in the middle of the commit.
-    #[error("the connection to the database broke off before a commit was answered")]
+    /// The database did not say whether it kept a transaction: in the middle of the commit the connection broke off, or the disk
+    /// failed.
+    #[error("the database did not say whether it kept what was committed")]
     Unanswered,
     /// What is stored is not what Keywright writes: an operator has to look.
     #[error("{0}")]

@@ -14,6 +14,7 @@ mod backup;
 mod canary;
 mod crash;
 mod dev;
+mod disk;
 mod doctor;
 mod faults;
 mod gateway;

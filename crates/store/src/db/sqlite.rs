@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::ffi;
-use rusqlite::{Connection, OpenFlags, Statement};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::{PATIENCE, QUEUE, READERS};
@@ -257,6 +257,15 @@ impl SqliteConnection {
                 Ok(changed + statement.raw_execute()? as u64)
             })
         })
+    }
+
+    /// Commits. Where the disk fails at it, all of it may stand in the log, and count for whoever opens the database next.
+    pub(super) fn commit(&mut self) -> Result<(), StoreError> {
+        let is_kept = self.here(|open| match open.connection.prepare_cached("commit")?.raw_execute() {
+            Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::SystemIoFailure => Ok(false),
+            done => done.map(|_| true),
+        })?;
+        if is_kept { Ok(()) } else { Err(StoreError::Unanswered) }
     }
 
     /// Has the connection closed instead of used again; whatever it had begun is rolled back.
