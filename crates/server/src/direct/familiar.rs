@@ -15,9 +15,11 @@ use super::head::{END, MOST_FIELDS};
 const MOST_KNOWN: usize = 4;
 /// Of so many that are not known one is remembered. Where every call has a head of its own, remembering them is for nothing.
 const ONE_IN: u32 = 8;
+/// After so many in a row that were not known one in [`ONE_IN`] is looked for: to look for them is for nothing, too.
+const MANY: u32 = 4 * ONE_IN;
 
 thread_local! {
-    static KNOWN: RefCell<Known> = const { RefCell::new(Known { heads: ArrayVec::new_const(), unknown: 0 }) };
+    static KNOWN: RefCell<Known> = const { RefCell::new(Known::nothing()) };
 }
 
 /// The fields of a head.
@@ -26,10 +28,13 @@ pub(super) type Read<'b> = ArrayVec<httparse::Header<'b>, MOST_FIELDS>;
 struct Known {
     /// The one that was last asked for comes first.
     heads: ArrayVec<Head, MOST_KNOWN>,
-    /// How many were not known.
+    /// How many were not known and could have been remembered.
     unknown: u32,
+    /// How many in a row were not known.
+    in_a_row: u32,
 }
 
+#[derive(Default)]
 struct Head {
     bytes: Vec<u8>,
     fields: Vec<Field>,
@@ -67,8 +72,15 @@ pub(super) fn remember(head: &[u8], fields: &[httparse::Header<'_>], length: usi
 }
 
 impl Known {
+    const fn nothing() -> Self {
+        Self { heads: ArrayVec::new_const(), unknown: 0, in_a_row: 0 }
+    }
+
     fn recall<'b>(&mut self, bytes: &'b [u8], fields: &mut Read<'b>) -> Option<(&'b [u8], usize)> {
-        let place = self.heads.iter().position(|head| head.begins(bytes))?;
+        let is_looked_for = self.in_a_row < MANY || self.in_a_row.is_multiple_of(ONE_IN);
+        self.in_a_row = self.in_a_row.wrapping_add(1);
+        let place = self.heads.iter().position(|head| is_looked_for && head.begins(bytes))?;
+        self.in_a_row = 0;
         self.heads.swap(0, place);
         let head = self.heads.first()?;
         let body = bytes.get(head.bytes.len()..)?.get(..head.length)?;
@@ -93,10 +105,11 @@ impl Known {
             }
         };
         let fields = fields.iter().map(|field| Field { name: place(field.name.as_bytes()), value: place(field.value) });
-        if self.heads.is_full() {
-            self.heads.pop();
-        }
-        self.heads.insert(0, Head { bytes: head.to_vec(), fields: fields.collect(), length });
+        let mut kept = if self.heads.is_full() { self.heads.pop().unwrap_or_default() } else { Head::default() };
+        head.clone_into(&mut kept.bytes);
+        kept.fields.clear();
+        kept.fields.extend(fields);
+        self.heads.insert(0, Head { length, ..kept });
     }
 }
 
@@ -134,13 +147,9 @@ mod tests {
         known.recall(bytes, &mut fields).map(|(body, length)| seen(&fields, body, length))
     }
 
-    fn nothing() -> Known {
-        Known { heads: ArrayVec::new(), unknown: 0 }
-    }
-
     #[test]
     fn what_is_told_of_a_head_is_what_was_read_in_it() {
-        let mut known = nothing();
+        let mut known = Known::nothing();
         assert!(recalled(&mut known, ORDINARY.as_bytes()).is_none());
         let found = read(&mut known, ORDINARY.as_bytes()).unwrap();
         assert_eq!(found.0.len(), 6);
@@ -152,7 +161,7 @@ mod tests {
 
     #[test]
     fn another_byte_is_another_head_and_half_a_body_is_none() {
-        let mut known = nothing();
+        let mut known = Known::nothing();
         read(&mut known, ORDINARY.as_bytes()).unwrap();
         for end in 0..ORDINARY.len() {
             assert!(recalled(&mut known, &ORDINARY.as_bytes()[..end]).is_none(), "{end}");
@@ -166,20 +175,33 @@ mod tests {
 
     #[test]
     fn few_heads_are_known_those_asked_for_last_and_few_of_many_are_remembered() {
-        let mut known = nothing();
+        let mut known = Known::nothing();
         let head = |number: u32| ORDINARY.replace("Bearer b", &format!("Bearer {number}"));
         for number in 0..20 {
             read(&mut known, head(number).as_bytes()).unwrap();
             assert!(recalled(&mut known, head(0).as_bytes()).is_some(), "{number}");
         }
         assert_eq!(known.heads.len(), MOST_KNOWN);
-        let mut known = nothing();
+        let mut known = Known::nothing();
         let (mut room, text) = ([const { MaybeUninit::uninit() }; MOST_FIELDS], head(0));
         let Next::Verification { fields, body, length } = next(text.as_bytes(), &mut room, |_| false) else { panic!() };
         for times in 1..=2 * ONE_IN + 1 {
             known.remember(&text.as_bytes()[..length - body.len()], fields, body.len());
             assert_eq!(known.heads.len(), times.div_ceil(ONE_IN) as usize);
         }
+    }
+
+    #[test]
+    fn what_is_never_known_is_seldom_looked_for_until_something_is_known_again() {
+        let mut known = Known::nothing();
+        let other = ORDINARY.replace("Bearer b", "Bearer c");
+        read(&mut known, ORDINARY.as_bytes()).unwrap();
+        for _ in 0..=10 * MANY {
+            assert!(recalled(&mut known, other.as_bytes()).is_none());
+        }
+        let tries = (1..).find(|_| recalled(&mut known, ORDINARY.as_bytes()).is_some());
+        assert_eq!(tries, Some(ONE_IN));
+        assert!((0..100).all(|_| recalled(&mut known, ORDINARY.as_bytes()).is_some()));
     }
 
     proptest! {
@@ -196,7 +218,7 @@ mod tests {
                 if is_added { bytes.insert(at, byte) } else { bytes[at] = byte }
             }
             bytes.extend_from_slice(ORDINARY.as_bytes());
-            let mut known = nothing();
+            let mut known = Known::nothing();
             let found = read(&mut known, &bytes);
             prop_assert_eq!(recalled(&mut known, &bytes), found);
         }
