@@ -57,8 +57,8 @@ struct Field {
     value: Range<usize>,
 }
 
-/// Tells of the request at the beginning of these bytes, where its head is known: its fields, and its body as far as it is
-/// there; with it, how long both are.
+/// Tells of the request at the beginning of these bytes, where its head is known and its body is there: its fields, its body, and how
+/// long it is with both.
 #[inline]
 pub(super) fn recall<'b>(bytes: &'b [u8], fields: &mut Read<'b>) -> Option<(&'b [u8], usize)> {
     let recall = |known: &RefCell<Known>| known.borrow_mut().recall(bytes, fields);
