@@ -119,6 +119,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::head::tests::changed;
     use super::super::head::{Next, next};
     use super::*;
 
@@ -206,18 +207,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_read_is_told_again(
-            changes in prop::collection::vec(
-                (any::<prop::sample::Index>(), prop::sample::select(b"\r\n :;,\0\t0x1aT".as_slice()), any::<bool>()),
-                0..4,
-            )
-        ) {
-            let mut bytes = ORDINARY.as_bytes().to_vec();
-            for (at, byte, is_added) in changes {
-                let at = at.index(bytes.len());
-                if is_added { bytes.insert(at, byte) } else { bytes[at] = byte }
-            }
-            bytes.extend_from_slice(ORDINARY.as_bytes());
+        fn whatever_is_read_is_told_again(bytes in changed(ORDINARY, 0..4)) {
             let mut known = Known::nothing();
             let found = read(&mut known, &bytes);
             prop_assert_eq!(recalled(&mut known, &bytes), found);

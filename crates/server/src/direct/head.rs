@@ -113,7 +113,9 @@ fn is_ordinary(fields: &[httparse::Header<'_>]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::ops::Range;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -213,22 +215,27 @@ mod tests {
         assert_eq!(taken, 2 * 82 + 6);
     }
 
-    proptest! {
-        /// Whatever is answered here ends, for those who watch the library's reader, where it ends here.
-        #[test]
-        fn no_two_readers_see_two_requests(
-            ordinary in prop::sample::select(vec![ORDINARY, PASSING]),
-            changes in prop::collection::vec(
-                (any::<prop::sample::Index>(), prop::sample::select(b"\r\n :;,\0\t0x1aT".as_slice()), any::<bool>()),
-                1..4,
-            )
-        ) {
+    /// A request in which some bytes are others, and another one behind it.
+    pub(in super::super) fn changed(ordinary: &'static str, times: Range<usize>) -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop::sample::select(b"\r\n :;,\0\t0x1aT".as_slice());
+        let changes = prop::collection::vec((any::<prop::sample::Index>(), byte, any::<bool>()), times);
+        changes.prop_map(move |changes| {
             let mut bytes = ordinary.as_bytes().to_vec();
             for (at, byte, is_added) in changes {
                 let at = at.index(bytes.len());
                 if is_added { bytes.insert(at, byte) } else { bytes[at] = byte }
             }
             bytes.extend_from_slice(ordinary.as_bytes());
+            bytes
+        })
+    }
+
+    proptest! {
+        /// Whatever is answered here ends, for those who watch the library's reader, where it ends here.
+        #[test]
+        fn no_two_readers_see_two_requests(
+            bytes in prop::sample::select(vec![ORDINARY, PASSING]).prop_flat_map(|ordinary| changed(ordinary, 1..4))
+        ) {
             if let Ok(Some(length)) = seen(&bytes) {
                 prop_assert!(is_whole(&bytes[..length]), "{:?}", String::from_utf8_lossy(&bytes));
             }
