@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use sha2::Sha256;
 
 use keywright_bench::cpu::{displace_caches, resident_bytes, thread_ns_of};
-use keywright_bench::measure::{Goal, Side, compare};
+use keywright_bench::measure::{Comparison, Goal, Side, compare};
 use keywright_bench::table::Table;
 
 use crate::house::{House, Plaintexts};
@@ -46,23 +46,34 @@ fn hot(scale: &Scale, table: &mut Table) -> Result<()> {
     })?;
     let keys = Plaintexts::of(&texts);
     let mut rng = StdRng::seed_from_u64(1);
+    let found = against_hmac(scale, &keys, &mut rng, |key| is_valid(&house.app, key));
+    ratio(table, "verify, hot, 1,000 keys / HMAC of the same bytes", found, Goal::AtMost(1.3), nanoseconds)?;
+    let found = against_hmac(scale, &keys, &mut rng, |key| is_told(&house.app, key));
+    ratio(table, "the same, and what is told of the key / HMAC", found, Goal::Open, nanoseconds)
+}
+
+/// What `verify` takes of keys that were used a moment ago, against the HMAC of the same bytes.
+fn against_hmac(
+    scale: &Scale,
+    keys: &Plaintexts,
+    rng: &mut StdRng,
+    verify: impl Fn(&[u8]) -> bool,
+) -> Option<Comparison> {
     let mac = mac();
-    let found = compare(scale.rounds, |side| {
-        let sample = keys.sample(SLICE, &mut rng);
+    compare(scale.rounds, |side| {
+        let sample = keys.sample(SLICE, rng);
         match side {
             Side::A => per_key(&sample, |key| hmac(&mac, key)),
-            Side::B => per_key(&sample, |key| is_valid(&house.app, key)),
+            Side::B => per_key(&sample, &verify),
         }
-    });
-    ratio(table, "verify, hot, 1,000 keys / HMAC of the same bytes", found, Goal::AtMost(1.3), nanoseconds)
+    })
 }
 
 fn malformed(scale: &Scale, table: &mut Table) -> Result<()> {
     let house = House::open(HOT, false)?;
-    let world = house.app.world();
     // The last character of the checksum is wrong, which is seen last of all.
     let mut texts: Vec<String> = Vec::new();
-    for key in Plaintexts::issue(&world.policy, HOT, 2)?.iter() {
+    for key in Plaintexts::issue(&house.app.world().policy, HOT, 2)?.iter() {
         let mut text = String::from_utf8(key.to_vec())?;
         let last = text.pop().context("an empty key")?;
         text.push(if last == 'x' { 'y' } else { 'x' });
@@ -73,10 +84,10 @@ fn malformed(scale: &Scale, table: &mut Table) -> Result<()> {
     let found = compare(scale.rounds, |side| {
         let sample = keys.sample(SLICE, &mut rng);
         match side {
-            Side::A => per_key(&sample, |key| world.policy.read(black_box(key), false).is_none()),
-            Side::B => {
-                per_key(&sample, |key| house.app.verify_cached(black_box(key), &ask) == Some(Outcome::Malformed))
-            }
+            Side::A => per_key(&sample, |key| house.app.world().policy.read(black_box(key), false).is_none()),
+            Side::B => per_key(&sample, |key| {
+                house.app.verify_cached(black_box(key), black_box(&ask)) == Some(Outcome::Malformed)
+            }),
         }
     });
     ratio(table, "verify of a malformed key / its parse alone", found, Goal::Open, nanoseconds)
@@ -103,14 +114,8 @@ fn unknown(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()
         ns(heard_of as u64) / ns(HOT as u64),
     );
     let mut rng = StdRng::seed_from_u64(5);
-    let mac = mac();
-    let found = compare(scale.rounds, |side| {
-        let sample = few.sample(SLICE, &mut rng);
-        match side {
-            Side::A => per_key(&sample, |key| hmac(&mac, key)),
-            Side::B => per_key(&sample, |key| house.app.verify_cached(black_box(key), &ask) != Some(Outcome::Valid)),
-        }
-    });
+    let is_refused = |key: &[u8]| house.app.verify_cached(black_box(key), &ask) != Some(Outcome::Valid);
+    let found = against_hmac(scale, &few, &mut rng, is_refused);
     ratio(table, "verify of an unknown key, again / HMAC", found, Goal::Open, nanoseconds)?;
 
     let before = resident_bytes()?;
@@ -167,8 +172,8 @@ impl Filled {
         self.keys.sample(SLICE, rng)
     }
 
-    fn each(&self, rng: &mut StdRng) -> f64 {
-        per_key(&self.sample(rng), |key| is_valid(&self.house.app, key))
+    fn each(&self, rng: &mut StdRng, verify: impl Fn(&App, &[u8]) -> bool) -> f64 {
+        per_key(&self.sample(rng), |key| verify(&self.house.app, key))
     }
 
     fn batches(&self, rng: &mut StdRng) -> f64 {
@@ -194,9 +199,14 @@ fn cold(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
     let hashed = |rng: &mut StdRng| per_key(&million.sample(rng), |key| hmac(&mac, key));
     let found = compare(scale.rounds, |side| match side {
         Side::A => hashed(&mut rng),
-        Side::B => million.each(&mut rng),
+        Side::B => million.each(&mut rng, is_valid),
     });
     ratio(table, &format!("verify, cold, {few} / HMAC"), found, Goal::AtMost(2.7), nanoseconds)?;
+    let found = compare(scale.rounds, |side| match side {
+        Side::A => hashed(&mut rng),
+        Side::B => million.each(&mut rng, is_told),
+    });
+    ratio(table, &format!("the same, and what is told of the key, {few} / HMAC"), found, Goal::Open, nanoseconds)?;
     let found = compare(scale.rounds, |side| match side {
         Side::A => hashed(&mut rng),
         Side::B => million.batches(&mut rng),
@@ -205,8 +215,8 @@ fn cold(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
     let tens = Filled::new(scale.million * 10, 8)?;
     let many = name(scale.million * 10);
     let found = compare(scale.rounds, |side| match side {
-        Side::A => million.each(&mut rng),
-        Side::B => tens.each(&mut rng),
+        Side::A => million.each(&mut rng, is_valid),
+        Side::B => tens.each(&mut rng, is_valid),
     });
     ratio(table, &format!("verify, cold, {many} / {few}"), found, Goal::AtMost(1.4), nanoseconds)?;
     for (filled, name) in [(&million, few), (&tens, many)] {
@@ -262,6 +272,13 @@ fn hmac(mac: &Hmac<Sha256>, key: &[u8]) -> bool {
 #[inline]
 fn is_valid(app: &App, key: &[u8]) -> bool {
     app.verify_cached(black_box(key), &Ask::default()) == Some(Outcome::Valid)
+}
+
+/// The same by what the server calls, which also brings what its callers are told of a key.
+#[inline]
+fn is_told(app: &App, key: &[u8]) -> bool {
+    let verdict = black_box(app.verify_at_once(black_box(key), &Ask::default()));
+    verdict.is_some_and(|verdict| verdict.outcome == Outcome::Valid && verdict.key.is_some())
 }
 
 fn mac() -> Hmac<Sha256> {
