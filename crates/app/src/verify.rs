@@ -1,7 +1,7 @@
 //! Verifying a key: the one path every front door takes.
 //!
-//! Digest, cache or database, `decide`, limits, credits, one exit that records the use. On a hit there is no I/O and
-//! no lock unless the key has an allow-list, limits or credits.
+//! Form, cache or database, `decide`, limits, credits, one exit that records the use. A hit takes no I/O. To decide on one
+//! takes no lock unless the key has an allow-list, limits or credits; what its caller is told of it lies behind one.
 
 use std::net::IpAddr;
 
@@ -126,7 +126,7 @@ impl App {
             return None;
         }
         let world = self.world();
-        let tag = self.recognise(world, key, ask.kind, self.cache.approach(key));
+        let tag = self.recognise(world, key, ask.kind, || self.cache.approach(key));
         // Aimed at no key and from no address, it is held against nobody, and nobody is locked: it is counted, no more.
         if tag.is_none() && ask.ip.is_none() {
             self.usage.count_total(Outcome::Malformed, 1);
@@ -147,7 +147,7 @@ impl App {
         for some in keys.chunks(AT_ONCE) {
             // All at once: each that is on its way hides how long the others take.
             let spots: ArrayVec<Spot, AT_ONCE> = some.iter().map(|key| self.cache.approach(key)).collect();
-            let recognise = |(key, spot): (&&[u8], Spot)| self.recognise(world, key, ask.kind, spot);
+            let recognise = |(key, spot): (&&[u8], Spot)| self.recognise(world, key, ask.kind, || spot);
             let tags: ArrayVec<Option<Tag>, AT_ONCE> = some.iter().zip(spots).map(recognise).collect();
             tags.iter().flatten().for_each(|tag| self.cache.approach_further(*tag));
             let verify = |(key, tag): (&&[u8], Option<Tag>)| self.verify_in_slot(world, key, tag, ask, now);
@@ -258,18 +258,20 @@ impl App {
     /// Everything up to the database: form, lockouts, cache.
     #[inline]
     fn begin(&self, world: &World, key: &[u8], ask: &Ask<'_>, now: Time) -> Step {
-        self.step(world, key, self.recognise(world, key, ask.kind, self.cache.approach(key)), ask, now)
+        let tag = self.recognise(world, key, ask.kind, || self.cache.approach(key));
+        self.step(world, key, tag, ask, now)
     }
 
-    /// What a well-formed key is looked for by in memory, from its spot on; what kind it is of may be known.
+    /// What a well-formed key is looked for by in memory, from its spot on; what kind it is of may be known. One that is
+    /// malformed is read and no more: nothing is hashed, and no memory asked for.
     #[inline]
-    fn recognise(&self, world: &World, key: &[u8], kind: Option<u8>, spot: Spot) -> Option<Tag> {
+    fn recognise(&self, world: &World, key: &[u8], kind: Option<u8>, spot: impl FnOnce() -> Spot) -> Option<Tag> {
         let imported = self.legacy.any_imported();
         match kind {
             Some(kind) => world.policy.takes(kind, imported).then_some(())?,
             None => drop(world.policy.read(key, imported)?),
         }
-        Some(self.cache.tag(spot, key))
+        Some(self.cache.tag(spot(), key))
     }
 
     #[inline]

@@ -9,8 +9,8 @@ use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::clock;
 
-/// Where a key is looked for: a shard and a place in it, which its text's end leads to. It is told before anything else is
-/// done with a key, so that its slot is on its way meanwhile. Keys may share it.
+/// Where a key is looked for: a shard and a place in it, which its text's end leads to. It is told before a key's tag is
+/// made, so that its slot is on its way meanwhile. Keys may share it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Spot {
     pub(super) shard: usize,
