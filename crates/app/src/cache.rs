@@ -1,8 +1,9 @@
 //! The cache behind every verification: a flat table of 64-byte slots, one cache line a key, read without a lock.
 //!
 //! A slot holds all that `decide` needs, so that a hit costs one line of memory however many keys there are. What a
-//! caller is told of a key beyond that is its [`Record`], kept beside the table. A key is found by its [`Tag`], which costs a
-//! third of the digest it is stored under: that one is made only where the database has to be asked.
+//! caller is told of a key beyond that is its [`Record`], in a second line of memory that is fetched with the first (`told.rs`). A
+//! key is found by its [`Tag`], which costs a third of the digest it is stored under: that one is made only where the database
+//! has to be asked.
 //!
 //! What must stay true:
 //! - A reader sees a slot as one writer left it (a sequence lock: odd while it is being written).
@@ -13,23 +14,26 @@
 //! - The table never grows: what does not fit makes room among its neighbours (security.md 40, 60).
 
 mod evict;
+mod lines;
 mod places;
 mod records;
 mod room;
 mod tag;
+mod told;
 mod uses;
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use keywright_core::secret::Digest;
 
+use self::lines::{Line, Lines};
 use self::places::{Mark, Places};
 use self::records::Records;
 pub(crate) use self::tag::{Spot, Tag};
 use self::tag::{Tagger, scale};
 pub(crate) use self::uses::{Use, mark};
 use crate::record::Record;
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, MutexGuard, fence, lock};
+use crate::sync::{AtomicU8, AtomicU32, Mutex, MutexGuard, fence, lock};
 
 /// How far from its place a key may lie.
 const WINDOW: usize = if cfg!(feature = "shuttle") { 1 } else { 16 };
@@ -46,7 +50,6 @@ const GENERATIONS: usize = if cfg!(feature = "shuttle") { 1 } else { 4_096 };
 /// Absent keys each shard remembers.
 const ABSENT: usize = 256;
 
-type Slot = [AtomicU64; 8];
 /// The last moment a slot can say that a key ends at, in milliseconds: in the year 10889.
 const MOST_DEADLINE: i64 = (1 << 48) - 1;
 
@@ -56,7 +59,7 @@ const SEQUENCE: usize = 0;
 const TAG_HIGH: usize = 1;
 const TAG_LOW: usize = 2;
 const DEADLINE: usize = 3;
-const INDEXES: usize = 4;
+const ACCESS: usize = 4;
 /// The mark of its digest, and above that which account it belongs to.
 const ACCOUNT: usize = 5;
 /// When it was last used, and above that the short mark of what was last asked of it and noted.
@@ -99,7 +102,6 @@ pub(crate) struct Hit {
     pub(crate) facts: Facts,
     slot: usize,
     sequence: u64,
-    record: u32,
 }
 
 /// What the cache says of a key.
@@ -123,9 +125,9 @@ pub(crate) struct Ticket {
 }
 
 pub(crate) struct Cache {
-    /// All slots' words; the first slot begins at the first whole cache line.
-    words: Box<[AtomicU64]>,
-    first_word: usize,
+    slots: Lines,
+    /// What is told of the keys in them.
+    told: Lines,
     shards: Box<[Mutex<Shard>]>,
     slots_each: usize,
     tagger: Tagger,
@@ -139,26 +141,13 @@ pub(crate) struct Cache {
 }
 
 struct Shard {
-    /// Those of the slots that are taken, in the order in which they were.
+    /// How many of its slots are taken.
+    taken: usize,
+    /// Those of keys that have more to tell than fits a line.
     records: Records,
     absent: Box<[Absence]>,
     /// Uses of keys that have had to make room.
     uses: Vec<Use>,
-}
-
-impl Shard {
-    /// Keeps a record for a slot that is about to be written, in the place of the one before; where it is.
-    fn keep(&mut self, slot: &Slot, is_new: bool, record: Record) -> u32 {
-        if is_new {
-            return self.records.push(record);
-        }
-        uses::keep_uses(self, slot, slot[USES].swap(uses::NOBODYS, Relaxed) as u32);
-        let index = slot[INDEXES].load(Relaxed) as u32;
-        if let Some(kept) = self.records.get_mut(index) {
-            *kept = record;
-        }
-        index
-    }
 }
 
 /// That a key was nobody's: its tag, its digest's bucket, and that one's generation of absences. Whole numbers, so that a
@@ -176,26 +165,19 @@ fn zeros<T: Default>(count: usize) -> Box<[T]> {
     (0..count).map(|_| T::default()).collect()
 }
 
-/// How many words into an allocation its first whole pair of cache lines begins.
-fn first_line(words: &[AtomicU64]) -> usize {
-    (words.as_ptr() as usize).wrapping_neg() % (PAIR * 64) / size_of::<u64>()
-}
-
 impl Cache {
     /// A cache for `keys` keys, in `shards` parts.
     pub(crate) fn new(keys: usize, shards: usize) -> Self {
-        let slots_each = (keys / shards * 3 / 2).max(WINDOW).next_multiple_of(PAIR);
+        let slots_each = (keys / shards * 29 / 20).max(WINDOW).next_multiple_of(PAIR);
         let slots = slots_each * shards;
         let shard = || {
             let absent = vec![[EMPTY; 3]; ABSENT].into();
-            Mutex::new(Shard { records: Records::default(), absent, uses: Vec::new() })
+            Mutex::new(Shard { taken: 0, records: Records::default(), absent, uses: Vec::new() })
         };
         let buckets = (slots / PER_GENERATION).max(GENERATIONS);
-        let words = zeros((slots + PAIR) * 8);
-        let first_word = if cfg!(feature = "shuttle") { 0 } else { first_line(&words) };
         Self {
-            words,
-            first_word,
+            slots: Lines::new(slots),
+            told: Lines::new(slots),
             shards: (0..shards).map(|_| shard()).collect(),
             slots_each,
             tagger: Tagger::new(),
@@ -207,15 +189,15 @@ impl Cache {
     }
 
     #[inline]
-    fn slot(&self, number: usize) -> Option<&Slot> {
-        self.words.get(self.first_word + number * 8..)?.first_chunk()
+    fn slot(&self, number: usize) -> Option<&Line> {
+        self.slots.at(number)
     }
 
     /// Where a key is looked for. Its memory is on its way from now on.
     #[inline]
     pub(crate) fn approach(&self, key: &[u8]) -> Spot {
         let spot = self.tagger.spot(key, self.shards.len(), self.slots_each / PAIR);
-        self.fetch(self.number(spot, 0));
+        self.slots.fetch_pair(self.number(spot, 0));
         spot
     }
 
@@ -229,17 +211,7 @@ impl Cache {
                 return;
             }
         }
-        self.fetch(self.number(tag.spot, PAIR));
-    }
-
-    /// Has the memory of a pair of slots brought.
-    #[inline]
-    fn fetch(&self, first: usize) {
-        let words = self.words.get(self.first_word + first * 8..).and_then(|words| words.first_chunk::<{ PAIR * 8 }>());
-        if let Some([first, .., last]) = words {
-            branches::prefetch_read_data::<_, 0>(first);
-            branches::prefetch_read_data::<_, 0>(last);
-        }
+        self.slots.fetch_pair(self.number(tag.spot, PAIR));
     }
 
     /// What a key is looked for by, there.
@@ -268,13 +240,8 @@ impl Cache {
         for step in 0..WINDOW.min(self.slots_each) {
             let number = self.number(tag.spot, step);
             match read(self.slot(number)?, tag) {
-                Seen::Match { sequence, words: [deadline, indexes, account] } => {
-                    return Some(Hit {
-                        facts: unpack(deadline, indexes, account),
-                        slot: number,
-                        sequence,
-                        record: indexes as u32,
-                    });
+                Seen::Match { sequence, words } => {
+                    return Some(Hit { facts: unpack(words), slot: number, sequence });
                 }
                 Seen::Other => {}
                 Seen::Empty => return None,
@@ -306,13 +273,6 @@ impl Cache {
         Ticket { mark, evictions, epoch, bucket: bucket as u32, absence }
     }
 
-    /// What more there is to know of a key just found; `None` where it has since been evicted or made room for another.
-    pub(crate) fn record(&self, hit: &Hit) -> Option<Record> {
-        let shard = lock(self.shards.get(hit.slot / self.slots_each)?);
-        let is_same = self.slot(hit.slot)?[SEQUENCE].load(Relaxed) == hit.sequence;
-        shard.records.get(hit.record).filter(|_| is_same && self.is_current(hit)).cloned()
-    }
-
     /// Keeps what was loaded, unless it was evicted since the ticket was given.
     pub(crate) fn insert(&self, tag: Tag, ticket: Ticket, facts: Facts, record: Record) {
         let mut shard = self.shard(tag);
@@ -321,7 +281,7 @@ impl Cache {
             Some(evicted) => evicted.slot,
             None => self.make_room(tag),
         };
-        let Some(slot) = self.slot(number) else { return };
+        let (Some(slot), Some(line)) = (self.slot(number), self.line(number)) else { return };
         let is_new = slot[TAG_HIGH].load(Relaxed) == EMPTY;
         if !is_new {
             self.vacate(slot, number);
@@ -330,22 +290,29 @@ impl Cache {
         if part.evictions != ticket.evictions {
             return;
         }
-        let index = shard.keep(slot, is_new, record);
-        let [deadline, indexes, account] = pack(facts, index, ticket.mark);
+        if is_new {
+            shard.taken += 1;
+        } else {
+            let uses = slot[USES].swap(uses::NOBODYS, Relaxed) as u32;
+            uses::keep_uses(&mut shard, slot, line, uses);
+        }
+        let [deadline, access, account] = pack(facts, ticket.mark);
+        let told = told::words(line, &mut shard, record);
         write(slot, ticket.epoch, |sequence| {
             slot[TAG_LOW].store(tag.low, Relaxed);
             slot[DEADLINE].store(deadline, Relaxed);
-            slot[INDEXES].store(indexes, Relaxed);
+            slot[ACCESS].store(access, Relaxed);
             slot[ACCOUNT].store(account, Relaxed);
             slot[LAST_USED].store(0, Relaxed);
             slot[USES].store(u64::from(sequence) << 32, Relaxed);
             slot[TAG_HIGH].store(tag.high, Relaxed);
+            line.iter().zip(told).for_each(|(word, of_key)| word.store(of_key, Relaxed));
         });
         part.list(number, ticket.mark, |slot| self.mark(slot));
     }
 
     /// Ends what a slot says, and that it says it of a digest. The caller holds its shard's lock.
-    fn vacate(&self, slot: &Slot, number: usize) {
+    fn vacate(&self, slot: &Line, number: usize) {
         write(slot, OVER, |_| {});
         let mark = self.mark(number);
         self.places.part(mark).unlist(number, mark);
@@ -410,11 +377,11 @@ enum Seen {
 
 /// Reads a slot as one writer left it.
 #[inline]
-fn read(slot: &Slot, tag: Tag) -> Seen {
+fn read(slot: &Line, tag: Tag) -> Seen {
     loop {
         let sequence = slot[SEQUENCE].load(Acquire);
         let seen = [slot[TAG_HIGH].load(Relaxed), slot[TAG_LOW].load(Relaxed)];
-        let words = [slot[DEADLINE].load(Relaxed), slot[INDEXES].load(Relaxed), slot[ACCOUNT].load(Relaxed)];
+        let words = [slot[DEADLINE].load(Relaxed), slot[ACCESS].load(Relaxed), slot[ACCOUNT].load(Relaxed)];
         fence(Acquire);
         if sequence.is_multiple_of(2) && slot[SEQUENCE].load(Relaxed) == sequence {
             // In constant time, though a tag is keyed and how long it takes to compare tells nothing about a key.
@@ -431,7 +398,7 @@ fn read(slot: &Slot, tag: Tag) -> Seen {
 }
 
 /// Writes a slot; the caller holds its shard's lock. `change` is told the sequence the slot will have.
-fn write(slot: &Slot, epoch: u32, change: impl FnOnce(u32)) {
+fn write(slot: &Line, epoch: u32, change: impl FnOnce(u32)) {
     let before = slot[SEQUENCE].load(Relaxed);
     slot[SEQUENCE].store(before | 1, Relaxed);
     fence(Release);
@@ -447,20 +414,20 @@ fn wait() {
     std::hint::spin_loop();
 }
 
-fn pack(facts: Facts, record: u32, mark: Mark) -> [u64; 3] {
+fn pack(facts: Facts, mark: Mark) -> [u64; 3] {
     let deadline = facts.deadline_ms.clamp(0, MOST_DEADLINE) as u64;
     [
         deadline << 16 | u64::from(facts.environment) << 8 | u64::from(facts.flags),
-        u64::from(facts.access) << 32 | u64::from(record),
+        u64::from(facts.access),
         u64::from(facts.account) << 32 | u64::from(mark.0),
     ]
 }
 
 #[inline]
-fn unpack(deadline: u64, indexes: u64, account: u64) -> Facts {
+fn unpack([deadline, access, account]: [u64; 3]) -> Facts {
     Facts {
         deadline_ms: (deadline >> 16) as i64,
-        access: (indexes >> 32) as u32,
+        access: access as u32,
         account: (account >> 32) as u32,
         environment: (deadline >> 8) as u8,
         flags: deadline as u8,

@@ -10,25 +10,31 @@ use keywright_core::key::{Key, Metadata};
 use keywright_core::permission::Grant;
 use keywright_core::policy::Policy;
 use keywright_core::time::Time;
-use smol_str::SmolStr;
 
 use crate::credits::Pool;
 use crate::limits::Limits;
 use crate::sync::lock_std as lock;
 
-/// What a caller is told of a verified key. Kept small, for there is one for every cached key; and whole in one line of memory,
-/// for it is read under load, when what has to be followed from line to line is waited for at each.
+/// What a caller is told of a verified key. Kept small, for there is one for every verification.
 #[derive(Clone, Debug)]
-#[repr(align(64))]
 pub struct Record {
     /// The key's id.
     pub id: KeyId,
     /// By which of its secrets it was found: that one's mark.
     pub(crate) secret: i64,
-    /// What people call it: in here up to 23 bytes, as most names are.
-    pub name: SmolStr,
+    /// What people call it.
+    pub name: Name,
     /// What few keys have.
     pub more: Option<Arc<More>>,
+}
+
+/// A key's name.
+#[derive(Clone, Debug)]
+pub enum Name {
+    /// Its bytes, zeros after them, and how many there are. Most names are so short.
+    Short([u64; 3], u8),
+    /// A longer one.
+    Long(Arc<str>),
 }
 
 /// What few keys have.
@@ -45,6 +51,31 @@ pub struct More {
     pub metadata: Metadata,
 }
 
+impl Name {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut words = [0; 3];
+        let Some(room) = bytemuck::bytes_of_mut(&mut words).get_mut(..name.len()) else {
+            return Self::Long(name.into());
+        };
+        room.copy_from_slice(name.as_bytes());
+        // No more than there is room for.
+        Self::Short(words, name.len() as u8)
+    }
+
+    /// As a text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Short(words, length) => {
+                let bytes = bytemuck::bytes_of(words).get(..usize::from(*length)).unwrap_or_default();
+                // It was a text when it was put there.
+                str::from_utf8(bytes).unwrap_or_default()
+            }
+            Self::Long(name) => name,
+        }
+    }
+}
+
 impl Record {
     pub(crate) fn new(key: &Key, secret: i64, limits: Option<Arc<Limits>>, credits: Option<Arc<Pool>>) -> Self {
         let more = More {
@@ -59,13 +90,19 @@ impl Record {
             && more.credits.is_none()
             && more.allowlist.is_everywhere()
             && more.metadata.0.is_empty();
-        Self { id: key.id, secret, name: key.name.as_str().into(), more: (!plain).then(|| Arc::new(more)) }
+        Self { id: key.id, secret, name: Name::new(&key.name), more: (!plain).then(|| Arc::new(more)) }
     }
 
     /// A record of which only the id matters.
     #[cfg(test)]
     pub(crate) fn for_test(number: u128) -> Self {
-        Self { id: KeyId::from_bits(number), secret: 0, name: SmolStr::default(), more: None }
+        Self::named(number, "")
+    }
+
+    /// One with a name.
+    #[cfg(test)]
+    pub(crate) fn named(number: u128, name: &str) -> Self {
+        Self { id: KeyId::from_bits(number), secret: number as i64 - 5, name: Name::new(name), more: None }
     }
 
     /// When the key expires, if ever.

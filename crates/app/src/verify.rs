@@ -251,14 +251,14 @@ impl App {
     /// Brings near what verifying these keys will need, so that its memory is fetched side by side.
     pub fn approach<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
         for key in keys {
-            self.cache.approach(key);
+            self.cache.approach_told(key);
         }
     }
 
     /// Everything up to the database: form, lockouts, cache.
     #[inline]
     fn begin(&self, world: &World, key: &[u8], ask: &Ask<'_>, now: Time) -> Step {
-        let tag = self.recognise(world, key, ask.kind, || self.cache.approach(key));
+        let tag = self.recognise(world, key, ask.kind, || self.cache.approach_told(key));
         self.step(world, key, tag, ask, now)
     }
 

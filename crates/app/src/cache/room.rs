@@ -6,7 +6,7 @@ use crate::sync::lock;
 impl Cache {
     /// How many keys it holds, those that were evicted and have not made room yet among them.
     pub(crate) fn held(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).records.len()).sum()
+        self.shards.iter().map(|shard| lock(shard).taken).sum()
     }
 
     /// How many keys it has room for, at most.

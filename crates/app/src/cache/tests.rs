@@ -2,10 +2,13 @@
 
 #![cfg(not(feature = "shuttle"))]
 
+use std::sync::Arc;
+
 use keywright_core::id::KeyId;
 use keywright_core::time::Time;
 
 use super::*;
+use crate::record::More;
 
 fn digest(number: u64) -> Digest {
     keywright_core::secret::Pepper::new(1, &[0; 32]).digest(&number.to_be_bytes())
@@ -46,6 +49,44 @@ fn what_is_put_in_comes_out_whole() {
         assert_eq!(cache.record(&hit).unwrap().id, KeyId::from_bits(number.into()));
     }
     assert!(hit(&cache, 5_001).is_none());
+}
+
+#[test]
+fn what_is_told_of_a_key_comes_out_whole_however_much_it_is() {
+    let cache = Cache::new(1_000, 4);
+    let names = ["", "a", "production", "ключ для сервера", &"x".repeat(24), &"x".repeat(25), &"ж".repeat(100)];
+    let told: Vec<Record> = (0..)
+        .zip(names.iter().chain(&names))
+        .map(|(number, name)| Record {
+            more: (number >= names.len() as u128).then(Arc::default),
+            ..Record::named(number << 64 | 7, name)
+        })
+        .collect();
+    for (number, record) in (0..).zip(&told) {
+        cache.insert(tag(&cache, number), cache.ticket(&digest(number)), Facts::default(), record.clone());
+    }
+    for (number, record) in (0..).zip(&told) {
+        let found = cache.record(&hit(&cache, number).unwrap()).unwrap();
+        assert_eq!((found.id, found.secret, found.name.as_str()), (record.id, record.secret, record.name.as_str()));
+        assert_eq!(found.name.as_str(), names[number as usize % names.len()]);
+        assert_eq!(found.more.is_some(), record.more.is_some());
+    }
+}
+
+#[test]
+fn what_was_told_of_a_key_that_made_room_is_kept_no_longer() {
+    let cache = Cache::new(64, 2);
+    let long = Arc::new(More::default());
+    for number in 0..1_000 {
+        // Most have more to tell than fits a line.
+        let more = (number % 3 > 0).then(|| Arc::clone(&long));
+        let record = Record { more, ..Record::for_test(number.into()) };
+        cache.insert(tag(&cache, number), cache.ticket(&digest(number)), Facts::default(), record);
+    }
+    let kept = Arc::strong_count(&long) - 1;
+    let found = (0..1_000).filter_map(|number| cache.record(&hit(&cache, number)?)?.more).count();
+    assert_eq!(kept, found);
+    assert!((1..=cache.room()).contains(&kept), "{kept}");
 }
 
 #[test]
@@ -134,9 +175,8 @@ fn a_flood_makes_room_and_memory_stays_where_it_is() {
     let cache = Cache::new(1_000, 4);
     (0..100_000).for_each(|number| put(&cache, number));
     let kept = (0..100_000).filter(|number| hit(&cache, *number).is_some()).count();
-    let records: usize = cache.shards.iter().map(|shard| lock(shard).records.len()).sum();
     assert!((1_000..=1_504).contains(&kept), "{kept}");
-    assert!(records <= 1_504, "{records}");
+    assert!(cache.held() <= 1_504, "{}", cache.held());
     for number in 0..100_000 {
         cache.insert_absent(tag(&cache, number), cache.ticket(&digest(number)));
     }

@@ -6,7 +6,9 @@ use keywright_core::id::KeyId;
 use keywright_core::secret::Digest;
 use keywright_core::time::Time;
 
-use super::{Cache, Hit, INDEXES, LAST_USED, PART, SEQUENCE, Shard, Slot, TAG_LOW, USES};
+use super::lines::Line;
+use super::told;
+use super::{Cache, Hit, LAST_USED, PART, SEQUENCE, Shard, TAG_LOW, USES};
 use crate::sync::lock;
 
 /// A secret's use since it was last asked for.
@@ -89,12 +91,12 @@ impl Cache {
             used.swap(0, Acquire);
             for number in part * PART..(part + 1) * PART {
                 let used = self.slot(number).filter(|slot| slot[USES].load(Relaxed) as u32 > 0);
-                if let Some(slot) = used
+                if let (Some(slot), Some(line)) = (used, self.line(number))
                     && let Some(shard) = self.shards.get(number / self.slots_each)
                 {
                     let mut shard = lock(shard);
                     let count = slot[USES].fetch_and(u64::MAX << 32, Relaxed) as u32;
-                    keep_uses(&mut shard, slot, count);
+                    keep_uses(&mut shard, slot, line, count);
                     uses.append(&mut shard.uses);
                 }
             }
@@ -104,9 +106,10 @@ impl Cache {
 }
 
 /// Keeps how often a slot's key was used. The caller holds its shard's lock.
-pub(super) fn keep_uses(shard: &mut Shard, slot: &Slot, count: u32) {
-    let record = slot[INDEXES].load(Relaxed) as u32;
-    let Some(record) = shard.records.get(record).filter(|_| count > 0) else { return };
-    let last = Time::from_millis((slot[LAST_USED].load(Relaxed) & MILLIS) as i64);
-    shard.uses.push(Use { key: record.id, secret: record.secret, count, last });
+pub(super) fn keep_uses(shard: &mut Shard, slot: &Line, line: &Line, count: u32) {
+    if count > 0 {
+        let (key, secret) = told::whose(line);
+        let last = Time::from_millis((slot[LAST_USED].load(Relaxed) & MILLIS) as i64);
+        shard.uses.push(Use { key, secret, count, last });
+    }
 }

@@ -216,7 +216,7 @@ fn write(server: &Server, verdict: &Verdict, left: &[(&RateLimit, Remaining)], o
         answer.letters("key_id", &key.record().id.letters());
         if let Some(access) = key.access(app).filter(|_| valid) {
             let environment = key.environment().and_then(|number| app.world().policy.environment_at(number));
-            answer.text("name", &key.record().name);
+            answer.text("name", key.record().name.as_str());
             match key.account(app) {
                 Some(id) => answer.letters("account_id", &id.letters()),
                 None => answer.field("account_id", &()),
