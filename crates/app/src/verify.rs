@@ -1,7 +1,7 @@
 //! Verifying a key: the one path every front door takes.
 //!
-//! Form, cache or database, `decide`, limits, credits, one exit that records the use. A hit takes no I/O. To decide on one
-//! takes no lock unless the key has an allow-list, limits or credits; what its caller is told of it lies behind one.
+//! Form, cache or database, `decide`, limits, credits, one exit that records the use. A hit takes no I/O, and no lock
+//! unless the key has more to it than fits a line of memory (`cache/told.rs`): limits, credits, an allow-list.
 
 use std::net::IpAddr;
 
