@@ -179,6 +179,15 @@ impl Format {
         }
     }
 
+    /// How many bytes a key begins with as this format's keys do, environment and service included; `None` where it does
+    /// not even begin with what all of them do. What is open is like nothing.
+    #[must_use]
+    pub fn likeness(&self, key: &[u8]) -> Option<usize> {
+        let beginnings = self.heads.iter().map(|head| &*head.text).chain([self.literal_prefix()]);
+        let alike = beginnings.filter(|text| key.starts_with(text.as_bytes())).map(str::len).max();
+        alike.filter(|length| *length > 0 && !self.is_open())
+    }
+
     /// Whether the format is open: made for imported keys, never for issuing.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -10,6 +10,7 @@ mod login;
 mod raw;
 mod routes;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -259,13 +260,13 @@ impl Policy {
         imported || self.open != Some(kind)
     }
 
-    /// The kind a malformed key seems to be of: the one it begins like, else the default one.
+    /// The kind a malformed key seems to be of: the one most of whose beginning it has, else the default one.
     #[must_use]
     pub fn seems(&self, key: &[u8]) -> u8 {
-        let begins = |kind: &Kind| !kind.format.is_open() && key.starts_with(kind.format.literal_prefix().as_bytes());
-        let alike = (0..).zip(&self.kinds).filter(|(_, kind)| begins(kind));
-        let longest = alike.max_by_key(|(_, kind)| kind.format.literal_prefix().len()).map(|(number, _)| number);
-        longest.or_else(|| self.kind(DEFAULT_KIND).map(|(number, _)| number)).unwrap_or(0)
+        let alike = (0..).zip(&self.kinds).filter_map(|(number, kind)| Some((kind.format.likeness(key)?, number)));
+        // Of several that it begins like the first.
+        let most = alike.max_by_key(|(likeness, number)| (*likeness, Reverse(*number))).map(|(_, number)| number);
+        most.or_else(|| self.kind(DEFAULT_KIND).map(|(number, _)| number)).unwrap_or(0)
     }
 
     /// What a person of this role may do in an account.

@@ -184,6 +184,14 @@ fn each_kind_of_key_is_told_from_the_others() {
 }
 
 #[test]
+fn a_malformed_key_seems_to_be_of_the_kind_it_begins_like_most() {
+    let policy = Policy::parse(Policy::DEV).unwrap();
+    let seems = |key: &str| policy.kinds()[usize::from(policy.seems(key.as_bytes()))].name.as_str();
+    assert_eq!((seems("wvs_live_0"), seems("wvs_trial_0"), seems("wvs_")), ("wavis", "wavis-trial", "wavis"));
+    assert_eq!((seems("nothing of the kind"), seems("")), (DEFAULT_KIND, DEFAULT_KIND));
+}
+
+#[test]
 fn the_open_kind_takes_part_only_once_there_are_imported_keys() {
     let policy = Policy::parse(Policy::DEV).unwrap();
     let foreign = b"sk_live_0123456789abcdef";

@@ -90,6 +90,30 @@ async fn twenty_guesses_from_one_address_lock_it_out_in_every_spelling() {
     assert_eq!(verify(&key, "192.0.2.7").await["code"], "VALID");
 }
 
+/// security.md 30
+#[tokio::test]
+async fn malformed_keys_are_held_against_the_address_they_come_from_and_nobody_else() {
+    let (server, key) = scene().await;
+    let cut = &key[..key.len() - 1];
+    let from = async |ip: &str, key: &str| server.verify(json!({ "key": key, "ip": ip })).await;
+    for _ in 0..25 {
+        assert_eq!(server.code(cut).await, "MALFORMED", "without an address there is nobody to hold it against");
+    }
+    for _ in 0..20 {
+        assert_eq!(from("192.0.2.7", cut).await["code"], "MALFORMED");
+    }
+    for presented in [cut, &key] {
+        let locked = from("192.0.2.7", presented).await;
+        assert_eq!((&locked["code"], &locked["retry_after"]), (&json!("RATE_LIMITED"), &json!(900)));
+    }
+    let batch =
+        json!({ "requests": [{ "key": cut, "ip": "192.0.2.7" }, { "key": cut, "ip": "192.0.2.8" }, { "key": cut }] });
+    let batch = server.post("/v1/keys/verify-batch", &batch).send().await.is(200);
+    let codes: Vec<&str> = (0..3).filter_map(|number| batch["results"][number]["code"].as_str()).collect();
+    assert_eq!(codes, ["RATE_LIMITED", "MALFORMED", "MALFORMED"]);
+    assert_eq!(server.code(&key).await, "VALID");
+}
+
 /// security.md 28
 #[tokio::test]
 async fn guesses_count_together_on_whatever_path_they_come() {
