@@ -81,16 +81,26 @@ fn malformed(scale: &Scale, table: &mut Table) -> Result<()> {
     }
     let (keys, ask) = (Plaintexts::of(&texts), Ask::default());
     let mut rng = StdRng::seed_from_u64(3);
-    let found = compare(scale.rounds, |side| {
-        let sample = keys.sample(SLICE, &mut rng);
-        match side {
-            Side::A => per_key(&sample, |key| house.app.world().policy.read(black_box(key), false).is_none()),
-            Side::B => per_key(&sample, |key| {
-                house.app.verify_cached(black_box(key), black_box(&ask)) == Some(Outcome::Malformed)
-            }),
-        }
+    let mut against_parse = |verify: &dyn Fn(&Plaintexts) -> f64| {
+        compare(scale.rounds, |side| {
+            let sample = keys.sample(SLICE, &mut rng);
+            match side {
+                Side::A => per_key(&sample, |key| house.app.world().policy.read(black_box(key), false).is_none()),
+                Side::B => verify(&sample),
+            }
+        })
+    };
+    let found = against_parse(&|sample| {
+        per_key(sample, |key| house.app.verify_cached(black_box(key), black_box(&ask)) == Some(Outcome::Malformed))
     });
-    ratio(table, "verify of a malformed key / its parse alone", found, Goal::Open, nanoseconds)
+    ratio(table, "verify of a malformed key / its parse alone", found, Goal::Open, nanoseconds)?;
+    let found = against_parse(&|sample| {
+        per_key(sample, |key| {
+            let verdict = house.app.verify_at_once(black_box(key), black_box(&ask));
+            black_box(&verdict).as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Malformed)
+        })
+    });
+    ratio(table, "the same, by what the server calls / its parse alone", found, Goal::Open, nanoseconds)
 }
 
 fn unknown(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {

@@ -12,9 +12,14 @@ use crate::lockouts::{Failed, Subject};
 use crate::world::World;
 
 impl App {
-    /// How long a presented key or its address is still locked.
-    #[cold]
+    /// How long a presented key or its address is still locked, if either is.
+    #[inline]
     pub(crate) fn locked_for(&self, world: &World, key: &[u8], ip: Option<IpAddr>, now: Time) -> Option<Span> {
+        if self.lockouts.any(now) { self.find_lock(world, key, ip, now) } else { None }
+    }
+
+    #[cold]
+    fn find_lock(&self, world: &World, key: &[u8], ip: Option<IpAddr>, now: Time) -> Option<Span> {
         let (number, public) = self.subject_of(world, key);
         let by_key = public.and_then(|public| self.lockouts.locked(&Subject::Key(number, public), now));
         let by_address = ip.and_then(|ip| self.lockouts.locked(&Subject::Address(number, ip), now));

@@ -185,9 +185,7 @@ impl App {
         self.lease.must_hold()?;
         let world = self.world();
         let now = self.clock.now();
-        if self.lockouts.any(now)
-            && let Some(wait) = self.locked_for(world, token, ip, now)
-        {
+        if let Some(wait) = self.locked_for(world, token, ip, now) {
             return Err(Error::Limited(wait));
         }
         let identity = self.identify(world, issuer, token, ip).await?;

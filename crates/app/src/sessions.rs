@@ -206,9 +206,7 @@ impl App {
         self.lease.must_hold()?;
         let now = self.clock.now();
         let world = self.world();
-        if self.lockouts.any(now)
-            && let Some(wait) = self.locked_for(world, token, ip, now)
-        {
+        if let Some(wait) = self.locked_for(world, token, ip, now) {
             return Err(Error::Limited(wait));
         }
         let claims = match session::verify(token, &self.checking_keys(now), &self.issuer, now) {

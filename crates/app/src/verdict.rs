@@ -9,6 +9,7 @@ use keywright_core::verify::Outcome;
 use crate::App;
 use crate::cache::Facts;
 use crate::record::{Access, Record};
+use crate::verify::Told;
 
 /// What a verification came to.
 #[derive(Clone, Debug)]
@@ -30,6 +31,11 @@ pub struct Verified {
 }
 
 impl Verdict {
+    /// Of a key that was not found: whoever asks is told this, and nothing of the key.
+    pub(crate) fn refused((outcome, retry_after): Told) -> Self {
+        Self { outcome, retry_after, key: None }
+    }
+
     /// Whether the key works for what was asked.
     #[must_use]
     pub fn is_valid(&self) -> bool {

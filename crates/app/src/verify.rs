@@ -126,13 +126,10 @@ impl App {
             return None;
         }
         let world = self.world();
-        let tag = self.recognise(world, key, ask.kind, || self.cache.approach(key));
-        // Aimed at no key and from no address, it is held against nobody, and nobody is locked: it is counted, no more.
-        if tag.is_none() && ask.ip.is_none() {
-            self.usage.count_total(Outcome::Malformed, 1);
-            return Some(Outcome::Malformed);
+        match self.recognise(world, key, ask.kind, || self.cache.approach(key)) {
+            Some(tag) => self.verify_in_slot(world, key, tag, ask, self.clock.now()),
+            None => Some(self.refuse_malformed(world, key, ask).0),
         }
-        self.verify_in_slot(world, key, tag, ask, self.clock.now())
     }
 
     /// Verifies several keys as [`App::verify_cached`] does; their memory is fetched side by side.
@@ -150,14 +147,17 @@ impl App {
             let recognise = |(key, spot): (&&[u8], Spot)| self.recognise(world, key, ask.kind, || spot);
             let tags: ArrayVec<Option<Tag>, AT_ONCE> = some.iter().zip(spots).map(recognise).collect();
             tags.iter().flatten().for_each(|tag| self.cache.approach_further(*tag));
-            let verify = |(key, tag): (&&[u8], Option<Tag>)| self.verify_in_slot(world, key, tag, ask, now);
+            let verify = |(key, tag): (&&[u8], Option<Tag>)| match tag {
+                Some(tag) => self.verify_in_slot(world, key, tag, ask, now),
+                None => Some(self.refuse_malformed(world, key, ask).0),
+            };
             outcomes.extend(some.iter().zip(tags).map(verify));
         }
         outcomes
     }
 
     #[inline]
-    fn verify_in_slot(&self, world: &World, key: &[u8], tag: Option<Tag>, ask: &Ask<'_>, now: Time) -> Option<Outcome> {
+    fn verify_in_slot(&self, world: &World, key: &[u8], tag: Tag, ask: &Ask<'_>, now: Time) -> Option<Outcome> {
         match self.step(world, key, tag, ask, now) {
             Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, (outcome, None), now).0),
             Step::Found(hit) if hit.facts.flags & flag::MORE == 0 && ask.within.is_none() => {
@@ -187,8 +187,16 @@ impl App {
             return None;
         }
         let world = self.world();
-        let now = self.clock.now();
-        let hit = match self.begin(world, key, ask, now) {
+        match self.recognise(world, key, ask.kind, || self.cache.approach_told(key)) {
+            Some(tag) => self.verify_in_memory(world, key, tag, ask, self.clock.now()),
+            None => Some(Verdict::refused(self.refuse_malformed(world, key, ask))),
+        }
+    }
+
+    /// The same, of a well-formed key. It is apart so that a malformed one is refused without what this sets up.
+    #[inline(never)]
+    fn verify_in_memory(&self, world: &World, key: &[u8], tag: Tag, ask: &Ask<'_>, now: Time) -> Option<Verdict> {
+        let hit = match self.step(world, key, tag, ask, now) {
             Step::Refused(outcome, retry_after) => {
                 return Some(self.refused(world, key, ask, (outcome, retry_after), now));
             }
@@ -210,7 +218,10 @@ impl App {
         let now = self.clock.now();
         for _ in 0..RETRIES {
             let world = self.world();
-            let (facts, record, place) = match self.begin(world, key, ask, now) {
+            let Some(tag) = self.recognise(world, key, ask.kind, || self.cache.approach_told(key)) else {
+                return Ok(Verdict::refused(self.refuse_malformed(world, key, ask)));
+            };
+            let (facts, record, place) = match self.step(world, key, tag, ask, now) {
                 Step::Refused(outcome, retry_after) => {
                     return Ok(self.refused(world, key, ask, (outcome, retry_after), now));
                 }
@@ -221,9 +232,7 @@ impl App {
                 Step::Load(tag) => {
                     let loaded = self.load(key, tag).await?;
                     // Guesses looked up beside this one may have locked: nobody gets more tries by making them at once.
-                    if self.lockouts.any(now)
-                        && let Some(wait) = self.locked_for(world, key, ask.ip, now)
-                    {
+                    if let Some(wait) = self.locked_for(world, key, ask.ip, now) {
                         return Ok(self.refused(world, key, ask, (Outcome::RateLimited, Some(wait)), now));
                     }
                     match loaded {
@@ -255,13 +264,6 @@ impl App {
         }
     }
 
-    /// Everything up to the database: form, lockouts, cache.
-    #[inline]
-    fn begin(&self, world: &World, key: &[u8], ask: &Ask<'_>, now: Time) -> Step {
-        let tag = self.recognise(world, key, ask.kind, || self.cache.approach_told(key));
-        self.step(world, key, tag, ask, now)
-    }
-
     /// What a well-formed key is looked for by in memory, from its spot on; what kind it is of may be known. One that is
     /// malformed is read and no more: nothing is hashed, and no memory asked for.
     #[inline]
@@ -274,14 +276,26 @@ impl App {
         Some(self.cache.tag(spot(), key))
     }
 
+    /// How a malformed key is refused. Aimed at no key, and from no address, it is held against nobody, and nobody is
+    /// locked: it is counted, no more.
     #[inline]
-    fn step(&self, world: &World, key: &[u8], tag: Option<Tag>, ask: &Ask<'_>, now: Time) -> Step {
-        if self.lockouts.any(now)
-            && let Some(wait) = self.locked_for(world, key, ask.ip, now)
-        {
+    fn refuse_malformed(&self, world: &World, key: &[u8], ask: &Ask<'_>) -> Told {
+        if ask.ip.is_none() {
+            self.usage.count_total(Outcome::Malformed, 1);
+            return (Outcome::Malformed, None);
+        }
+        let now = self.clock.now();
+        let wait = self.locked_for(world, key, ask.ip, now);
+        let told = wait.map_or((Outcome::Malformed, None), |wait| (Outcome::RateLimited, Some(wait)));
+        self.refuse(world, key, ask, told, now)
+    }
+
+    /// Everything from a well-formed key up to the database: lockouts, cache.
+    #[inline]
+    fn step(&self, world: &World, key: &[u8], tag: Tag, ask: &Ask<'_>, now: Time) -> Step {
+        if let Some(wait) = self.locked_for(world, key, ask.ip, now) {
             return Step::Refused(Outcome::RateLimited, Some(wait));
         }
-        let Some(tag) = tag else { return Step::Refused(Outcome::Malformed, None) };
         match self.cache.find(tag) {
             Lookup::Known(hit) => Step::Found(hit),
             Lookup::Absent => Step::Refused(Outcome::NotFound, None),
@@ -294,8 +308,7 @@ impl App {
     #[cold]
     fn refuse(&self, world: &World, key: &[u8], ask: &Ask<'_>, told: Told, now: Time) -> Told {
         let (outcome, _) = told;
-        // A malformed key is aimed at no key: without an address there is nobody to hold it against.
-        let is_guess = outcome == Outcome::NotFound || (outcome == Outcome::Malformed && ask.ip.is_some());
+        let is_guess = matches!(outcome, Outcome::NotFound | Outcome::Malformed);
         let locked = if is_guess { self.count_guess(world, key, ask.ip, now) } else { None };
         let told = locked.map_or(told, |wait| (Outcome::RateLimited, Some(wait)));
         self.usage.count_total(told.0, 1);
@@ -303,8 +316,7 @@ impl App {
     }
 
     fn refused(&self, world: &World, key: &[u8], ask: &Ask<'_>, told: Told, now: Time) -> Verdict {
-        let (outcome, retry_after) = self.refuse(world, key, ask, told, now);
-        Verdict { outcome, retry_after, key: None }
+        Verdict::refused(self.refuse(world, key, ask, told, now))
     }
 
     /// Decides on a key that has nothing but what its slot says.
