@@ -96,12 +96,20 @@ pub(crate) mod flag {
     pub(crate) const MORE: u8 = 4;
 }
 
-/// A key found in the cache.
+/// A key found in the cache. What its slot says stays in the slot's words, which are cheaper to hand on than what they mean.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hit {
-    pub(crate) facts: Facts,
+    words: [u64; 3],
     slot: usize,
     sequence: u64,
+}
+
+impl Hit {
+    /// What its slot says of it.
+    #[inline]
+    pub(crate) fn facts(&self) -> Facts {
+        unpack(self.words)
+    }
 }
 
 /// What the cache says of a key.
@@ -230,7 +238,8 @@ impl Cache {
     pub(crate) fn find(&self, tag: Tag) -> Lookup {
         match self.find_slot(tag) {
             Some(hit) if self.is_current(&hit) => Lookup::Known(hit),
-            Some(_) | None => self.find_absent(tag),
+            Some(_) | None if self.is_absent(tag) => Lookup::Absent,
+            Some(_) | None => Lookup::Unknown,
         }
     }
 
@@ -241,7 +250,7 @@ impl Cache {
             let number = self.number(tag.spot, step);
             match read(self.slot(number)?, tag) {
                 Seen::Match { sequence, words } => {
-                    return Some(Hit { facts: unpack(words), slot: number, sequence });
+                    return Some(Hit { words, slot: number, sequence });
                 }
                 Seen::Other => {}
                 Seen::Empty => return None,
@@ -257,12 +266,11 @@ impl Cache {
     }
 
     #[cold]
-    fn find_absent(&self, tag: Tag) -> Lookup {
+    fn is_absent(&self, tag: Tag) -> bool {
         let kept = self.shard(tag).absent.get(absent_place(tag)).copied();
-        let is_absent = |[high, low, when]: Absence| {
+        kept.is_some_and(|[high, low, when]| {
             [high, low] == [tag.high, tag.low] && self.absence((when >> 32) as usize) == when as u32
-        };
-        if kept.is_some_and(is_absent) { Lookup::Absent } else { Lookup::Unknown }
+        })
     }
 
     /// To be taken before a digest is looked for in the database.

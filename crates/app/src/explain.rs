@@ -107,7 +107,7 @@ impl App {
     async fn look_up(&self, key: &[u8]) -> Result<Option<Known>, Error> {
         let tag = self.cache.tag_of(key);
         match self.cache.find(tag) {
-            Lookup::Known(hit) => Ok(self.cache.record(&hit).map(|record| (hit.facts, record))),
+            Lookup::Known(hit) => Ok(self.cache.record(&hit).map(|record| (hit.facts(), record))),
             Lookup::Absent => Ok(None),
             Lookup::Unknown => self.load(key, tag).await,
         }

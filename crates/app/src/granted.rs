@@ -185,7 +185,7 @@ impl App {
         if names.is_empty() {
             return;
         }
-        let access = hit.facts.access;
+        let access = hit.facts().access;
         let mark = Mark::new(self.cache.sign(hit), access, names.iter().map(String::as_str), now);
         if mark.short() != noted {
             self.note_first(hit, mark, names, now);
@@ -197,7 +197,7 @@ impl App {
     fn note_first(&self, hit: &Hit, mark: Mark, names: &[String], now: Time) {
         let asked = || {
             let key = self.cache.record(hit)?.id;
-            Some(Asked { key, access: hit.facts.access, names: names.to_vec(), day: now.day() })
+            Some(Asked { key, access: hit.facts().access, names: names.to_vec(), day: now.day() })
         };
         if self.granted.note(mark, asked) {
             self.cache.set_noted(hit, mark.short());

@@ -93,7 +93,7 @@ impl App {
         match self.cache.find(tag) {
             Lookup::Known(hit) => {
                 if let Some(record) = self.cache.record(&hit) {
-                    return Ok(Some((hit.facts, record)));
+                    return Ok(Some((hit.facts(), record)));
                 }
             }
             Lookup::Absent => return Ok(None),

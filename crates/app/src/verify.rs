@@ -102,13 +102,6 @@ pub(crate) type Known = (Facts, Record);
 /// What a known key was told: its outcome, and how long to wait.
 pub(crate) type Told = (Outcome, Option<Span>);
 
-/// Where a key was found.
-#[derive(Clone, Copy)]
-enum Found {
-    Slot(Hit),
-    Database,
-}
-
 /// What happens before the database has to be asked.
 enum Step {
     Refused(Outcome, Option<Span>),
@@ -160,7 +153,7 @@ impl App {
     fn verify_in_slot(&self, world: &World, key: &[u8], tag: Tag, ask: &Ask<'_>, now: Time) -> Option<Outcome> {
         match self.step(world, key, tag, ask, now) {
             Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, (outcome, None), now).0),
-            Step::Found(hit) if hit.facts.flags & flag::MORE == 0 && ask.within.is_none() => {
+            Step::Found(hit) if hit.facts().flags & flag::MORE == 0 && ask.within.is_none() => {
                 self.judge_plain(world, &hit, ask, now)
             }
             Step::Found(_) | Step::Load(..) => None,
@@ -203,14 +196,14 @@ impl App {
             Step::Found(hit) => hit,
             Step::Load(..) => return None,
         };
-        let record = self.cache.record(&hit)?;
-        if self.is_foreign(hit.facts, ask) {
+        let (facts, record) = (hit.facts(), self.cache.record(&hit)?);
+        if self.is_foreign(facts, ask) {
             return Some(self.refused(world, key, ask, (Outcome::NotFound, None), now));
         }
-        let outcome = self.decide(world, hit.facts, Some(&record), ask, now)?;
+        let outcome = self.decide(world, facts, Some(&record), ask, now)?;
         let (outcome, retry_after) = spend_at_once(outcome, &record, ask, now)?;
-        self.record_use(Found::Slot(hit), (hit.facts, &record), outcome, ask, now);
-        Some(Verdict { outcome, retry_after, key: Some(Verified { record, facts: hit.facts, at: now }) })
+        self.record_use(Some(&hit), (facts, &record), outcome, ask, now);
+        Some(Verdict { outcome, retry_after, key: Some(Verified { record, facts, at: now }) })
     }
 
     /// The same with all that may have to be waited for.
@@ -221,12 +214,12 @@ impl App {
             let Some(tag) = self.recognise(world, key, ask.kind, || self.cache.approach_told(key)) else {
                 return Ok(Verdict::refused(self.refuse_malformed(world, key, ask)));
             };
-            let (facts, record, place) = match self.step(world, key, tag, ask, now) {
+            let (facts, record, hit) = match self.step(world, key, tag, ask, now) {
                 Step::Refused(outcome, retry_after) => {
                     return Ok(self.refused(world, key, ask, (outcome, retry_after), now));
                 }
                 Step::Found(hit) => match self.cache.record(&hit) {
-                    Some(record) => (hit.facts, record, Found::Slot(hit)),
+                    Some(record) => (hit.facts(), record, Some(hit)),
                     None => continue,
                 },
                 Step::Load(tag) => {
@@ -236,7 +229,7 @@ impl App {
                         return Ok(self.refused(world, key, ask, (Outcome::RateLimited, Some(wait)), now));
                     }
                     match loaded {
-                        Some((facts, record)) => (facts, record, Found::Database),
+                        Some((facts, record)) => (facts, record, None),
                         None => return Ok(self.refused(world, key, ask, (Outcome::NotFound, None), now)),
                     }
                 }
@@ -246,7 +239,7 @@ impl App {
             }
             let Some(outcome) = self.decide(world, facts, Some(&record), ask, now) else { continue };
             let (outcome, retry_after) = self.spend(outcome, &record, ask, now).await?;
-            self.record_use(place, (facts, &record), outcome, ask, now);
+            self.record_use(hit.as_ref(), (facts, &record), outcome, ask, now);
             return Ok(Verdict { outcome, retry_after, key: Some(Verified { record, facts, at: now }) });
         }
         Err(Error::Unavailable("the cache is too small for what is asked of it: give it more keys".into()))
@@ -290,8 +283,9 @@ impl App {
         self.refuse(world, key, ask, told, now)
     }
 
-    /// Everything from a well-formed key up to the database: lockouts, cache.
-    #[inline]
+    /// Everything from a well-formed key up to the database: lockouts, cache. Inlined always: a hit that is handed back
+    /// through memory is waited for there.
+    #[inline(always)]
     fn step(&self, world: &World, key: &[u8], tag: Tag, ask: &Ask<'_>, now: Time) -> Step {
         if let Some(wait) = self.locked_for(world, key, ask.ip, now) {
             return Step::Refused(Outcome::RateLimited, Some(wait));
@@ -322,10 +316,10 @@ impl App {
     /// Decides on a key that has nothing but what its slot says.
     #[inline]
     fn judge_plain(&self, world: &World, hit: &Hit, ask: &Ask<'_>, now: Time) -> Option<Outcome> {
-        let outcome = self.decide(world, hit.facts, None, ask, now)?;
+        let outcome = self.decide(world, hit.facts(), None, ask, now)?;
         if outcome != Outcome::Valid || !ask.tags.is_empty() {
             if let Some(record) = self.cache.record(hit) {
-                self.record_use(Found::Slot(*hit), (hit.facts, &record), outcome, ask, now);
+                self.record_use(Some(hit), (hit.facts(), &record), outcome, ask, now);
             }
         } else {
             let counted = self.cache.count_use(hit, now);
@@ -384,17 +378,17 @@ impl App {
     }
 
     /// The exit of every key that was found: counts what it came to.
-    fn record_use(&self, place: Found, known: (Facts, &Record), outcome: Outcome, ask: &Ask<'_>, now: Time) {
+    fn record_use(&self, hit: Option<&Hit>, known: (Facts, &Record), outcome: Outcome, ask: &Ask<'_>, now: Time) {
         let (facts, record) = known;
         if outcome == Outcome::Valid {
-            let is_first = match place {
-                Found::Slot(hit) => {
-                    let counted = self.cache.count_use(&hit, now);
-                    self.note_granted(&hit, counted.noted, ask.want.names(), now);
+            let is_first = match hit {
+                Some(hit) => {
+                    let counted = self.cache.count_use(hit, now);
+                    self.note_granted(hit, counted.noted, ask.want.names(), now);
                     counted.is_first
                 }
-                // Its slot is not known: it is counted as an odd one is, by name.
-                Found::Database => {
+                // Just loaded, and its slot not known: it is counted as an odd one is, by name.
+                None => {
                     self.usage.count_loaded(record.id, record.secret, now);
                     self.granted.note_names(record.id, facts.access, ask.want.names(), now);
                     true

@@ -21,7 +21,7 @@ const RUNS: usize = 20_000;
 fn verify(cache: &Cache, digest: &Digest, revoked: &AtomicBool, record: &Record) -> bool {
     let tag = cache.tag_of(b"a key");
     match cache.find(tag) {
-        Lookup::Known(hit) => hit.facts.flags & flag::REVOKED == 0,
+        Lookup::Known(hit) => hit.facts().flags & flag::REVOKED == 0,
         Lookup::Absent => false,
         Lookup::Unknown => {
             let ticket = cache.ticket(digest);
@@ -92,12 +92,12 @@ fn a_revoked_key_is_refused_also_where_others_take_its_slot_meanwhile() {
             revoked.store(true, Ordering::SeqCst);
             cache.evict(&digest(7));
             let found = cache.find(cache.tag_of(b"a key"));
-            assert!(!matches!(found, Lookup::Known(hit) if hit.facts.flags & flag::REVOKED == 0));
+            assert!(!matches!(found, Lookup::Known(hit) if hit.facts().flags & flag::REVOKED == 0));
             [others, loader]
                 .into_iter()
                 .for_each(|thread| thread.join().unwrap_or_else(|_| unreachable!("it said why")));
             let found = cache.find(cache.tag_of(b"a key"));
-            assert!(!matches!(found, Lookup::Known(hit) if hit.facts.flags & flag::REVOKED == 0));
+            assert!(!matches!(found, Lookup::Known(hit) if hit.facts().flags & flag::REVOKED == 0));
             cache.evict(&digest(8));
             assert!(!matches!(cache.find(cache.tag_of(b"another")), Lookup::Known(_)), "whoever is kept is found");
         },
@@ -148,8 +148,8 @@ fn a_reader_never_sees_half_of_one_key_and_half_of_another() {
                             let tag = cache.tag_of(&[who]);
                             match cache.find(tag) {
                                 Lookup::Known(hit) => {
-                                    assert_eq!(hit.facts.account, u32::from(who));
-                                    assert_eq!(hit.facts.deadline_ms, i64::from(who));
+                                    assert_eq!(hit.facts().account, u32::from(who));
+                                    assert_eq!(hit.facts().deadline_ms, i64::from(who));
                                     if let Some(record) = cache.record(&hit) {
                                         let [expected, seen] = [told(who), record]
                                             .map(|record| (record.id, record.secret, record.name.as_str().to_owned()));

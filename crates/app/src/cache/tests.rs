@@ -45,7 +45,7 @@ fn what_is_put_in_comes_out_whole() {
         let hit = hit(&cache, number).unwrap();
         let expected =
             Facts { deadline_ms: number as i64, account: number as u32, environment: 3, flags: 2, access: 7 };
-        assert_eq!(hit.facts, expected);
+        assert_eq!(hit.facts(), expected);
         assert_eq!(cache.record(&hit).unwrap().id, KeyId::from_bits(number.into()));
     }
     assert!(hit(&cache, 5_001).is_none());
@@ -226,7 +226,7 @@ fn keys_that_are_looked_for_in_one_place_are_told_apart() {
         cache.insert(tag, cache.ticket(&digest(number)), facts, Record::for_test(number.into()));
     }
     for (number, tag) in (1..).zip(tags) {
-        assert!(matches!(cache.find(tag), Lookup::Known(hit) if hit.facts.account == number));
+        assert!(matches!(cache.find(tag), Lookup::Known(hit) if hit.facts().account == number));
     }
 }
 
