@@ -209,17 +209,19 @@ impl Cache {
         spot
     }
 
-    /// Has what else a key needs brought, once the memory of its spot has come: for several at once.
+    /// Has what else a key needs brought, once the memory of its spot has come: for several at once. Tells which slot of that
+    /// memory is the key's or, where it is nobody's, was never used; `None` where the key may lie beyond.
     #[inline]
-    pub(crate) fn approach_further(&self, tag: Tag) {
+    pub(crate) fn approach_further(&self, tag: Tag) -> Option<usize> {
         for step in 0..PAIR {
-            let Some(slot) = self.slot(self.number(tag.spot, step)) else { return };
-            let seen = slot[TAG_HIGH].load(Relaxed);
+            let number = self.number(tag.spot, step);
+            let seen = self.slot(number)?[TAG_HIGH].load(Relaxed);
             if seen == tag.high || seen == EMPTY {
-                return;
+                return Some(number);
             }
         }
         self.slots.fetch_pair(self.number(tag.spot, PAIR));
+        None
     }
 
     /// What a key is looked for by, there.

@@ -8,6 +8,7 @@
 pub mod account_keys;
 pub mod accounts;
 mod audit;
+pub mod batch;
 mod cache;
 pub mod caller;
 pub mod clock;

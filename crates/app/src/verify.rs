@@ -5,7 +5,6 @@
 
 use std::net::IpAddr;
 
-use arrayvec::ArrayVec;
 use keywright_core::id::AccountId;
 use keywright_core::key::Secret;
 use keywright_core::permission::{Catalog, Need};
@@ -23,8 +22,6 @@ use crate::world::World;
 
 /// Times a verification starts anew because the key it found had to make room meanwhile.
 const RETRIES: usize = 8;
-/// Keys whose memory is fetched side by side: so few that it fits into the nearest cache with what they are read into.
-const AT_ONCE: usize = 20;
 
 /// What is asked of a presented key.
 #[derive(Clone, Copy, Debug)]
@@ -125,32 +122,16 @@ impl App {
         }
     }
 
-    /// Verifies several keys as [`App::verify_cached`] does; their memory is fetched side by side.
-    #[must_use]
-    pub fn verify_cached_batch(&self, keys: &[&[u8]], ask: &Ask<'_>) -> Vec<Option<Outcome>> {
-        if !self.lease.holds() {
-            return vec![None; keys.len()];
-        }
-        let world = self.world();
-        let now = self.clock.now();
-        let mut outcomes = Vec::with_capacity(keys.len());
-        for some in keys.chunks(AT_ONCE) {
-            // All at once: each that is on its way hides how long the others take.
-            let spots: ArrayVec<Spot, AT_ONCE> = some.iter().map(|key| self.cache.approach(key)).collect();
-            let recognise = |(key, spot): (&&[u8], Spot)| self.recognise(world, key, ask.kind, || spot);
-            let tags: ArrayVec<Option<Tag>, AT_ONCE> = some.iter().zip(spots).map(recognise).collect();
-            tags.iter().flatten().for_each(|tag| self.cache.approach_further(*tag));
-            let verify = |(key, tag): (&&[u8], Option<Tag>)| match tag {
-                Some(tag) => self.verify_in_slot(world, key, tag, ask, now),
-                None => Some(self.refuse_malformed(world, key, ask).0),
-            };
-            outcomes.extend(some.iter().zip(tags).map(verify));
-        }
-        outcomes
-    }
-
+    /// The same, of a well-formed key.
     #[inline]
-    fn verify_in_slot(&self, world: &World, key: &[u8], tag: Tag, ask: &Ask<'_>, now: Time) -> Option<Outcome> {
+    pub(crate) fn verify_in_slot(
+        &self,
+        world: &World,
+        key: &[u8],
+        tag: Tag,
+        ask: &Ask<'_>,
+        now: Time,
+    ) -> Option<Outcome> {
         match self.step(world, key, tag, ask, now) {
             Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, (outcome, None), now).0),
             Step::Found(hit) if hit.facts().flags & flag::MORE == 0 && ask.within.is_none() => {
@@ -188,7 +169,14 @@ impl App {
 
     /// The same, of a well-formed key. It is apart so that a malformed one is refused without what this sets up.
     #[inline(never)]
-    fn verify_in_memory(&self, world: &World, key: &[u8], tag: Tag, ask: &Ask<'_>, now: Time) -> Option<Verdict> {
+    pub(crate) fn verify_in_memory(
+        &self,
+        world: &World,
+        key: &[u8],
+        tag: Tag,
+        ask: &Ask<'_>,
+        now: Time,
+    ) -> Option<Verdict> {
         let hit = match self.step(world, key, tag, ask, now) {
             Step::Refused(outcome, retry_after) => {
                 return Some(self.refused(world, key, ask, (outcome, retry_after), now));
@@ -250,17 +238,16 @@ impl App {
         ask.within.is_some_and(|within| self.accounts.get(facts.account).is_none_or(|account| account.id != within))
     }
 
-    /// Brings near what verifying these keys will need, so that its memory is fetched side by side.
-    pub fn approach<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
-        for key in keys {
-            self.cache.approach_told(key);
-        }
-    }
-
     /// What a well-formed key is looked for by in memory, from its spot on; what kind it is of may be known. One that is
     /// malformed is read and no more: nothing is hashed, and no memory asked for.
     #[inline]
-    fn recognise(&self, world: &World, key: &[u8], kind: Option<u8>, spot: impl FnOnce() -> Spot) -> Option<Tag> {
+    pub(crate) fn recognise(
+        &self,
+        world: &World,
+        key: &[u8],
+        kind: Option<u8>,
+        spot: impl FnOnce() -> Spot,
+    ) -> Option<Tag> {
         let imported = self.legacy.any_imported();
         match kind {
             Some(kind) => world.policy.takes(kind, imported).then_some(())?,
@@ -272,7 +259,7 @@ impl App {
     /// How a malformed key is refused. Aimed at no key, and from no address, it is held against nobody, and nobody is
     /// locked: it is counted, no more.
     #[inline]
-    fn refuse_malformed(&self, world: &World, key: &[u8], ask: &Ask<'_>) -> Told {
+    pub(crate) fn refuse_malformed(&self, world: &World, key: &[u8], ask: &Ask<'_>) -> Told {
         if ask.ip.is_none() {
             self.usage.count_total(Outcome::Malformed, 1);
             return (Outcome::Malformed, None);

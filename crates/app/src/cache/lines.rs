@@ -27,6 +27,14 @@ impl Lines {
         self.words.get(self.first + number * WORDS..)?.first_chunk()
     }
 
+    /// Has the memory of a line brought.
+    #[inline]
+    pub(super) fn fetch(&self, number: usize) {
+        if let Some([first, ..]) = self.at(number) {
+            branches::prefetch_read_data::<_, 0>(first);
+        }
+    }
+
     /// Has the memory of a pair brought, from its first line's number on.
     #[inline]
     pub(super) fn fetch_pair(&self, number: usize) {

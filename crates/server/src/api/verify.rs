@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response};
 use keywright_app::Access;
+use keywright_app::batch::AT_ONCE;
 use keywright_app::caller::{Caller, Reach};
 use keywright_app::error::Error;
 use keywright_app::verify::{Ask, Verdict, Verified, Want};
@@ -352,17 +353,22 @@ pub(crate) async fn verify_batch(
     }
     // All are checked before any is counted or spends anything.
     let asks = requests.iter().map(|request| request.ask(&who.caller)).collect::<Result<Vec<_>, _>>()?;
-    server.app.approach(requests.iter().map(|request| request.key.as_bytes()));
     let mut results = Vec::with_capacity(BEGIN.len() + requests.len() * ROOM);
     results.extend_from_slice(BEGIN);
-    for (request, ask) in requests.iter().zip(asks) {
-        let ask = Ask { request_id: Some(&context.request_id.0), ..ask };
-        let verdict = server.app.verify(request.key.as_bytes(), &ask).await?;
-        if results.len() > BEGIN.len() {
-            results.push(b',');
+    for (requests, asks) in requests.chunks(AT_ONCE).zip(asks.chunks(AT_ONCE)) {
+        let recognised = server.app.recognise_all(requests.iter().map(|request| request.key.as_bytes()));
+        for ((request, ask), recognised) in requests.iter().zip(asks).zip(recognised) {
+            let (key, ask) = (request.key.as_bytes(), Ask { request_id: Some(&context.request_id.0), ..*ask });
+            let verdict = match server.app.verify_recognised(&recognised, key, &ask) {
+                Some(verdict) => verdict,
+                None => server.app.verify(key, &ask).await?,
+            };
+            if results.len() > BEGIN.len() {
+                results.push(b',');
+            }
+            let left = verdict.key.as_ref().map(Verified::limits).unwrap_or_default();
+            write(&server, &verdict, &left, &mut results);
         }
-        let left = verdict.key.as_ref().map(Verified::limits).unwrap_or_default();
-        write(&server, &verdict, &left, &mut results);
     }
     results.extend_from_slice(b"]}");
     Ok(([(CONTENT_TYPE, "application/json")], results))

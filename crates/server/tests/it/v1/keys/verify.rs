@@ -192,6 +192,40 @@ async fn a_batch_answers_each_request_as_it_would_be_answered_alone() {
 }
 
 #[tokio::test]
+async fn a_whole_batch_is_answered_in_its_order_with_what_is_known_and_what_is_not() {
+    let (server, elsewhere) = (TestServer::start().await, TestServer::start().await);
+    let account = server.account().await;
+    let various =
+        [json!({}), json!({ "name": "n".repeat(30) }), json!({ "credits": 9 }), json!({ "expires_in": "1h" })];
+    let mut requests = Vec::new();
+    for number in 0..24 {
+        let (id, key) = server.key_of(&account, various[number % 4].clone()).await.pair();
+        let mut code = "VALID";
+        if number % 5 == 0 {
+            server.delete(&format!("/v1/keys/{id}")).send().await.with(204);
+            code = "REVOKED";
+        }
+        let unknown = elsewhere.key(json!({})).await.key;
+        requests.extend([(key.clone(), code, json!(id)), (key[1..].into(), "MALFORMED", Value::Null)]);
+        requests.extend([(unknown, "NOT_FOUND", Value::Null), (key, code, json!(id))]);
+    }
+    let (id, key) = server.key_of(&account, json!({ "credits": 2 })).await.pair();
+    let codes = ["VALID", "VALID", "CREDITS_EXHAUSTED", "CREDITS_EXHAUSTED"];
+    requests.extend(codes.map(|code| (key.clone(), code, json!(id))));
+    assert_eq!(requests.len(), 100);
+    // The first time the database has to be asked, the second time it need not be; but the last key is spent by then.
+    for times in [100, 96] {
+        let asked: Vec<Value> = requests.iter().take(times).map(|(key, ..)| json!({ "key": key })).collect();
+        let batch = server.post("/v1/keys/verify-batch", &json!({ "requests": asked })).send().await.is(200);
+        let results = batch["results"].as_array().unwrap();
+        assert_eq!(results.len(), times);
+        for ((_, code, id), result) in requests.iter().zip(results) {
+            assert_eq!((&result["code"], &result["key_id"]), (&json!(code), id));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_batch_has_from_one_to_a_hundred_requests_and_is_checked_whole() {
     let server = TestServer::start().await;
     let (id, key) = server.key_of(&server.account().await, json!({ "credits": 100 })).await.pair();
