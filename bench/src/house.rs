@@ -168,3 +168,11 @@ impl Plaintexts {
         }
     }
 }
+
+/// A key whose checksum is wrong in its last character, which is seen last of all.
+pub(crate) fn mistyped(key: &str) -> String {
+    let mut text = key.to_owned();
+    let last = text.pop();
+    text.push(if last == Some('x') { 'y' } else { 'x' });
+    text
+}

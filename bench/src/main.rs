@@ -21,6 +21,7 @@ use anyhow::{Result, anyhow, bail};
 use keywright_bench::table::Table;
 
 use report::{Figures, Scale};
+use server::Yardstick;
 
 /// What `keywright` allocates with.
 #[global_allocator]
@@ -51,8 +52,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &[String]) -> Result<()> {
-    if args.first().is_some_and(|arg| arg == server::BARE) {
-        return server::serve_bare();
+    if let Some(which) = Yardstick::ALL.into_iter().find(|which| args.first().is_some_and(|arg| arg == which.role())) {
+        return server::serve_yardstick(which);
     }
     if args.first().is_some_and(|arg| arg == server::SERVICE) {
         return server::serve_service();

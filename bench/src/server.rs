@@ -1,29 +1,59 @@
 //! Servers in processes of their own, each on the server's core.
 
+use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::header::{CONTENT_LENGTH, DATE};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use keywright_app::core::policy::Policy;
 use keywright_bench::cpu::pinned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The server's core; the client has the other.
 const CORE: usize = 0;
-/// How this program is told to be the bare server.
-pub(crate) const BARE: &str = "bare-server";
 /// How it is told to be a service.
 pub(crate) const SERVICE: &str = "service";
+
+/// What a server is held against: hyper with what it does by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Yardstick {
+    /// And no more.
+    Bare,
+    /// And the form of the key it is sent, read by the built-in policy.
+    BareParse,
+}
+
+impl Yardstick {
+    pub(crate) const ALL: [Self; 2] = [Self::Bare, Self::BareParse];
+
+    /// How this program is told to be it.
+    pub(crate) fn role(self) -> &'static str {
+        match self {
+            Self::Bare => "bare-server",
+            Self::BareParse => "bare-parse-server",
+        }
+    }
+
+    /// What it is called in a table.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare hyper",
+            Self::BareParse => "bare hyper and the key's parse",
+        }
+    }
+}
 
 /// A server under way, ended when this is dropped.
 pub(crate) struct Server {
@@ -90,8 +120,8 @@ impl Server {
     }
 
     /// A bare hyper server that gives one answer to everything: this head and this body.
-    pub(crate) fn bare(head: &str, body: &[u8]) -> Result<Self> {
-        Self::own(CORE, BARE, &[head.as_bytes(), body].concat())
+    pub(crate) fn yardstick(which: Yardstick, head: &str, body: &[u8]) -> Result<Self> {
+        Self::own(CORE, which.role(), &[head.as_bytes(), body].concat())
     }
 
     /// What gives this answer to every head on its core, at the least cost: a service to stand in front of.
@@ -141,14 +171,18 @@ fn line(child: &mut Child) -> Result<String> {
     Ok(line.trim_end().to_owned())
 }
 
-/// Serves the answer read from standard input, with what hyper does by itself and no more: the yardstick.
-pub(crate) fn serve_bare() -> Result<()> {
+/// Serves the answer read from standard input: the yardstick.
+pub(crate) fn serve_yardstick(which: Yardstick) -> Result<()> {
     let mut given = Vec::new();
     std::io::stdin().lock().read_to_end(&mut given)?;
     let end = given.windows(4).position(|window| window == b"\r\n\r\n").context("no head")?;
     let (head, body) = given.split_at(end + 4);
     let headers = headers(std::str::from_utf8(head)?)?;
     let body = Bytes::copy_from_slice(body);
+    let policy = match which {
+        Yardstick::Bare => None,
+        Yardstick::BareParse => Some(Arc::new(Policy::parse(Policy::DEV).map_err(|_| anyhow!("a wrong policy"))?)),
+    };
     // The same runtime, allocator and socket options as the product's.
     tokio::runtime::Runtime::new()?.block_on(async {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -156,8 +190,8 @@ pub(crate) fn serve_bare() -> Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            let (headers, body) = (headers.clone(), body.clone());
-            let service = service_fn(move |request| answer(request, headers.clone(), body.clone()));
+            let (policy, headers, body) = (policy.clone(), headers.clone(), body.clone());
+            let service = service_fn(move |request| answer(request, policy.clone(), headers.clone(), body.clone()));
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     })
@@ -192,10 +226,16 @@ async fn serve_heads(mut stream: tokio::net::TcpStream, answer: Bytes) -> std::i
 
 async fn answer(
     request: Request<Incoming>,
+    policy: Option<Arc<Policy>>,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
 ) -> hyper::Result<Response<Full<Bytes>>> {
-    let _ = std::hint::black_box(request.into_body().collect().await?.to_bytes());
+    let sent = black_box(request.into_body().collect().await?.to_bytes());
+    if let Some(policy) = policy {
+        // The text of the body's one field, which stands where it stands: nothing else of it is read.
+        let key = sent.split(|byte| *byte == b'"').nth(3).unwrap_or_default();
+        let _ = black_box(policy.read(key, false));
+    }
     let mut response = Response::new(Full::new(body));
     let into: &mut HeaderMap = response.headers_mut();
     headers.into_iter().for_each(|(name, value)| drop(into.insert(name, value)));

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::io::Write as _;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use hmac::{Hmac, Mac};
 use keywright_app::App;
 use keywright_app::batch::AT_ONCE;
@@ -18,7 +18,7 @@ use keywright_bench::cpu::{displace_caches, resident_bytes, thread_ns_of};
 use keywright_bench::measure::{Comparison, Goal, Side, compare};
 use keywright_bench::table::Table;
 
-use crate::house::{House, Plaintexts};
+use crate::house::{House, Plaintexts, mistyped};
 use crate::report::{Figures, Scale, nanoseconds, ratio};
 
 /// Verifications a slice makes.
@@ -72,14 +72,8 @@ fn against_hmac(
 
 fn malformed(scale: &Scale, table: &mut Table) -> Result<()> {
     let house = House::open(HOT, false)?;
-    // The last character of the checksum is wrong, which is seen last of all.
-    let mut texts: Vec<String> = Vec::new();
-    for key in Plaintexts::issue(&house.app.world().policy, HOT, 2)?.iter() {
-        let mut text = String::from_utf8(key.to_vec())?;
-        let last = text.pop().context("an empty key")?;
-        text.push(if last == 'x' { 'y' } else { 'x' });
-        texts.push(text);
-    }
+    let issued = Plaintexts::issue(&house.app.world().policy, HOT, 2)?;
+    let texts = issued.iter().map(|key| Ok(mistyped(std::str::from_utf8(key)?))).collect::<Result<Vec<_>>>()?;
     let (keys, ask) = (Plaintexts::of(&texts), Ask::default());
     let mut rng = StdRng::seed_from_u64(3);
     let mut against_parse = |verify: &dyn Fn(&Plaintexts) -> f64| {
