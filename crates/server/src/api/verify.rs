@@ -241,6 +241,12 @@ fn write(server: &Server, verdict: &Verdict, left: &[(&RateLimit, Remaining)], o
     answer.end();
 }
 
+/// The same, among the results of a batch, which has no headers to tell limits in.
+fn write_result(server: &Server, verdict: &Verdict, out: &mut Vec<u8>) {
+    let left = verdict.key.as_ref().map(Verified::limits).unwrap_or_default();
+    write(server, verdict, &left, out);
+}
+
 /// What all keys of an access have in common, but for what is said before their environment.
 fn json_of(access: &Access) -> Box<[u8]> {
     let mut out = Vec::new();
@@ -293,7 +299,7 @@ pub(crate) fn verify_at_once(
     let request = read_request(server, who, headers, body)?;
     let ask = Ask { request_id: Some(&id.0), ..request.ask(&who.caller)? };
     let verdict = server.app.verify_at_once(request.key.as_bytes(), &ask);
-    Ok(verdict.map(|verdict| Answer::of(server, &verdict)))
+    Ok(verdict.as_ref().map(|verdict| Answer::of(server, verdict)))
 }
 
 /// What is asked, of whoever may ask it.
@@ -357,17 +363,16 @@ pub(crate) async fn verify_batch(
     results.extend_from_slice(BEGIN);
     for (requests, asks) in requests.chunks(AT_ONCE).zip(asks.chunks(AT_ONCE)) {
         let recognised = server.app.recognise_all(requests.iter().map(|request| request.key.as_bytes()));
-        for ((request, ask), recognised) in requests.iter().zip(asks).zip(recognised) {
+        for ((request, ask), recognised) in requests.iter().zip(asks).zip(&recognised) {
             let (key, ask) = (request.key.as_bytes(), Ask { request_id: Some(&context.request_id.0), ..*ask });
-            let verdict = match server.app.verify_recognised(&recognised, key, &ask) {
-                Some(verdict) => verdict,
-                None => server.app.verify(key, &ask).await?,
-            };
             if results.len() > BEGIN.len() {
                 results.push(b',');
             }
-            let left = verdict.key.as_ref().map(Verified::limits).unwrap_or_default();
-            write(&server, &verdict, &left, &mut results);
+            // Told of where it lies: to move a verdict that was written a moment ago is to wait for it.
+            match &server.app.verify_recognised(recognised, key, &ask) {
+                Some(verdict) => write_result(&server, verdict, &mut results),
+                None => write_result(&server, &server.app.verify(key, &ask).await?, &mut results),
+            }
         }
     }
     results.extend_from_slice(b"]}");
