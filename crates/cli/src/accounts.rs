@@ -27,8 +27,8 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  keywright accounts create 'Example Ltd' --metadata '{\"crm\": 4711}'\n  \
         keywright accounts create 'Example Ltd' --email post@example.com --email-verified true --subscription active")]
     Create {
-        /// What people call it
-        name: String,
+        #[command(flatten)]
+        name: Named,
         #[command(flatten)]
         who: Who,
     },
@@ -125,7 +125,7 @@ impl One {
 pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
     let done = match command {
         Command::Create { name, who } => {
-            let body = who.into_json(Some(name));
+            let body = who.into_json(name.name.or(name.named));
             call(global, Call::post("/v1/accounts", body.into())).await?
         }
         Command::List(paging) => {
@@ -146,6 +146,17 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit> {
     };
     output::object(global, &done)?;
     Ok(Exit::Done)
+}
+
+/// A name that has to be there, wherever it is looked for.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Named {
+    /// What people call it
+    name: Option<String>,
+    /// The same, as `keywright keys create` and `update` take it
+    #[arg(long = "name", value_name = "TEXT")]
+    named: Option<String>,
 }
 
 pub(crate) fn fields<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {

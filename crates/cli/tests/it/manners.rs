@@ -25,6 +25,16 @@ fn exit_codes_say_what_went_wrong() {
 }
 
 #[test]
+fn an_accounts_name_is_taken_wherever_it_is_given_and_only_once() {
+    let (desk, _) = Desk::with_dev_folder();
+    for given in [&["A"][..], &["--name", "A"]] {
+        assert_eq!(desk.json(&[&["accounts", "create"], given].concat())["name"], "A", "{given:?}");
+    }
+    desk.run(&["accounts", "create"]).fails(2, "--name");
+    desk.run(&["accounts", "create", "A", "--name", "B"]).fails(2, "cannot be used with");
+}
+
+#[test]
 fn a_credential_that_may_not_is_refused() {
     let (mut desk, ready) = Desk::with_dev_folder();
     let (server, _) = desk.dev();
