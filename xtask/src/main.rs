@@ -70,9 +70,30 @@ fn workspace_root() -> Result<PathBuf> {
 }
 
 /// The cargo that started us, told to work in `root`.
+///
+/// It is not told what that one has told us of ourselves: build scripts look at it, and what they make would be made again
+/// for whoever calls cargo by hand.
 fn cargo(root: &Path) -> std::process::Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(program);
     command.current_dir(root);
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_")) {
+        command.env_remove(name);
+    }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_is_not_told_what_package_this_program_is_of() {
+        let cargo = cargo(Path::new("."));
+        let removed = |name: &str| cargo.get_envs().any(|(known, value)| known == name && value.is_none());
+        for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
+            assert!(std::env::var_os(name).is_some() && removed(name), "{name}");
+        }
+    }
 }
