@@ -171,7 +171,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     fn of(server: &Server, verdict: &Verdict) -> Self {
-        let left = verdict.key.as_ref().map(Verified::limits).unwrap_or_default();
+        let left = left(verdict);
         let mut body = room::lend();
         write(server, verdict, &left, &mut body);
         let limits = (!left.is_empty()).then(|| limit_texts(&left));
@@ -197,6 +197,11 @@ impl From<Answer> for Response<Bytes> {
 
 fn retry_after(verdict: &Verdict) -> Option<i64> {
     verdict.retry_after.map(|wait| wait.seconds_up().max(1))
+}
+
+/// What is left of the verified key's limits.
+fn left(verdict: &Verdict) -> Vec<(&RateLimit, Remaining)> {
+    verdict.key.as_ref().map(Verified::limits).unwrap_or_default()
 }
 
 /// Writes what a verification came to. What a denied key is, is told to nobody; which key it is, to whoever may verify it.
@@ -243,8 +248,7 @@ fn write(server: &Server, verdict: &Verdict, left: &[(&RateLimit, Remaining)], o
 
 /// The same, among the results of a batch, which has no headers to tell limits in.
 fn write_result(server: &Server, verdict: &Verdict, out: &mut Vec<u8>) {
-    let left = verdict.key.as_ref().map(Verified::limits).unwrap_or_default();
-    write(server, verdict, &left, out);
+    write(server, verdict, &left(verdict), out);
 }
 
 /// What all keys of an access have in common, but for what is said before their environment.
