@@ -25,6 +25,8 @@ use crate::report::{Figures, Scale, nanoseconds, ratio};
 const SLICE: usize = 8_000;
 const HOT: usize = 1_000;
 const BATCH: usize = 100;
+/// What a malformed key may take of its parse: a hash, or its place in memory asked for, takes it above that.
+const BARELY_MORE: Goal = Goal::AtMost(1.3);
 
 /// The rows of verification in-process.
 pub(crate) fn run(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
@@ -88,14 +90,14 @@ fn malformed(scale: &Scale, table: &mut Table) -> Result<()> {
     let found = against_parse(&|sample| {
         per_key(sample, |key| house.app.verify_cached(black_box(key), black_box(&ask)) == Some(Outcome::Malformed))
     });
-    ratio(table, "verify of a malformed key / its parse alone", found, Goal::Open, nanoseconds)?;
+    ratio(table, "verify of a malformed key / its parse alone", found, BARELY_MORE, nanoseconds)?;
     let found = against_parse(&|sample| {
         per_key(sample, |key| {
             let verdict = house.app.verify_at_once(black_box(key), black_box(&ask));
             black_box(&verdict).as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Malformed)
         })
     });
-    ratio(table, "the same, by what the server calls / its parse alone", found, Goal::Open, nanoseconds)
+    ratio(table, "the same, by what the server calls / its parse alone", found, BARELY_MORE, nanoseconds)
 }
 
 fn unknown(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
