@@ -1,10 +1,11 @@
 //! Several keys at once: each that is fetched from memory hides how long the others take.
 
 use arrayvec::ArrayVec;
+use keywright_core::time::Time;
 use keywright_core::verify::Outcome;
 
 use crate::App;
-use crate::cache::{Spot, Tag};
+use crate::cache::{Cache, Looked, Spot, Tag};
 use crate::verdict::Verdict;
 use crate::verify::Ask;
 use crate::world::World;
@@ -16,6 +17,8 @@ pub const AT_ONCE: usize = 20;
 #[derive(Clone, Copy)]
 pub struct Recognised<'a> {
     world: &'a World,
+    /// When it was read: for all of them at once, as the clock is a thirtieth of a verification.
+    at: Time,
     /// What it is looked for by; `None` where it is malformed.
     tag: Option<Tag>,
 }
@@ -27,14 +30,11 @@ impl App {
         if !self.lease.holds() {
             return vec![None; keys.len()];
         }
-        let now = self.clock.now();
         let mut outcomes = Vec::with_capacity(keys.len());
         for some in keys.chunks(AT_ONCE) {
-            let recognised = self.recognise_each(some.iter().copied(), ask.kind, |tag| {
-                self.cache.approach_further(tag);
-            });
-            let verify = |(key, Recognised { world, tag }): (&&[u8], Recognised<'_>)| match tag {
-                Some(tag) => self.verify_in_slot(world, key, tag, ask, now),
+            let recognised = self.recognise_each(some.iter().copied(), ask.kind, |_| {});
+            let verify = |(key, Recognised { world, at, tag }): (&&[u8], Recognised<'_>)| match tag {
+                Some(tag) => self.verify_in_slot(world, key, tag, ask, at),
                 None => Some(self.refuse_malformed(world, key, ask).0),
             };
             outcomes.extend(some.iter().zip(recognised).map(verify));
@@ -44,7 +44,7 @@ impl App {
 
     /// Reads keys that are about to be verified, and has all brought that it takes: of the first [`AT_ONCE`].
     pub fn recognise_all<'k>(&self, keys: impl Iterator<Item = &'k [u8]> + Clone) -> ArrayVec<Recognised<'_>, AT_ONCE> {
-        self.recognise_each(keys, None, |tag| self.cache.approach_told_further(tag))
+        self.recognise_each(keys, None, |tag| self.cache.approach_line(tag))
     }
 
     /// Verifies a key that has been recognised, as [`App::verify_at_once`] does.
@@ -52,27 +52,44 @@ impl App {
         if !self.lease.holds() {
             return None;
         }
-        let world = recognised.world;
-        match recognised.tag {
-            Some(tag) => self.verify_in_memory(world, key, tag, ask, self.clock.now()),
+        let Recognised { world, at, tag } = *recognised;
+        match tag {
+            Some(tag) => self.verify_in_memory(world, key, tag, ask, at),
             None => Some(Verdict::refused(self.refuse_malformed(world, key, ask))),
         }
     }
 
-    /// `further` has brought what a key takes beyond its spot's memory, once that has come.
+    /// `found` has brought what a key takes beyond its slot, once that is known.
     #[inline]
     fn recognise_each<'k>(
         &self,
         keys: impl Iterator<Item = &'k [u8]> + Clone,
         kind: Option<u8>,
-        further: impl Fn(Tag),
+        found: impl Fn(Tag),
     ) -> ArrayVec<Recognised<'_>, AT_ONCE> {
-        let world = self.world();
+        let (world, at) = (self.world(), self.clock.now());
         let keys = keys.take(AT_ONCE);
         let spots: ArrayVec<Spot, AT_ONCE> = keys.clone().map(|key| self.cache.approach(key)).collect();
-        let recognise = |(key, spot)| Recognised { world, tag: self.recognise(world, key, kind, || spot) };
-        let recognised: ArrayVec<_, AT_ONCE> = keys.zip(spots).map(recognise).collect();
-        recognised.iter().filter_map(|one| one.tag).for_each(further);
+        let recognise = |(key, spot)| Recognised { world, at, tag: self.recognise(world, key, kind, || spot) };
+        let mut recognised: ArrayVec<_, AT_ONCE> = keys.zip(spots).map(recognise).collect();
+        self.locate(&mut recognised, found);
         recognised
+    }
+
+    /// Looks where the keys lie: a pair of slots of each, and then the next of each that may lie beyond.
+    #[inline]
+    fn locate(&self, recognised: &mut [Recognised<'_>], found: impl Fn(Tag)) {
+        let mut sought: ArrayVec<&mut Recognised<'_>, AT_ONCE> = recognised.iter_mut().collect();
+        for pairs in 0..Cache::PAIRS {
+            sought.retain(|one| match one.tag.map(|tag| self.cache.look(tag, pairs)) {
+                Some(Looked::Beyond) => true,
+                Some(Looked::Seen(tag)) => {
+                    found(tag);
+                    one.tag = Some(tag);
+                    false
+                }
+                Some(Looked::Missing) | None => false,
+            });
+        }
     }
 }

@@ -18,6 +18,7 @@ mod lines;
 mod places;
 mod records;
 mod room;
+mod several;
 mod tag;
 mod told;
 mod uses;
@@ -29,6 +30,7 @@ use keywright_core::secret::Digest;
 use self::lines::{Line, Lines};
 use self::places::{Mark, Places};
 use self::records::Records;
+pub(crate) use self::several::Looked;
 pub(crate) use self::tag::{Spot, Tag};
 use self::tag::{Tagger, scale};
 pub(crate) use self::uses::{Use, mark};
@@ -209,21 +211,6 @@ impl Cache {
         spot
     }
 
-    /// Has what else a key needs brought, once the memory of its spot has come: for several at once. Tells which slot of that
-    /// memory is the key's or, where it is nobody's, was never used; `None` where the key may lie beyond.
-    #[inline]
-    pub(crate) fn approach_further(&self, tag: Tag) -> Option<usize> {
-        for step in 0..PAIR {
-            let number = self.number(tag.spot, step);
-            let seen = self.slot(number)?[TAG_HIGH].load(Relaxed);
-            if seen == tag.high || seen == EMPTY {
-                return Some(number);
-            }
-        }
-        self.slots.fetch_pair(self.number(tag.spot, PAIR));
-        None
-    }
-
     /// What a key is looked for by, there.
     #[inline]
     pub(crate) fn tag(&self, spot: Spot, key: &[u8]) -> Tag {
@@ -245,10 +232,10 @@ impl Cache {
         }
     }
 
-    /// The slot of a key, also of one that was evicted.
+    /// The slot of a key, also of one that was evicted: from where it was seen on.
     #[inline]
     fn find_slot(&self, tag: Tag) -> Option<Hit> {
-        for step in 0..WINDOW.min(self.slots_each) {
+        for step in tag.seen..WINDOW.min(self.slots_each) {
             let number = self.number(tag.spot, step);
             match read(self.slot(number)?, tag) {
                 Seen::Match { sequence, words } => {
@@ -286,7 +273,8 @@ impl Cache {
     /// Keeps what was loaded, unless it was evicted since the ticket was given.
     pub(crate) fn insert(&self, tag: Tag, ticket: Ticket, facts: Facts, record: Record) {
         let mut shard = self.shard(tag);
-        let number = match self.find_slot(tag) {
+        // All its slots are looked at, wherever it was seen: it must not be put in twice.
+        let number = match self.find_slot(Tag { seen: 0, ..tag }) {
             Some(hit) if self.is_current(&hit) => return,
             Some(evicted) => evicted.slot,
             None => self.make_room(tag),

@@ -25,6 +25,8 @@ pub(crate) struct Tag {
     /// Never zero.
     pub(super) high: u64,
     pub(super) low: u64,
+    /// How many slots from its spot it was seen, where that was looked at. If it is elsewhere by then, it is loaded again.
+    pub(super) seen: usize,
 }
 
 /// What makes tags and spots.
@@ -61,7 +63,7 @@ impl Tagger {
         let mut hasher = self.tags;
         hasher.write(key);
         let tag = hasher.finish128();
-        Tag { spot, high: tag.h1 | 1, low: tag.h2 }
+        Tag { spot, high: tag.h1 | 1, low: tag.h2, seen: 0 }
     }
 }
 

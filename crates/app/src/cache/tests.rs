@@ -230,6 +230,58 @@ fn keys_that_are_looked_for_in_one_place_are_told_apart() {
     }
 }
 
+/// Where a key is seen, as for several at once.
+fn seek(cache: &Cache, number: u64) -> Option<Tag> {
+    for pairs in 0..Cache::PAIRS {
+        match cache.look(tag(cache, number), pairs) {
+            Looked::Seen(tag) => return Some(tag),
+            Looked::Missing => return None,
+            Looked::Beyond => {}
+        }
+    }
+    None
+}
+
+#[test]
+fn keys_are_seen_where_they_lie_however_far_from_their_spot() {
+    let cache = Cache::new(1_000, 1);
+    (0..1_000).for_each(|number| put(&cache, number));
+    let mut seen_at = [0; WINDOW];
+    for number in 0..1_000 {
+        match (hit(&cache, number), seek(&cache, number)) {
+            (Some(found), Some(tag)) => {
+                assert!(matches!(cache.find(tag), Lookup::Known(hit) if hit.slot == found.slot), "{number}");
+                seen_at[tag.seen] += 1;
+            }
+            (found, seen) => assert!(found.is_none() && seen.is_none(), "{number}"),
+        }
+    }
+    // A thousand keys in 1,450 slots: the first pair's two, the second's and those beyond.
+    let [first, second, next @ .., _] = seen_at;
+    assert!(first > 300 && second > 100 && next[..2].iter().sum::<i32>() > 50, "{seen_at:?}");
+    assert!(next[2..].iter().sum::<i32>() > 20, "{seen_at:?}");
+    assert!((5_000..6_000).all(|number| seek(&cache, number).is_none()));
+}
+
+#[test]
+fn a_key_that_is_not_where_it_was_seen_is_looked_for_in_the_database() {
+    let cache = Cache::new(1_000, 1);
+    (0..1_000).for_each(|number| put(&cache, number));
+    let seen: Vec<_> = (0..1_000).filter_map(|number| Some((number, seek(&cache, number)?))).collect();
+    (0..1_000).step_by(2).for_each(|number| cache.evict(&digest(number)));
+    (2_000..10_000).for_each(|number| put(&cache, number));
+    for (number, tag) in seen {
+        match (cache.find(tag), look(&cache, number)) {
+            (Lookup::Known(seen), Lookup::Known(found)) => assert_eq!(seen.slot, found.slot),
+            (Lookup::Unknown, Lookup::Unknown) => {}
+            _ => panic!("{number} is not what it was"),
+        }
+    }
+    // Its slot was another's when it was looked at, say, and it is at its spot by now.
+    let at_its_spot = (2_000..10_000).filter_map(|number| seek(&cache, number)).find(|tag| tag.seen == 0).unwrap();
+    assert!(matches!(cache.find(Tag { seen: 1, ..at_its_spot }), Lookup::Unknown));
+}
+
 #[test]
 fn every_process_has_tags_of_its_own() {
     let [one, other] = [1, 2].map(|_| Cache::new(64, 1));

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use keywright_core::id::KeyId;
 
 use super::lines::{Line, WORDS};
-use super::{Cache, Hit, PAIR, SEQUENCE, Shard, Spot, Tag};
+use super::{Cache, Hit, SEQUENCE, Shard, Spot};
 use crate::record::{Name, Record};
 use crate::sync::{fence, lock};
 
@@ -57,16 +57,6 @@ impl Cache {
         let spot = self.approach(key);
         self.told.fetch_pair(self.number(spot, 0));
         spot
-    }
-
-    /// Has what else a key needs brought, as [`Cache::approach_further`] does, and what is told of it: one line where that knows
-    /// which.
-    #[inline]
-    pub(crate) fn approach_told_further(&self, tag: Tag) {
-        match self.approach_further(tag) {
-            Some(number) => self.told.fetch(number),
-            None => self.told.fetch_pair(self.number(tag.spot, PAIR)),
-        }
     }
 
     /// What more there is to know of a key just found; `None` where it has since been evicted or made room for another.
