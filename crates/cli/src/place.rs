@@ -12,7 +12,7 @@ use keywright_app::{App, Keyring, Settings, Tasks};
 use keywright_core::policy::{Policy, PolicyError};
 use keywright_core::secret::MasterKey;
 use keywright_server::{Options, check_routes};
-use keywright_store::Db;
+use keywright_store::{Db, Upgrade};
 
 use crate::config::{self, Config, Wrong};
 use crate::exit::{Exit, fail};
@@ -204,7 +204,7 @@ impl Place {
 
     /// Opens the database, and brings its schema up to date.
     pub(crate) async fn open_database(&self) -> Result<Db> {
-        Db::open(&self.database).await.map_err(|error| self.out_of_reach(&error.to_string()))
+        Db::open_telling(&self.database, announce).await.map_err(|error| self.out_of_reach(&error.to_string()))
     }
 
     /// Why the database cannot be used.
@@ -273,6 +273,14 @@ impl Place {
             | Error::Internal(_) => anyhow!("{error}"),
         }
     }
+}
+
+/// Says what the first start of a newer Keywright is busy with, and that there is no way back.
+fn announce(Upgrade { from, to }: Upgrade) {
+    tracing::warn!(
+        "bringing the database's schema from {from} to {to}: nothing is answered until that is done, and an older Keywright cannot \
+         open it afterwards"
+    );
 }
 
 /// The configuration that was named, or that is where it is looked for.

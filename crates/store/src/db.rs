@@ -11,7 +11,7 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::error::StoreError;
-use crate::migrations::MIGRATIONS;
+use crate::migrations::{self, Upgrade};
 use crate::sql::{Sql, statements};
 use crate::value::Value;
 
@@ -49,10 +49,18 @@ impl Db {
     /// Unavailable, with what to do: the database cannot be opened, or a newer Keywright has written it. Corrupt: it is
     /// not a database, or its schema's history has been changed.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_telling(url, |_| {}).await
+    }
+
+    /// The same, which tells of a schema that is older before it is brought up to date.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub async fn open_telling(url: &str, tell: impl FnOnce(Upgrade) + Send + 'static) -> Result<Self, StoreError> {
         let engine = if let Some(path) = sqlite_path(url) {
-            Engine::Sqlite(Sqlite::open(path).await?)
+            Engine::Sqlite(Sqlite::open(path, tell).await?)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Engine::Postgres(Box::new(Postgres::open(url).await?))
+            Engine::Postgres(Box::new(Postgres::open(url, tell).await?))
         } else {
             return Err(StoreError::unavailable("the database URL is neither `sqlite:PATH` nor `postgres://…`"));
         };
@@ -66,14 +74,13 @@ impl Db {
     /// # Errors
     /// Unavailable: the database cannot be reached.
     pub async fn find_schema(url: &str) -> Result<(Option<i64>, i64), StoreError> {
-        let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
         let found = if let Some(path) = sqlite_path(url) {
             let path = path.to_owned();
             aside(move || sqlite::schema::newest(&Open::new(&path, Role::Guest)?)).await?
         } else {
             postgres::schema::newest(url).await?
         };
-        Ok((found, known))
+        Ok((found, migrations::newest()))
     }
 
     /// The engine's name: `sqlite` or `postgres`.

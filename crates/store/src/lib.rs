@@ -38,5 +38,6 @@ mod value;
 
 pub use db::{Claim, Db};
 pub use error::StoreError;
+pub use migrations::Upgrade;
 pub use read::Read;
 pub use tx::{Touched, Tx};

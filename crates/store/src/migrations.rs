@@ -12,6 +12,28 @@ pub(crate) struct Migration {
     pub(crate) postgres: &'static str,
 }
 
+/// What a database's schema is brought from and to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The newest step it has seen.
+    pub from: i64,
+    /// The newest there is.
+    pub to: i64,
+}
+
+impl Upgrade {
+    /// Of a database that has seen steps up to this one; `None` where there is nothing to do, or it is a new one.
+    pub(crate) fn of(seen: Option<i64>) -> Option<Self> {
+        let upgrade = Self { from: seen?, to: newest() };
+        (upgrade.from < upgrade.to).then_some(upgrade)
+    }
+}
+
+/// The newest step there is.
+pub(crate) fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
 macro_rules! migrations {
     ($($version:literal $name:literal),+ $(,)?) => {
         pub(crate) const MIGRATIONS: &[Migration] = &[$(Migration {
@@ -46,7 +68,7 @@ migrations! {
 
 /// The error for a database that has seen a step nobody here knows.
 pub(crate) fn is_newer(found: i64) -> StoreError {
-    let newest = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    let newest = newest();
     StoreError::unavailable(format!(
         "the database is at schema {found} or a later one, and this Keywright knows {newest}: run the newer Keywright that \
          upgraded it, or restore the backup made before"

@@ -11,6 +11,7 @@ use sqlx::{Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::{PATIENCE, QUEUE, READERS};
 use crate::error::StoreError;
+use crate::migrations::Upgrade;
 use crate::sql::Sql;
 use crate::value::Value;
 
@@ -37,7 +38,7 @@ pub(super) struct Postgres {
 
 impl Postgres {
     /// Connects, and brings the schema up to date.
-    pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
+    pub(super) async fn open(url: &str, tell: impl FnOnce(Upgrade)) -> Result<Self, StoreError> {
         let options = options(url)?.application_name("keywright");
         let options = options.options([
             ("tcp_keepalives_idle", "10"),
@@ -45,7 +46,7 @@ impl Postgres {
             ("tcp_keepalives_count", "3"),
         ]);
         let mut first = limited(options.connect()).await?;
-        schema::migrate(&mut first).await?;
+        schema::migrate(&mut first, tell).await?;
         limited(first.close()).await?;
         let limits = [
             ("statement_timeout", STATEMENT_MS),

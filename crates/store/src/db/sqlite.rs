@@ -16,6 +16,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::{PATIENCE, QUEUE, READERS};
 use crate::error::StoreError;
+use crate::migrations::Upgrade;
 use crate::value::Value;
 
 mod fold;
@@ -298,12 +299,12 @@ pub(super) struct Sqlite {
 
 impl Sqlite {
     /// Opens a file and brings its schema up to date.
-    pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) async fn open(path: &Path, tell: impl FnOnce(Upgrade) + Send + 'static) -> Result<Self, StoreError> {
         let file = path.to_owned();
         let first = move || {
             create_private(&file)?;
             let mut open = Open::new(&file, Role::Writer)?;
-            schema::migrate(&mut open)
+            schema::migrate(&mut open, tell)
         };
         aside(first).await?;
         let (writer, readers) = (Lane::new(path, Role::Writer, 1)?, Lane::new(path, Role::Reader, READERS)?);

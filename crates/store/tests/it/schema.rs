@@ -1,7 +1,7 @@
 //! Statements and the schema they are for.
 
 use keywright_store::testing::{Fresh, statements};
-use keywright_store::{Db, StoreError};
+use keywright_store::{Db, StoreError, Upgrade};
 
 use crate::on_both_engines;
 use crate::samples::with_key;
@@ -9,6 +9,7 @@ use crate::samples::with_key;
 on_both_engines! {
     every_statement_prepares_and_takes_only_the_three_types,
     a_database_opens_again_with_its_data,
+    an_upgrade_is_told_and_done_once,
     a_newer_schema_is_refused,
     a_changed_history_is_refused,
 }
@@ -63,6 +64,27 @@ async fn a_database_opens_again_with_its_data(fresh: &Fresh) {
     }
     let again = Db::open(&fresh.url).await.unwrap();
     assert_eq!(keywright_store::keys::find_key(&again, key.id).await.unwrap(), Some(key));
+}
+
+async fn an_upgrade_is_told_and_done_once(fresh: &Fresh) {
+    let (Some(newest), known) = Db::find_schema(&fresh.url).await.unwrap() else { panic!("there is a schema") };
+    assert_eq!(newest, known);
+    let forget = format!("delete from _sqlx_migrations where version = {newest}");
+    fresh.db.run_raw(&forget).await.unwrap();
+    let (told, heard) = std::sync::mpsc::channel();
+    for _ in 0..2 {
+        let told = told.clone();
+        drop(Db::open_telling(&fresh.url, move |upgrade| told.send(upgrade).unwrap()).await.unwrap());
+    }
+    assert_eq!(heard.try_iter().collect::<Vec<_>>(), [Upgrade { from: newest - 1, to: newest }]);
+    assert_eq!(Db::find_schema(&fresh.url).await.unwrap(), (Some(newest), known));
+}
+
+#[tokio::test]
+async fn a_new_database_is_no_upgrade() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("new.db").display());
+    drop(Db::open_telling(&url, |upgrade| panic!("{upgrade:?}")).await.unwrap());
 }
 
 async fn a_newer_schema_is_refused(fresh: &Fresh) {

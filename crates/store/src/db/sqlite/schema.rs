@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha384};
 
 use super::{Open, translate};
 use crate::error::StoreError;
-use crate::migrations::{self, MIGRATIONS, Migration};
+use crate::migrations::{self, MIGRATIONS, Migration, Upgrade};
 
 const HISTORY: &str = "create table if not exists _sqlx_migrations (version bigint primary key, \
     description text not null, installed_on timestamp not null default current_timestamp, success boolean not null, \
@@ -19,10 +19,13 @@ struct Applied {
     is_whole: bool,
 }
 
-/// Applies what a file has not seen yet: all of it, or nothing.
-pub(super) fn migrate(open: &mut Open) -> Result<(), StoreError> {
+/// Applies what a file has not seen yet: all of it, or nothing. Tells of that where it has seen something.
+pub(super) fn migrate(open: &mut Open, tell: impl FnOnce(Upgrade)) -> Result<(), StoreError> {
     if missing(&applied(&open.connection)?.unwrap_or_default())?.is_empty() {
         return Ok(());
+    }
+    if let Some(upgrade) = Upgrade::of(newest(open)?) {
+        tell(upgrade);
     }
     let begun = open.without_limit().and_then(|file| file.transaction_with_behavior(TransactionBehavior::Immediate));
     let tx = begun.map_err(translate)?;
