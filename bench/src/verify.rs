@@ -235,6 +235,11 @@ fn cold(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
         Side::B => tens.each(&mut rng, is_valid),
     });
     ratio(table, &format!("verify, cold, {many} / {few}"), found, Goal::AtMost(1.4), nanoseconds)?;
+    let found = compare(scale.rounds, |side| match side {
+        Side::A => million.each(&mut rng, is_told),
+        Side::B => tens.each(&mut rng, is_told),
+    });
+    ratio(table, &format!("the same, and what is told of the key, {many} / {few}"), found, Goal::Open, nanoseconds)?;
     for (filled, name) in [(&million, few), (&tens, many)] {
         let bytes = memory_of(filled.keys.count())? / (filled.cached * ns(filled.keys.count() as u64));
         figures.row(&format!("memory a cached key, {name}"), format!("{bytes:.0} bytes"), Goal::AtMost(200.0), bytes);
