@@ -84,10 +84,9 @@ impl Window {
         Remaining { units: limit.limit.saturating_sub(current.used), reset: Span::from_millis(reset) }
     }
 
-    /// This window, or a fresh one where it is over. A clock set back does not prolong a window beyond its length.
+    /// This window, or a fresh one where it is over. A clock set back prolongs a window by no more than its length.
     fn at(&self, limit: &RateLimit, now: Time) -> Self {
-        let age = now.millis().saturating_sub(self.began_ms);
-        if self.used > 0 && (0..limit.window.millis()).contains(&age) {
+        if self.used > 0 && now.is_within(Time::from_millis(self.began_ms), limit.window) {
             *self
         } else {
             Self { began_ms: now.millis(), used: 0 }
@@ -195,6 +194,16 @@ mod tests {
         let mut windows = [Window::default()];
         assert!(take(&limits, &mut windows, 1, at(1_000_000)).is_ok());
         assert!(take(&limits, &mut windows, 1, at(0)).is_ok());
+    }
+
+    #[test]
+    fn a_call_that_read_the_clock_before_another_began_the_window_takes_from_it() {
+        let limits = [limit("requests", 2, 1)];
+        let mut windows = [Window::default()];
+        assert!(take(&limits, &mut windows, 1, at(500)).is_ok());
+        assert!(take(&limits, &mut windows, 1, at(499)).is_ok());
+        assert!(take(&limits, &mut windows, 1, at(498)).is_err() && take(&limits, &mut windows, 1, at(1_499)).is_err());
+        assert!(take(&limits, &mut windows, 2, at(1_500)).is_ok());
     }
 
     proptest! {

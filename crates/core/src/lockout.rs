@@ -64,8 +64,7 @@ impl Failures {
         if self.locked_until(now).is_some() {
             return false;
         }
-        let age = now.millis().saturating_sub(self.began_ms);
-        if self.count == 0 || !(0..rule.within.millis()).contains(&age) {
+        if self.is_fresh(rule, now) {
             *self = Self { count: 0, began_ms: now.millis(), locked_until_ms: 0 };
         }
         self.count = self.count.saturating_add(1);
@@ -85,8 +84,12 @@ impl Failures {
     /// Whether forgetting it changes nothing.
     #[must_use]
     pub fn is_over(&self, rule: &Rule, now: Time) -> bool {
-        let age = now.millis().saturating_sub(self.began_ms);
-        self.locked_until(now).is_none() && (self.count == 0 || !(0..rule.within.millis()).contains(&age))
+        self.locked_until(now).is_none() && self.is_fresh(rule, now)
+    }
+
+    /// Whether no failure counts any more.
+    fn is_fresh(&self, rule: &Rule, now: Time) -> bool {
+        self.count == 0 || !now.is_within(Time::from_millis(self.began_ms), rule.within)
     }
 }
 
@@ -125,6 +128,15 @@ mod tests {
     fn failures_spread_thin_never_lock() {
         let mut failures = Failures::default();
         assert!((0..20).all(|step| !failures.add(&rule(), minute(step * 3))));
+    }
+
+    #[test]
+    fn guesses_made_at_once_count_in_whatever_order_they_end() {
+        let mut failures = Failures::default();
+        assert_eq!(
+            (0..3).rev().filter(|millis| failures.add(&rule(), Time::from_millis(1_000_000 + millis))).count(),
+            1
+        );
     }
 
     #[test]

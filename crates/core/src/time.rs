@@ -60,6 +60,14 @@ impl Time {
         if millis > 0 { millis } else { 0 }
     }
 
+    /// Whether this point belongs to a span that began at `began`. One a little before it does, too: of calls made at the same
+    /// moment one may have read the clock before another began the span, and be counted after it. A clock set back by
+    /// more than the span's length is out of it.
+    #[must_use]
+    pub const fn is_within(self, began: Self, span: Span) -> bool {
+        self.0.saturating_sub(began.0).unsigned_abs() < span.millis().unsigned_abs()
+    }
+
     /// RFC 3339 in whole seconds, `2026-11-21T09:30:00Z`, for APIs that write it so. What is over is cut off, so that
     /// nothing is said to last longer than it does.
     #[must_use]
