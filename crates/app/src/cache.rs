@@ -207,7 +207,9 @@ impl Cache {
     #[inline]
     pub(crate) fn approach(&self, key: &[u8]) -> Spot {
         let spot = self.tagger.spot(key, self.shards.len(), self.slots_each / PAIR);
-        self.slots.fetch_pair(self.number(spot, 0));
+        let number = self.number(spot, 0);
+        self.slots.fetch_pair(number);
+        self.fetch_mark(number);
         spot
     }
 

@@ -42,6 +42,15 @@ pub(crate) struct Counted {
 }
 
 impl Cache {
+    /// Has the mark brought that a use of a slot's key sets. There is one for so many slots that it is rarely near, and whoever set
+    /// it waited for it at the next key: a use is counted by an instruction that waits for every store before it.
+    #[inline]
+    pub(super) fn fetch_mark(&self, slot: usize) {
+        if let Some(used) = self.used.get(slot / PART) {
+            branches::prefetch_write_data::<_, 0>(used);
+        }
+    }
+
     /// Counts a use.
     #[inline]
     pub(crate) fn count_use(&self, hit: &Hit, now: Time) -> Counted {
