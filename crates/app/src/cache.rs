@@ -1,9 +1,8 @@
 //! The cache behind every verification: a flat table of 64-byte slots, one cache line a key, read without a lock.
 //!
-//! A slot holds all that `decide` needs, so that a hit costs one line of memory however many keys there are. What a
-//! caller is told of a key beyond that is its [`Record`], in a second line of memory that is fetched with the first (`told.rs`). A
-//! key is found by its [`Tag`], which costs a third of the digest it is stored under: that one is made only where the database
-//! has to be asked.
+//! A slot holds all that `decide` needs. What a caller is told of a key beyond that is its [`Record`], in a second line of
+//! memory, which lies near the slot and is fetched with it (`lines.rs`, `told.rs`). A key is found by its [`Tag`], which costs
+//! a third of the digest it is stored under: that one is made only where the database has to be asked.
 //!
 //! What must stay true:
 //! - A reader sees a slot as one writer left it (a sequence lock: odd while it is being written).
@@ -135,10 +134,10 @@ pub(crate) struct Ticket {
 }
 
 pub(crate) struct Cache {
-    slots: Lines,
-    /// What is told of the keys in them.
-    told: Lines,
+    lines: Lines,
     shards: Box<[Mutex<Shard>]>,
+    /// Places of keys in each shard.
+    homes: usize,
     slots_each: usize,
     tagger: Tagger,
     /// What is kept counts while it is of this epoch.
@@ -178,7 +177,9 @@ fn zeros<T: Default>(count: usize) -> Box<[T]> {
 impl Cache {
     /// A cache for `keys` keys, in `shards` parts.
     pub(crate) fn new(keys: usize, shards: usize) -> Self {
-        let slots_each = (keys / shards * 29 / 20).max(WINDOW).next_multiple_of(PAIR);
+        let homes = (keys / shards * 29 / 20).div_ceil(PAIR).max(1);
+        // A key whose place is a shard's last may lie beyond it, too.
+        let slots_each = (homes * PAIR).max((homes - 1) * PAIR + WINDOW);
         let slots = slots_each * shards;
         let shard = || {
             let absent = vec![[EMPTY; 3]; ABSENT].into();
@@ -186,9 +187,9 @@ impl Cache {
         };
         let buckets = (slots / PER_GENERATION).max(GENERATIONS);
         Self {
-            slots: Lines::new(slots),
-            told: Lines::new(slots),
+            lines: Lines::new(slots),
             shards: (0..shards).map(|_| shard()).collect(),
+            homes,
             slots_each,
             tagger: Tagger::new(),
             epoch: AtomicU32::new(OVER + 1),
@@ -200,16 +201,16 @@ impl Cache {
 
     #[inline]
     fn slot(&self, number: usize) -> Option<&Line> {
-        self.slots.at(number)
+        self.lines.slot(number)
     }
 
     /// Where a key is looked for. Its memory is on its way from now on.
     #[inline]
     pub(crate) fn approach(&self, key: &[u8]) -> Spot {
-        let spot = self.tagger.spot(key, self.shards.len(), self.slots_each / PAIR);
-        let number = self.number(spot, 0);
-        self.slots.fetch_pair(number);
-        self.fetch_mark(number);
+        let (shard, home) = self.tagger.place(key, self.shards.len(), self.homes);
+        let spot = Spot(shard * self.slots_each + home * PAIR);
+        self.lines.fetch_slots(spot.0);
+        self.fetch_mark(spot.0);
         spot
     }
 
@@ -237,8 +238,7 @@ impl Cache {
     /// The slot of a key, also of one that was evicted: from where it was seen on.
     #[inline]
     fn find_slot(&self, tag: Tag) -> Option<Hit> {
-        for step in tag.seen..WINDOW.min(self.slots_each) {
-            let number = self.number(tag.spot, step);
+        for number in tag.spot.0 + tag.seen..tag.spot.0 + WINDOW {
             match read(self.slot(number)?, tag) {
                 Seen::Match { sequence, words } => {
                     return Some(Hit { words, slot: number, sequence });
@@ -332,8 +332,8 @@ impl Cache {
 
     /// A slot near a key's place: one never used, or that of the key used longest ago.
     fn make_room(&self, tag: Tag) -> usize {
-        let mut oldest = (u64::MAX, self.number(tag.spot, 0));
-        for number in (0..WINDOW.min(self.slots_each)).map(|step| self.number(tag.spot, step)) {
+        let mut oldest = (u64::MAX, tag.spot.0);
+        for number in tag.spot.0..tag.spot.0 + WINDOW {
             let Some(slot) = self.slot(number) else { continue };
             if slot[TAG_HIGH].load(Relaxed) == EMPTY {
                 return number;
@@ -341,13 +341,6 @@ impl Cache {
             oldest = oldest.min((slot[LAST_USED].load(Relaxed) & uses::MILLIS, number));
         }
         oldest.1
-    }
-
-    /// The number of the slot so many steps from a spot; beyond its shard's end it goes on at the beginning.
-    #[inline]
-    fn number(&self, spot: Spot, steps: usize) -> usize {
-        let place = spot.home * PAIR + steps;
-        spot.shard * self.slots_each + if place < self.slots_each { place } else { place - self.slots_each }
     }
 
     fn bucket(&self, digest: &Digest) -> usize {
@@ -359,9 +352,9 @@ impl Cache {
     }
 
     fn shard(&self, tag: Tag) -> MutexGuard<'_, Shard> {
-        // `scale` stays below the count, and there is at least one shard.
-        #[expect(clippy::indexing_slicing, reason = "the number was scaled to the shards there are")]
-        lock(&self.shards[tag.spot.shard])
+        // A spot is a slot's number, and each slot is in one of the shards.
+        #[expect(clippy::indexing_slicing, reason = "the number is one of the slots there are")]
+        lock(&self.shards[tag.spot.0 / self.slots_each])
     }
 }
 

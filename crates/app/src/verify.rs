@@ -161,7 +161,7 @@ impl App {
             return None;
         }
         let world = self.world();
-        match self.recognise(world, key, ask.kind, || self.cache.approach_told(key)) {
+        match self.recognise_told(world, key, ask.kind) {
             Some(tag) => self.verify_in_memory(world, key, tag, ask, self.clock.now()),
             None => Some(Verdict::refused(self.refuse_malformed(world, key, ask))),
         }
@@ -199,7 +199,7 @@ impl App {
         let now = self.clock.now();
         for _ in 0..RETRIES {
             let world = self.world();
-            let Some(tag) = self.recognise(world, key, ask.kind, || self.cache.approach_told(key)) else {
+            let Some(tag) = self.recognise_told(world, key, ask.kind) else {
                 return Ok(Verdict::refused(self.refuse_malformed(world, key, ask)));
             };
             let (facts, record, hit) = match self.step(world, key, tag, ask, now) {
@@ -254,6 +254,14 @@ impl App {
             None => drop(world.policy.read(key, imported)?),
         }
         Some(self.cache.tag(spot(), key))
+    }
+
+    /// The same, with what is told of the key on its way as well. That is asked for last: by then it is known where its page lies.
+    #[inline]
+    fn recognise_told(&self, world: &World, key: &[u8], kind: Option<u8>) -> Option<Tag> {
+        let tag = self.recognise(world, key, kind, || self.cache.approach(key))?;
+        self.cache.approach_told(tag);
+        Some(tag)
     }
 
     /// How a malformed key is refused. Aimed at no key, and from no address, it is held against nobody, and nobody is

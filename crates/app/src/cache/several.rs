@@ -23,8 +23,9 @@ impl Cache {
     #[inline]
     pub(crate) fn look(&self, tag: Tag, pairs: usize) -> Looked {
         let steps = pairs * PAIR;
-        let high = |step| self.slot(self.number(tag.spot, step)).map_or(EMPTY, |slot| slot[TAG_HIGH].load(Relaxed));
-        let [one, other] = [steps, steps + 1].map(high);
+        let first = tag.spot.0 + steps;
+        let [one, other] =
+            [first, first + 1].map(|number| self.slot(number).map_or(EMPTY, |slot| slot[TAG_HIGH].load(Relaxed)));
         if (one == tag.high) | (other == tag.high) {
             // In which of the two it is cannot be guessed, so that is no branch.
             return Looked::Seen(Tag { seen: steps + usize::from(one != tag.high), ..tag });
@@ -32,13 +33,13 @@ impl Cache {
         if (one == EMPTY) | (other == EMPTY) {
             return Looked::Missing;
         }
-        self.slots.fetch_pair(self.number(tag.spot, steps + PAIR));
+        self.lines.fetch_slots(first + PAIR);
         Looked::Beyond
     }
 
     /// Has what is told of a key that was seen brought.
     #[inline]
     pub(crate) fn approach_line(&self, tag: Tag) {
-        self.told.fetch(self.number(tag.spot, tag.seen));
+        self.lines.fetch_told(tag.spot.0 + tag.seen);
     }
 }

@@ -9,13 +9,10 @@ use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::clock;
 
-/// Where a key is looked for: a shard and a place in it, which its text's end leads to. It is told before a key's tag is
-/// made, so that its slot is on its way meanwhile. Keys may share it.
+/// Where a key is looked for: the number of the first slot it may lie in, which its text's end leads to. It is told before a
+/// key's tag is made, so that its slot is on its way meanwhile. Keys may share it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Spot {
-    pub(super) shard: usize,
-    pub(super) home: usize,
-}
+pub(crate) struct Spot(pub(super) usize);
 
 /// What a key is looked for by: 128 bits of SipHash-2-4 of its text, under a key that this process has made for itself.
 /// Whoever does not know that one finds no text for a tag, and no tag leaves the process.
@@ -43,8 +40,9 @@ impl Tagger {
         Self { tags: SipHasher24::new_with_key(&key), spots }
     }
 
+    /// The shard a key belongs to, and its place there.
     #[inline]
-    pub(super) fn spot(&self, key: &[u8], shards: usize, homes: usize) -> Spot {
+    pub(super) fn place(&self, key: &[u8], shards: usize, homes: usize) -> (usize, usize) {
         let mut hasher = self.spots.build_hasher();
         // Nearly all keys end with 32 random letters or more; to hash all of a key would take longer than to read its form.
         if let Some(end) = key.last_chunk::<32>() {
@@ -55,10 +53,11 @@ impl Tagger {
             hasher.write(key);
         }
         let (shard, rest) = scale(hasher.finish(), shards);
-        Spot { shard, home: scale(rest, homes).0 }
+        (shard, scale(rest, homes).0)
     }
 
-    #[inline]
+    /// Kept in one place, so that all of SipHash is inlined there: in two calls, its state is handed on through memory.
+    #[inline(never)]
     pub(super) fn tag(&self, spot: Spot, key: &[u8]) -> Tag {
         let mut hasher = self.tags;
         hasher.write(key);

@@ -320,7 +320,28 @@ fn forgetting_everything_forgets_everything() {
 }
 
 #[test]
-fn slots_are_whole_cache_lines() {
+fn a_slot_and_what_is_told_of_its_key_are_cache_lines_of_one_page_and_their_own() {
     let cache = Cache::new(1_000, 4);
-    assert_eq!(std::ptr::from_ref(cache.slot(3).unwrap()) as usize % 64, 0);
+    let address = |line: &Line| std::ptr::from_ref(line) as usize;
+    let lines = (0..cache.room()).map(|number| {
+        let [slot, told] = [address(cache.slot(number).unwrap()), address(cache.line(number).unwrap())];
+        assert!(slot.is_multiple_of(64) && slot / 4_096 == told / 4_096, "{number}");
+        [slot, told]
+    });
+    let mut lines: Vec<usize> = lines.flatten().collect();
+    lines.sort_unstable();
+    assert!(lines.array_windows().all(|[one, next]| next - one == 64));
+}
+
+#[test]
+fn keys_stay_in_their_shard_also_those_whose_place_is_its_last() {
+    let cache = Cache::new(1_000, 16);
+    (0..20_000).for_each(|number| put(&cache, number));
+    let mut beyond = 0;
+    for number in 0..20_000 {
+        let Some(found) = hit(&cache, number) else { continue };
+        assert_eq!(found.slot / cache.slots_each, tag(&cache, number).spot.0 / cache.slots_each);
+        beyond += usize::from(found.slot % cache.slots_each >= cache.homes * PAIR);
+    }
+    assert!(beyond > 100, "what lies beyond the places there are is used, too: {beyond}");
 }

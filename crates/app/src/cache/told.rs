@@ -1,4 +1,4 @@
-//! What a caller is told of a key: a line of memory for each slot, in a table beside theirs, so that both are fetched together.
+//! What a caller is told of a key: a line of memory for each slot, near it, so that both are fetched together.
 //!
 //! A line is written and read with its slot, under the slot's sequence. A key that has more to tell than fits, a long name or
 //! what few keys have, has a whole [`Record`] behind its shard's lock, and its line says which.
@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use keywright_core::id::KeyId;
 
 use super::lines::{Line, WORDS};
-use super::{Cache, Hit, SEQUENCE, Shard, Spot};
+use super::{Cache, Hit, SEQUENCE, Shard, Tag};
 use crate::record::{Name, Record};
 use crate::sync::{fence, lock};
 
@@ -48,15 +48,13 @@ fn kept(rest: u64) -> Option<u32> {
 impl Cache {
     #[inline]
     pub(super) fn line(&self, number: usize) -> Option<&Line> {
-        self.told.at(number)
+        self.lines.told(number)
     }
 
-    /// Where a key is looked for, as [`Cache::approach`] tells it, with what is told of the key on its way as well.
+    /// Has what is told of a key brought, whichever slot of its first pair it lies in.
     #[inline]
-    pub(crate) fn approach_told(&self, key: &[u8]) -> Spot {
-        let spot = self.approach(key);
-        self.told.fetch_pair(self.number(spot, 0));
-        spot
+    pub(crate) fn approach_told(&self, tag: Tag) {
+        self.lines.fetch_told_pair(tag.spot.0);
     }
 
     /// What more there is to know of a key just found; `None` where it has since been evicted or made room for another.
