@@ -50,9 +50,7 @@ fn hot(scale: &Scale, table: &mut Table) -> Result<()> {
     let keys = Plaintexts::of(&texts);
     let mut rng = StdRng::seed_from_u64(1);
     let found = against_hmac(scale, &keys, &mut rng, |key| is_valid(&house.app, key));
-    ratio(table, "verify, hot, 1,000 keys / HMAC of the same bytes", found, Goal::AtMost(1.3), nanoseconds)?;
-    let found = against_hmac(scale, &keys, &mut rng, |key| is_told(&house.app, key));
-    ratio(table, "the same, and what is told of the key / HMAC", found, Goal::Open, nanoseconds)
+    ratio(table, "verify, hot, 1,000 keys / HMAC of the same bytes", found, Goal::AtMost(1.3), nanoseconds)
 }
 
 /// What `verify` takes of keys that were used a moment ago, against the HMAC of the same bytes.
@@ -78,36 +76,27 @@ fn malformed(scale: &Scale, table: &mut Table) -> Result<()> {
     let texts = issued.iter().map(|key| Ok(mistyped(std::str::from_utf8(key)?))).collect::<Result<Vec<_>>>()?;
     let (keys, ask) = (Plaintexts::of(&texts), Ask::default());
     let mut rng = StdRng::seed_from_u64(3);
-    let mut against_parse = |verify: &dyn Fn(&Plaintexts) -> f64| {
-        compare(scale.rounds, |side| {
-            let sample = keys.sample(SLICE, &mut rng);
-            match side {
-                Side::A => per_key(&sample, |key| house.app.world().policy.read(black_box(key), false).is_none()),
-                Side::B => verify(&sample),
-            }
-        })
-    };
-    let found = against_parse(&|sample| {
-        per_key(sample, |key| house.app.verify_cached(black_box(key), black_box(&ask)) == Some(Outcome::Malformed))
+    let found = compare(scale.rounds, |side| {
+        let sample = keys.sample(SLICE, &mut rng);
+        match side {
+            Side::A => per_key(&sample, |key| house.app.world().policy.read(black_box(key), false).is_none()),
+            Side::B => per_key(&sample, |key| {
+                outcome(&house.app.verify_at_once(black_box(key), black_box(&ask))) == Some(Outcome::Malformed)
+            }),
+        }
     });
-    ratio(table, "verify of a malformed key / its parse alone", found, BARELY_MORE, nanoseconds)?;
-    let found = against_parse(&|sample| {
-        per_key(sample, |key| {
-            let verdict = house.app.verify_at_once(black_box(key), black_box(&ask));
-            black_box(&verdict).as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Malformed)
-        })
-    });
-    ratio(table, "the same, by what the server calls / its parse alone", found, BARELY_MORE, nanoseconds)
+    ratio(table, "verify of a malformed key / its parse alone", found, BARELY_MORE, nanoseconds)
 }
 
 fn unknown(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
     let house = House::open(HOT, false)?;
     let few = Plaintexts::issue(&house.app.world().policy, HOT, 4)?;
     let ask = Ask::default();
-    let unheard_of = few.iter().filter(|key| house.app.verify_cached(key, &ask).is_none()).count();
+    let unheard_of = few.iter().filter(|key| house.app.verify_at_once(key, &ask).is_none()).count();
     ensure!(unheard_of == HOT, "a key nobody has heard of needs the database");
     let (_, first) = thread_ns_of(|| verify_each(&house, &few));
-    let heard_of = few.iter().filter(|key| house.app.verify_cached(key, &ask) == Some(Outcome::NotFound)).count();
+    let heard_of =
+        few.iter().filter(|key| outcome(&house.app.verify_at_once(key, &ask)) == Some(Outcome::NotFound)).count();
     figures.row(
         "unknown key, first time: the caller's thread, one lookup",
         nanoseconds(ns(first) / ns(HOT as u64)),
@@ -121,7 +110,7 @@ fn unknown(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()
         ns(heard_of as u64) / ns(HOT as u64),
     );
     let mut rng = StdRng::seed_from_u64(5);
-    let is_refused = |key: &[u8]| house.app.verify_cached(black_box(key), &ask) != Some(Outcome::Valid);
+    let is_refused = |key: &[u8]| outcome(&house.app.verify_at_once(black_box(key), &ask)) == Some(Outcome::NotFound);
     let found = against_hmac(scale, &few, &mut rng, is_refused);
     ratio(table, "verify of an unknown key, again / HMAC", found, Goal::Open, nanoseconds)?;
 
@@ -167,7 +156,8 @@ impl Filled {
         let keys = Plaintexts::issue(&house.app.world().policy, count, seed)?;
         keys.preload(&house.app, &template);
         let ask = Ask::default();
-        let cached = keys.iter().filter(|key| house.app.verify_cached(key, &ask) == Some(Outcome::Valid)).count();
+        let cached =
+            keys.iter().filter(|key| outcome(&house.app.verify_at_once(key, &ask)) == Some(Outcome::Valid)).count();
         Ok(Self { house, keys, cached: ns(cached as u64) / ns(count as u64) })
     }
 
@@ -209,25 +199,9 @@ fn cold(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
     ratio(table, &format!("verify, cold, {few} / HMAC"), found, Goal::AtMost(2.7), nanoseconds)?;
     let found = compare(scale.rounds, |side| match side {
         Side::A => hashed(&mut rng),
-        Side::B => million.each(&mut rng, is_told),
-    });
-    ratio(table, &format!("the same, and what is told of the key, {few} / HMAC"), found, Goal::Open, nanoseconds)?;
-    let found = compare(scale.rounds, |side| match side {
-        Side::A => hashed(&mut rng),
         Side::B => million.batches(&mut rng, count_valid),
     });
     ratio(table, &format!("batches of 100, cold, {few} / HMAC, a key"), found, Goal::AtMost(1.4), nanoseconds)?;
-    let found = compare(scale.rounds, |side| match side {
-        Side::A => hashed(&mut rng),
-        Side::B => million.batches(&mut rng, count_told),
-    });
-    ratio(
-        table,
-        &format!("the same, and what is told of the keys, {few} / HMAC, a key"),
-        found,
-        Goal::Open,
-        nanoseconds,
-    )?;
     let tens = Filled::new(scale.million * 10, 8)?;
     let many = name(scale.million * 10);
     let found = compare(scale.rounds, |side| match side {
@@ -235,11 +209,6 @@ fn cold(scale: &Scale, table: &mut Table, figures: &mut Figures) -> Result<()> {
         Side::B => tens.each(&mut rng, is_valid),
     });
     ratio(table, &format!("verify, cold, {many} / {few}"), found, Goal::AtMost(1.4), nanoseconds)?;
-    let found = compare(scale.rounds, |side| match side {
-        Side::A => million.each(&mut rng, is_told),
-        Side::B => tens.each(&mut rng, is_told),
-    });
-    ratio(table, &format!("the same, and what is told of the key, {many} / {few}"), found, Goal::Open, nanoseconds)?;
     for (filled, name) in [(&million, few), (&tens, many)] {
         let bytes = memory_of(filled.keys.count())? / (filled.cached * ns(filled.keys.count() as u64));
         figures.row(&format!("memory a cached key, {name}"), format!("{bytes:.0} bytes"), Goal::AtMost(200.0), bytes);
@@ -290,36 +259,30 @@ fn hmac(mac: &Hmac<Sha256>, key: &[u8]) -> bool {
     true
 }
 
+/// Whether a key is valid, by what the server calls, which also brings what its callers are told of it.
 #[inline]
 fn is_valid(app: &App, key: &[u8]) -> bool {
-    app.verify_cached(black_box(key), &Ask::default()) == Some(Outcome::Valid)
-}
-
-/// The same by what the server calls, which also brings what its callers are told of a key.
-#[inline]
-fn is_told(app: &App, key: &[u8]) -> bool {
     tells(&app.verify_at_once(black_box(key), &Ask::default()))
 }
 
+/// How many of a batch are, by what the server does with one.
 fn count_valid(app: &App, keys: &[&[u8]]) -> usize {
-    let outcomes = app.verify_cached_batch(keys, &Ask::default());
-    outcomes.iter().flatten().filter(|outcome| **outcome == Outcome::Valid).count()
-}
-
-/// The same by what the server does with a batch.
-fn count_told(app: &App, keys: &[&[u8]]) -> usize {
-    let mut told = 0;
+    let mut valid = 0;
     for some in keys.chunks(AT_ONCE) {
         for (key, recognised) in some.iter().zip(&app.recognise_all(some.iter().copied())) {
-            told += usize::from(tells(&app.verify_recognised(recognised, key, &Ask::default())));
+            valid += usize::from(tells(&app.verify_recognised(recognised, key, &Ask::default())));
         }
     }
-    told
+    valid
 }
 
 /// Whether a verdict is that a key is valid, and tells of it. The verdict was made, whatever becomes of it here.
 fn tells(verdict: &Option<Verdict>) -> bool {
     black_box(verdict).as_ref().is_some_and(|verdict| verdict.is_valid() && verdict.key.is_some())
+}
+
+fn outcome(verdict: &Option<Verdict>) -> Option<Outcome> {
+    black_box(verdict).as_ref().map(|verdict| verdict.outcome)
 }
 
 fn mac() -> Hmac<Sha256> {

@@ -2,7 +2,6 @@
 
 use arrayvec::ArrayVec;
 use keywright_core::time::Time;
-use keywright_core::verify::Outcome;
 
 use crate::App;
 use crate::cache::{Cache, Looked, Spot, Tag};
@@ -24,27 +23,15 @@ pub struct Recognised<'a> {
 }
 
 impl App {
-    /// Verifies several keys as [`App::verify_cached`] does.
-    #[must_use]
-    pub fn verify_cached_batch(&self, keys: &[&[u8]], ask: &Ask<'_>) -> Vec<Option<Outcome>> {
-        if !self.lease.holds() {
-            return vec![None; keys.len()];
-        }
-        let mut outcomes = Vec::with_capacity(keys.len());
-        for some in keys.chunks(AT_ONCE) {
-            let recognised = self.recognise_each(some.iter().copied(), ask.kind, |_| {});
-            let verify = |(key, Recognised { world, at, tag }): (&&[u8], Recognised<'_>)| match tag {
-                Some(tag) => self.verify_in_slot(world, key, tag, ask, at),
-                None => Some(self.refuse_malformed(world, key, ask).0),
-            };
-            outcomes.extend(some.iter().zip(recognised).map(verify));
-        }
-        outcomes
-    }
-
     /// Reads keys that are about to be verified, and has all brought that it takes: of the first [`AT_ONCE`].
     pub fn recognise_all<'k>(&self, keys: impl Iterator<Item = &'k [u8]> + Clone) -> ArrayVec<Recognised<'_>, AT_ONCE> {
-        self.recognise_each(keys, None, |tag| self.cache.approach_line(tag))
+        let (world, at) = (self.world(), self.clock.now());
+        let keys = keys.take(AT_ONCE);
+        let spots: ArrayVec<Spot, AT_ONCE> = keys.clone().map(|key| self.cache.approach(key)).collect();
+        let recognise = |(key, spot)| Recognised { world, at, tag: self.recognise(world, key, None, || spot) };
+        let mut recognised: ArrayVec<_, AT_ONCE> = keys.zip(spots).map(recognise).collect();
+        self.locate(&mut recognised);
+        recognised
     }
 
     /// Verifies a key that has been recognised, as [`App::verify_at_once`] does.
@@ -59,32 +46,16 @@ impl App {
         }
     }
 
-    /// `found` has brought what a key takes beyond its slot, once that is known.
+    /// Looks where the keys lie: a pair of slots of each, and then the next of each that may lie beyond. What is told of
+    /// those that are seen is on its way from now on.
     #[inline]
-    fn recognise_each<'k>(
-        &self,
-        keys: impl Iterator<Item = &'k [u8]> + Clone,
-        kind: Option<u8>,
-        found: impl Fn(Tag),
-    ) -> ArrayVec<Recognised<'_>, AT_ONCE> {
-        let (world, at) = (self.world(), self.clock.now());
-        let keys = keys.take(AT_ONCE);
-        let spots: ArrayVec<Spot, AT_ONCE> = keys.clone().map(|key| self.cache.approach(key)).collect();
-        let recognise = |(key, spot)| Recognised { world, at, tag: self.recognise(world, key, kind, || spot) };
-        let mut recognised: ArrayVec<_, AT_ONCE> = keys.zip(spots).map(recognise).collect();
-        self.locate(&mut recognised, found);
-        recognised
-    }
-
-    /// Looks where the keys lie: a pair of slots of each, and then the next of each that may lie beyond.
-    #[inline]
-    fn locate(&self, recognised: &mut [Recognised<'_>], found: impl Fn(Tag)) {
+    fn locate(&self, recognised: &mut [Recognised<'_>]) {
         let mut sought: ArrayVec<&mut Recognised<'_>, AT_ONCE> = recognised.iter_mut().collect();
         for pairs in 0..Cache::PAIRS {
             sought.retain(|one| match one.tag.map(|tag| self.cache.look(tag, pairs)) {
                 Some(Looked::Beyond) => true,
                 Some(Looked::Seen(tag)) => {
-                    found(tag);
+                    self.cache.approach_line(tag);
                     one.tag = Some(tag);
                     false
                 }

@@ -107,40 +107,6 @@ enum Step {
 }
 
 impl App {
-    /// Verifies a key whose answer is in memory, and tells the outcome alone; `None` where it takes [`App::verify`].
-    ///
-    /// This is the whole verification for whoever embeds Keywright: it counts the use and spends what it costs.
-    #[must_use]
-    pub fn verify_cached(&self, key: &[u8], ask: &Ask<'_>) -> Option<Outcome> {
-        if !self.lease.holds() {
-            return None;
-        }
-        let world = self.world();
-        match self.recognise(world, key, ask.kind, || self.cache.approach(key)) {
-            Some(tag) => self.verify_in_slot(world, key, tag, ask, self.clock.now()),
-            None => Some(self.refuse_malformed(world, key, ask).0),
-        }
-    }
-
-    /// The same, of a well-formed key.
-    #[inline]
-    pub(crate) fn verify_in_slot(
-        &self,
-        world: &World,
-        key: &[u8],
-        tag: Tag,
-        ask: &Ask<'_>,
-        now: Time,
-    ) -> Option<Outcome> {
-        match self.step(world, key, tag, ask, now) {
-            Step::Refused(outcome, _) => Some(self.refuse(world, key, ask, (outcome, None), now).0),
-            Step::Found(hit) if hit.facts().flags & flag::MORE == 0 && ask.within.is_none() => {
-                self.judge_plain(world, &hit, ask, now)
-            }
-            Step::Found(_) | Step::Load(..) => None,
-        }
-    }
-
     /// Verifies a key.
     ///
     /// # Errors
@@ -306,27 +272,6 @@ impl App {
 
     fn refused(&self, world: &World, key: &[u8], ask: &Ask<'_>, told: Told, now: Time) -> Verdict {
         Verdict::refused(self.refuse(world, key, ask, told, now))
-    }
-
-    /// Decides on a key that has nothing but what its slot says.
-    #[inline]
-    fn judge_plain(&self, world: &World, hit: &Hit, ask: &Ask<'_>, now: Time) -> Option<Outcome> {
-        let outcome = self.decide(world, hit.facts(), None, ask, now)?;
-        if outcome != Outcome::Valid || !ask.tags.is_empty() {
-            if let Some(record) = self.cache.record(hit) {
-                self.record_use(Some(hit), (hit.facts(), &record), outcome, ask, now);
-            }
-        } else {
-            let counted = self.cache.count_use(hit, now);
-            if counted.is_first
-                && (ask.ip.is_some() || ask.user_agent.is_some())
-                && let Some(record) = self.cache.record(hit)
-            {
-                self.usage.first_use(record.id, record.secret, ask.ip, ask.user_agent);
-            }
-            self.note_granted(hit, counted.noted, ask.want.names(), now);
-        }
-        Some(outcome)
     }
 
     /// Decides; `None` where the key was cached under another policy than this one.
