@@ -231,6 +231,7 @@ impl Policy {
     /// The kind with an open format, made for imported keys, takes part only where `imported` says that such keys
     /// exist, and never takes what begins like a key of another kind.
     #[must_use]
+    #[inline]
     pub fn read(&self, key: &[u8], imported: bool) -> Option<(u8, Reading)> {
         let near = self.by_first_byte.get(usize::from(*key.first()?))?;
         let read = |number: &u8| Some((*number, self.kinds.get(usize::from(*number))?.format.read(key)?));
